@@ -1,0 +1,110 @@
+//! What an execution is asked to do. Decided by the core, answered by events or by a rejection.
+
+use crate::data::DataRef;
+use crate::event::FinishedChunk;
+use crate::failure::Failure;
+use crate::ids::{Attempt, CauseId, NodeId};
+use serde::{Deserialize, Serialize};
+
+/// A request to one execution. It may come twice, late, or in another order than it was sent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Command {
+    /// Take up an execution that was just created.
+    Start,
+    /// The inputs of a node are put together.
+    InputsResolved {
+        /// The node.
+        node: NodeId,
+        /// The inputs, an encoded `LiteralMap`.
+        inputs: DataRef,
+        /// For a map: how many items there are.
+        items: Option<u32>,
+    },
+    /// The inputs of a node cannot be put together.
+    InputsFailed {
+        /// The node.
+        node: NodeId,
+        /// Why.
+        failure: Failure,
+    },
+    /// User code of a try began to run.
+    AttemptStarted {
+        /// The node.
+        node: NodeId,
+        /// The number of the try.
+        attempt: Attempt,
+        /// The worker that runs it.
+        worker: String,
+    },
+    /// A try ended.
+    AttemptFinished {
+        /// The node.
+        node: NodeId,
+        /// The number of the try.
+        attempt: Attempt,
+        /// How.
+        outcome: Outcome,
+    },
+    /// Items of a map ended.
+    ItemsFinished {
+        /// The node.
+        node: NodeId,
+        /// What became of them.
+        chunk: FinishedChunk,
+    },
+    /// The outputs of a map are put together.
+    MapAssembled {
+        /// The node.
+        node: NodeId,
+        /// The outputs, an encoded `LiteralMap`.
+        outputs: DataRef,
+    },
+    /// The outputs of the execution are put together.
+    OutputsResolved {
+        /// The outputs, an encoded `LiteralMap`.
+        outputs: DataRef,
+    },
+    /// The outputs of the execution cannot be put together.
+    OutputsFailed {
+        /// Why.
+        failure: Failure,
+    },
+    /// End the execution.
+    Terminate {
+        /// Why, in the words of whoever asks.
+        cause: String,
+        /// Who asks.
+        principal: String,
+    },
+    /// Archive the execution, or bring it back.
+    Archive {
+        /// Whether it is to be archived.
+        archived: bool,
+        /// Who asks.
+        principal: String,
+    },
+    /// Time has passed: whatever is due now is due.
+    Tick,
+}
+
+impl Command {
+    /// Answers a hash of the command, by which a record names what caused it.
+    pub fn cause(&self) -> CauseId {
+        let bytes = rmp_serde::to_vec_named(self).expect("a command has no map with keys that are not strings");
+        CauseId(xxhash_rust::xxh3::xxh3_64(&bytes))
+    }
+}
+
+/// How a try ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// With outputs.
+    Succeeded {
+        /// The outputs, an encoded `LiteralMap`.
+        outputs: DataRef,
+        /// Where its deck is, if it left one.
+        deck: Option<String>,
+    },
+    /// Without.
+    Failed(Failure),
+}

@@ -1,0 +1,258 @@
+//! What has happened to an execution. The state of an execution is a fold of these and of nothing else.
+
+use crate::data::{BlobRef, DataRef};
+use crate::failure::Failure;
+use crate::ids::{Attempt, EntityId, ExecutionId, NodeId};
+use crate::time::Timestamp;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One thing that happened. When it happened stands on the record that holds it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Event {
+    /// Somebody asked for the execution; always the first event of a journal, written by the gateway.
+    Created(Box<Created>),
+    /// The engine took it up.
+    Started,
+    /// Upstream nodes are done; the node's inputs are asked for.
+    NodeQueued {
+        /// The node.
+        node: NodeId,
+    },
+    /// The node has its inputs.
+    NodeStarted {
+        /// The node.
+        node: NodeId,
+        /// Its inputs, an encoded `LiteralMap`.
+        inputs: DataRef,
+    },
+    /// A try of the node's task waits for a worker.
+    AttemptQueued {
+        /// The node.
+        node: NodeId,
+        /// The number of the try.
+        attempt: Attempt,
+        /// Not to be offered before this; none when at once.
+        not_before: Option<Timestamp>,
+    },
+    /// User code of a try began to run.
+    AttemptStarted {
+        /// The node.
+        node: NodeId,
+        /// The number of the try.
+        attempt: Attempt,
+        /// The worker that runs it.
+        worker: String,
+    },
+    /// A try produced outputs.
+    AttemptSucceeded {
+        /// The node.
+        node: NodeId,
+        /// The number of the try.
+        attempt: Attempt,
+        /// Its outputs, an encoded `LiteralMap`.
+        outputs: DataRef,
+        /// Where its deck is, if it left one.
+        deck: Option<String>,
+    },
+    /// A try ended without outputs.
+    AttemptFailed {
+        /// The node.
+        node: NodeId,
+        /// The number of the try.
+        attempt: Attempt,
+        /// Why.
+        failure: Failure,
+    },
+    /// A try was given up because its node or execution ended otherwise.
+    AttemptAborted {
+        /// The node.
+        node: NodeId,
+        /// The number of the try.
+        attempt: Attempt,
+    },
+    /// A result came for a try that had ended before: noted once, and without effect.
+    LateResultIgnored {
+        /// The node.
+        node: NodeId,
+        /// The number of the try.
+        attempt: Attempt,
+    },
+    /// The node is a map over this many items; all of them wait for workers.
+    MapStarted {
+        /// The node.
+        node: NodeId,
+        /// How many items, at most [`crate::work::MAP_ITEMS_MAX`].
+        size: u32,
+    },
+    /// Items of a map ended, one way or the other.
+    ItemsFinished {
+        /// The node.
+        node: NodeId,
+        /// What became of them.
+        chunk: FinishedChunk,
+    },
+    /// The node is done.
+    NodeSucceeded {
+        /// The node.
+        node: NodeId,
+        /// Its outputs, an encoded `LiteralMap`.
+        outputs: DataRef,
+    },
+    /// The node ended by a failure.
+    NodeFailed {
+        /// The node.
+        node: NodeId,
+        /// Why, as the user is told.
+        failure: Failure,
+    },
+    /// The node ran out of time.
+    NodeTimedOut {
+        /// The node.
+        node: NodeId,
+        /// Which limit, as the user is told.
+        failure: Failure,
+    },
+    /// The node was stopped because something else ended the execution.
+    NodeAborted {
+        /// The node.
+        node: NodeId,
+        /// What ended it.
+        reason: String,
+    },
+    /// The node will never run, because one before it failed.
+    NodeSkipped {
+        /// The node.
+        node: NodeId,
+    },
+    /// A node's failure ends the execution; what runs is being stopped.
+    Failing {
+        /// The failure.
+        failure: Failure,
+    },
+    /// Somebody ended the execution; what runs is being stopped.
+    Aborting {
+        /// Why, in their words.
+        cause: String,
+        /// Who.
+        principal: String,
+    },
+    /// Every node is done; the outputs are asked for.
+    Succeeding,
+    /// The execution is done.
+    Succeeded {
+        /// Its outputs, an encoded `LiteralMap`.
+        outputs: DataRef,
+    },
+    /// The execution ended by a failure.
+    Failed {
+        /// The failure, as the user is told.
+        failure: Failure,
+    },
+    /// The execution was ended by somebody.
+    Aborted,
+    /// Somebody archived the execution or brought it back.
+    Archived {
+        /// Whether it is archived now.
+        archived: bool,
+        /// Who.
+        principal: String,
+    },
+}
+
+/// What was asked for when an execution was created, complete: the engine needs nothing else to run it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Created {
+    /// The execution.
+    pub execution: ExecutionId,
+    /// What was launched: a launch plan, or a task.
+    pub launched: EntityId,
+    /// The workflow that runs; a made-up one for a task.
+    pub workflow: EntityId,
+    /// Its compiled closure, an encoded `CompiledWorkflowClosure`.
+    pub plan: BlobRef,
+    /// All inputs, defaults and fixed ones included, an encoded `LiteralMap`.
+    pub inputs: DataRef,
+    /// The inputs as the user gave them: what a relaunch starts from.
+    pub user_inputs: DataRef,
+    /// The request's `ExecutionSpec`, encoded, without its inputs; what `GetExecution` shows.
+    pub spec: Bytes,
+    /// The settings in force after merging request, launch plan and defaults.
+    pub settings: Settings,
+    /// Where the engine keeps what it writes for this execution; ends without a slash.
+    pub data_prefix: String,
+    /// Under which user code puts large values; ends without a slash.
+    pub raw_prefix: String,
+    /// Who asked.
+    pub principal: String,
+}
+
+/// Settings of an execution that the engine goes by.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// How many nodes may run at once; 0 is no limit.
+    pub max_parallelism: u32,
+    /// Overrides the workflow's own setting when given.
+    pub interruptible: Option<bool>,
+    /// Run again what the cache has.
+    pub overwrite_cache: bool,
+    /// Environment variables for every attempt.
+    pub envs: BTreeMap<String, String>,
+    /// Labels, which are searchable as tags too.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// Tags.
+    pub tags: Vec<String>,
+}
+
+/// Items `start..end` of a map, in input order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ItemRange {
+    /// The first item.
+    pub start: u32,
+    /// The item after the last.
+    pub end: u32,
+}
+
+impl ItemRange {
+    /// Answers how many items there are.
+    pub const fn len(self) -> u32 {
+        self.end.saturating_sub(self.start)
+    }
+
+    /// Says whether there are none.
+    pub const fn is_empty(self) -> bool {
+        self.end <= self.start
+    }
+}
+
+/// What became of a range of items that were run together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FinishedChunk {
+    /// The items; those not among `failures` or `returned` succeeded.
+    pub range: ItemRange,
+    /// The number of the try, the same for all items of a chunk.
+    pub attempt: Attempt,
+    /// The outputs of the items that succeeded, in order: an encoded `LiteralMap` whose every value is a collection
+    /// with one element for each of them. Empty when none succeeded or nothing is declared.
+    pub outputs: DataRef,
+    /// The items that failed, in ascending order.
+    pub failures: Vec<ItemFailure>,
+    /// Items that were not run and are to be offered again, in ascending order of range.
+    pub returned: Vec<ItemRange>,
+    /// How long user code of the whole range ran, in microseconds.
+    pub micros: u64,
+    /// The worker that ran it.
+    pub worker: String,
+}
+
+/// One item that failed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ItemFailure {
+    /// Its position in the inputs.
+    pub index: u32,
+    /// Why.
+    pub failure: Failure,
+}

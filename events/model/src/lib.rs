@@ -1,0 +1,32 @@
+//! What two processes of Skein must agree on: ids, time, values, commands, events, and how they are stored.
+//!
+//! # Never
+//!
+//! - It never reads a clock, a random number, a file or a socket: everything here is a value or a pure function.
+//! - It imports nothing of ours but the protobuf messages of `skein-idl`.
+//! - An enum that is stored never loses a variant, and a field that is stored never changes its meaning: a journal
+//!   is read for as long as it exists. Golden files in `tests/golden` hold that.
+
+pub mod codec;
+pub mod command;
+pub mod data;
+pub mod envelope;
+pub mod event;
+pub mod failure;
+pub mod ids;
+pub mod paths;
+pub mod phase;
+pub mod registry;
+pub mod time;
+pub mod work;
+
+pub use command::Command;
+pub use data::{BlobRef, DataRef, INLINE_BYTES_MAX};
+pub use envelope::{Digest, Envelope, Head, Record, Version};
+pub use event::Event;
+pub use failure::{Charge, Failure, FailureCause};
+pub use ids::{Attempt, Category, CauseId, EntityId, EntityKind, ExecutionId, IdError, JournalId, NodeId, PoolId};
+pub use phase::{ExecutionPhase, NodePhase};
+pub use registry::RegistryEvent;
+pub use time::Timestamp;
+pub use work::{Work, WorkId, WorkKind};

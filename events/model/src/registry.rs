@@ -1,0 +1,72 @@
+//! What has happened to definitions and projects.
+
+use crate::data::DataRef;
+use crate::ids::EntityId;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One change of the registry.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum RegistryEvent {
+    /// A version of a definition came to be; always the only record of its journal.
+    Registered {
+        /// Its id.
+        id: EntityId,
+        /// xxh3-128 of the compiled form, by which a second registration is told apart from a changed one.
+        digest: u128,
+        /// The encoded closure (`TaskClosure`, `WorkflowClosure`, or `LaunchPlan`) that a Get answers.
+        closure: DataRef,
+        /// The type of a task; empty for others.
+        task_type: String,
+        /// The first sentence of its documentation.
+        short_description: String,
+    },
+    /// A version of a launch plan became the active one of its name; the one before it no longer is.
+    Activated {
+        /// The version.
+        version: String,
+        /// Who asked.
+        principal: String,
+    },
+    /// A version of a launch plan is no longer active.
+    Deactivated {
+        /// The version.
+        version: String,
+        /// Who asked.
+        principal: String,
+    },
+    /// What all versions of a name share was changed.
+    NameUpdated {
+        /// Its description.
+        description: String,
+        /// Whether it is hidden from lists.
+        archived: bool,
+        /// Who asked.
+        principal: String,
+    },
+    /// A project came to be, or was changed.
+    ProjectPut {
+        /// Its id.
+        project: String,
+        /// The name people read.
+        name: String,
+        /// What it is for.
+        description: String,
+        /// Whether it is hidden and closed for new work.
+        archived: bool,
+        /// Labels of every execution in it.
+        labels: BTreeMap<String, String>,
+    },
+    /// A matchable attribute was set, or removed (no value).
+    AttributePut {
+        /// The domain.
+        domain: String,
+        /// The workflow's name; empty for the whole project and domain.
+        workflow: String,
+        /// Its kind, a number of `flyteidl.admin.MatchableResource`.
+        resource: i32,
+        /// The encoded `MatchingAttributes`.
+        value: Option<Bytes>,
+    },
+}

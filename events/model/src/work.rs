@@ -1,0 +1,78 @@
+//! What a worker is handed: everything that is needed to run one try, and nothing that has to be looked up.
+
+use crate::data::{BlobRef, DataRef};
+use crate::event::ItemRange;
+use crate::ids::{Attempt, EntityId, ExecutionId, NodeId, PoolId};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::time::Duration;
+
+/// The most items one map may have.
+pub const MAP_ITEMS_MAX: u32 = 50_000_000;
+
+/// Names one piece of work; a later offer with the same name replaces an earlier one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct WorkId {
+    /// The execution.
+    pub execution: ExecutionId,
+    /// The node.
+    pub node: NodeId,
+    /// The number of the try.
+    pub attempt: Attempt,
+    /// The items of a map that are run together; none for a task node.
+    pub items: Option<ItemRange>,
+}
+
+impl fmt::Display for WorkId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.execution, self.node, self.attempt)?;
+        match self.items {
+            Some(ItemRange { start, end }) => write!(f, "/{start}-{end}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// One try of a task, or of a range of a map's items.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Work {
+    /// Its name.
+    pub id: WorkId,
+    /// The pool whose workers can run it.
+    pub pool: PoolId,
+    /// The task's id.
+    pub task: EntityId,
+    /// The task's template, an encoded `TaskTemplate`; the same object for every work of one task.
+    pub template: BlobRef,
+    /// How it is run.
+    pub kind: WorkKind,
+    /// The command line, rendered; starts with `pyflyte-execute`, `pyflyte-fast-execute` or the user's own command.
+    pub args: Vec<String>,
+    /// Environment variables, in the order in which they are set; a later one of the same name wins.
+    pub env: Vec<(String, String)>,
+    /// The inputs, an encoded `LiteralMap`. For items: the collections hold these items alone, in order, and the
+    /// values that are bound whole are whole.
+    pub inputs: DataRef,
+    /// Where the command line says that the inputs are; the worker puts them there for user code.
+    pub input_uri: String,
+    /// The folder for outputs, `error.pb` and the deck of this try; ends without a slash.
+    pub output_prefix: String,
+    /// How long user code may run; none is no limit.
+    pub timeout: Option<Duration>,
+    /// The workflow's name, for `FLYTE_INTERNAL_EXECUTION_WORKFLOW`-like uses and logs.
+    pub workflow: EntityId,
+}
+
+/// How a piece of work is run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WorkKind {
+    /// One try of a task node.
+    Task,
+    /// A range of items of a map.
+    Items {
+        /// The inputs that every item gets whole.
+        bound: Vec<String>,
+        /// How many items the whole map has.
+        of: u32,
+    },
+}
