@@ -92,6 +92,8 @@ pub enum Event {
         node: NodeId,
         /// What became of them.
         chunk: FinishedChunk,
+        /// Which of the items that failed are tried again, in ascending order; the others have failed for good.
+        again: Vec<u32>,
     },
     /// The node is done.
     NodeSucceeded {
