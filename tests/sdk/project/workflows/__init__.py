@@ -1,0 +1,1 @@
+"""Workflows of the tests, registered once with the real command line."""

@@ -1,0 +1,3 @@
+"""A module that another one imports, both from the same archive."""
+
+PLACE = __file__
