@@ -2,8 +2,8 @@
 
 use crate::envelope::{BODY_BYTES_MAX, SCHEMA};
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// A body that cannot be written or read.
 #[derive(Debug, thiserror::Error)]

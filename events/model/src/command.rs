@@ -90,7 +90,8 @@ pub enum Command {
 impl Command {
     /// Answers a hash of the command, by which a record names what caused it.
     pub fn cause(&self) -> CauseId {
-        let bytes = rmp_serde::to_vec_named(self).expect("a command has no map with keys that are not strings");
+        let bytes =
+            rmp_serde::to_vec_named(self).expect("a command has no map with keys that are not strings");
         CauseId(xxhash_rust::xxh3::xxh3_64(&bytes))
     }
 }

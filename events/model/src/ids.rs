@@ -392,7 +392,10 @@ mod tests {
         assert!(matches!(check_name("name", "a\0b"), Err(IdError::Character { character: '\0', .. })));
         assert!(matches!(check_name("name", ".."), Err(IdError::Dots { .. })));
         let long = "x".repeat(10_240);
-        assert_eq!(check_name("name", &long), Err(IdError::TooLong { field: "name", bytes: 10_240, limit: 255 }));
+        assert_eq!(
+            check_name("name", &long),
+            Err(IdError::TooLong { field: "name", bytes: 10_240, limit: 255 })
+        );
     }
 
     #[test]
@@ -407,9 +410,6 @@ mod tests {
         assert!(matches!(ExecutionId::parse_new("p", "d", "X_Bad"), Err(IdError::ExecutionName { .. })));
         assert!(matches!(ExecutionId::parse_new("p", "d", "1abc"), Err(IdError::ExecutionName { .. })));
         let long = "a".repeat(64);
-        assert!(matches!(
-            ExecutionId::parse_new("p", "d", &long),
-            Err(IdError::ExecutionNameTooLong { .. })
-        ));
+        assert!(matches!(ExecutionId::parse_new("p", "d", &long), Err(IdError::ExecutionNameTooLong { .. })));
     }
 }

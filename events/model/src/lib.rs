@@ -7,6 +7,7 @@
 //! - An enum that is stored never loses a variant, and a field that is stored never changes its meaning: a journal
 //!   is read for as long as it exists. Golden files in `tests/golden` hold that.
 
+pub mod bindings;
 pub mod codec;
 pub mod command;
 pub mod data;
@@ -14,10 +15,12 @@ pub mod envelope;
 pub mod event;
 pub mod failure;
 pub mod ids;
+pub mod literals;
 pub mod paths;
 pub mod phase;
 pub mod registry;
 pub mod time;
+pub mod types;
 pub mod work;
 
 pub use command::Command;
@@ -25,7 +28,9 @@ pub use data::{BlobRef, DataRef, INLINE_BYTES_MAX};
 pub use envelope::{Digest, Envelope, Head, Record, Version};
 pub use event::Event;
 pub use failure::{Charge, Failure, FailureCause};
-pub use ids::{Attempt, Category, CauseId, EntityId, EntityKind, ExecutionId, IdError, JournalId, NodeId, PoolId};
+pub use ids::{
+    Attempt, Category, CauseId, EntityId, EntityKind, ExecutionId, IdError, JournalId, NodeId, PoolId,
+};
 pub use phase::{ExecutionPhase, NodePhase};
 pub use registry::RegistryEvent;
 pub use time::Timestamp;
