@@ -77,15 +77,76 @@ pub mod flyteidl {
 
 /// What Union adds to Flyte.
 pub mod cloudidl {
-    /// Names shared by Union's services.
+    /// Names and lists that Union's services share.
     #[expect(missing_docs, reason = "generated")]
     pub mod common {
         tonic::include_proto!("cloudidl.common");
+    }
+
+    /// OAuth2 applications, and so API keys.
+    #[expect(missing_docs, clippy::allow_attributes, reason = "generated")]
+    pub mod identity {
+        tonic::include_proto!("cloudidl.identity");
     }
 
     /// The secret service.
     #[expect(missing_docs, clippy::allow_attributes, reason = "generated")]
     pub mod secret {
         tonic::include_proto!("cloudidl.secret");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use prost::Message as _;
+    use prost_types::FileDescriptorSet;
+
+    use crate::FILE_DESCRIPTOR_SET;
+    use crate::flyteidl::core::{Binary, Literal, LiteralMap, Primitive, Scalar, literal, primitive, scalar};
+
+    fn literal(value: scalar::Value) -> Literal {
+        let scalar = Scalar { value: Some(value) };
+        Literal { value: Some(literal::Value::Scalar(scalar.into())), ..Literal::default() }
+    }
+
+    #[test]
+    fn a_literal_map_is_the_same_after_a_round_trip() {
+        let number = Primitive { value: Some(primitive::Value::Integer(42)) };
+        let packed = Binary { value: vec![0xc0].into(), tag: "msgpack".to_owned() };
+        let map = LiteralMap {
+            literals: BTreeMap::from([
+                ("number".to_owned(), literal(scalar::Value::Primitive(number))),
+                ("packed".to_owned(), literal(scalar::Value::Binary(packed))),
+            ]),
+        };
+
+        let encoded = map.encode_to_vec();
+
+        assert_eq!(LiteralMap::decode(encoded.as_slice()), Ok(map));
+    }
+
+    #[test]
+    fn equal_literal_maps_encode_to_equal_bytes() {
+        let entries = ["a", "b", "c"].map(|name| (name.to_owned(), Literal::default()));
+        let forwards = LiteralMap { literals: BTreeMap::from_iter(entries.clone()) };
+        let backwards = LiteralMap { literals: BTreeMap::from_iter(entries.into_iter().rev()) };
+
+        assert_eq!(forwards.encode_to_vec(), backwards.encode_to_vec());
+    }
+
+    #[test]
+    fn the_descriptors_name_the_admin_service() {
+        let set = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).expect("build.rs encoded it");
+
+        let admin = set
+            .file
+            .iter()
+            .filter(|file| file.package() == "flyteidl.service")
+            .flat_map(|file| &file.service)
+            .find(|service| service.name() == "AdminService");
+
+        assert_eq!(admin.map(|service| service.method.len()), Some(56));
     }
 }
