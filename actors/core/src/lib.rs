@@ -1,1 +1,40 @@
-//! Placeholder until its content lands.
+//! Every decision Skein takes, as functions of state, command and time.
+//!
+//! ```text
+//!  command ──► decide(&state, now) ──► events ──► (made durable by the shell) ──► apply ──► state
+//!                                                        └──► effects_of ──► performed by the shell
+//!                                     after a restart: outstanding() ──► performed again
+//! ```
+//!
+//! One question, one file: *what next* ([`decide`]), *what is now true* ([`apply`]), *what is asked of the world*
+//! ([`effects`]), *which nodes are ready* ([`graph`]), *which items run* ([`map_task`], [`chunk`]), *try again, when*
+//! ([`retry`]), *what is handed to user code* ([`render`]).
+//!
+//! Three laws hold, each a property test in `tests/laws.rs`:
+//!
+//! - *Replay*: folding the journal gives the live state.
+//! - *Once*: a command decided again after its events yields none.
+//! - *Nothing lost*: effects asked for minus effects answered equal [`Execution::outstanding`].
+//!
+//! # Never
+//!
+//! - It never reads a clock, draws a number, waits, or iterates in hash order: its manifest and `clippy.toml` leave it
+//!   no way to.
+//! - `apply` never decides: what a journal says has happened, whatever today's policy would do.
+
+pub mod apply;
+pub mod chunk;
+pub mod decide;
+pub mod effects;
+pub mod execution;
+pub mod graph;
+pub mod map_task;
+pub mod plan;
+pub mod render;
+pub mod retry;
+
+pub use decide::Rejection;
+pub use effects::Effect;
+pub use execution::{Execution, NodeState, TaskRun};
+pub use map_task::MapRun;
+pub use plan::{FailurePolicy, MinSuccesses, NodeIndex, Plan, PlanNode, Target};

@@ -1,6 +1,7 @@
 //! What a worker is handed: everything that is needed to run one try, and nothing that has to be looked up.
 
 use crate::data::{BlobRef, DataRef};
+use crate::envelope::TraceContext;
 use crate::event::ItemRange;
 use crate::ids::{Attempt, EntityId, ExecutionId, NodeId, PoolId};
 use serde::{Deserialize, Serialize};
@@ -59,8 +60,10 @@ pub struct Work {
     pub output_prefix: String,
     /// How long user code may run; none is no limit.
     pub timeout: Option<Duration>,
-    /// The workflow's name, for `FLYTE_INTERNAL_EXECUTION_WORKFLOW`-like uses and logs.
+    /// The workflow that the task runs in.
     pub workflow: EntityId,
+    /// The trace that the execution belongs to.
+    pub trace: Option<TraceContext>,
 }
 
 /// How a piece of work is run.

@@ -1,0 +1,90 @@
+//! What next: from a state, a command and the time to the events that are to be recorded.
+
+mod attempt;
+mod finish;
+mod inputs;
+mod map;
+
+use crate::execution::{Execution, NodeState};
+use crate::plan::NodeIndex;
+use skein_model::{Command, Event, ExecutionPhase, NodeId, Timestamp};
+
+/// A command that cannot apply. Nothing is recorded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// The plan has no such node: whoever sent the command speaks of another execution.
+    #[error("there is no node {node}")]
+    UnknownNode {
+        /// The node.
+        node: NodeId,
+    },
+    /// The execution has ended.
+    #[error("Cannot abort an already terminated workflow execution")]
+    AlreadyTerminated,
+    /// The command does not fit what the node is.
+    #[error("node {node} is not {expected}")]
+    WrongKind {
+        /// The node.
+        node: NodeId,
+        /// What the command takes it for.
+        expected: &'static str,
+    },
+}
+
+impl Execution {
+    /// Answers `command` with the events to record; none when it changes nothing.
+    ///
+    /// # Errors
+    /// [`Rejection`] when the command cannot apply. Nothing is to be recorded then.
+    pub fn decide(&self, command: &Command, now: Timestamp) -> Result<Vec<Event>, Rejection> {
+        match command {
+            Command::Start => Ok(self.decide_start()),
+            Command::InputsResolved { node, inputs, items } => self.decide_inputs(node, inputs, *items),
+            Command::InputsFailed { node, failure } => self.decide_inputs_failed(node, failure),
+            Command::AttemptStarted { node, attempt, worker } => self.decide_started(node, *attempt, worker),
+            Command::AttemptFinished { node, attempt, outcome } => {
+                self.decide_finished(node, *attempt, outcome, now)
+            }
+            Command::ItemsFinished { node, chunk } => self.decide_items(node, chunk),
+            Command::MapAssembled { node, outputs } => self.decide_assembled(node, outputs),
+            Command::OutputsResolved { outputs } => Ok(self.decide_outputs(outputs)),
+            Command::OutputsFailed { failure } => Ok(self.decide_outputs_failed(failure)),
+            Command::Terminate { cause, principal } => self.decide_terminate(cause, principal),
+            Command::Archive { archived, principal } => Ok(self.decide_archive(*archived, principal)),
+            // Nothing waits for a point in time alone: retries carry theirs, and workers hold the clocks of tries.
+            Command::Tick => Ok(Vec::new()),
+        }
+    }
+
+    fn decide_start(&self) -> Vec<Event> {
+        if self.phase != ExecutionPhase::Queued || self.created.is_none() {
+            return Vec::new();
+        }
+        let mut events = vec![Event::Started];
+        if let Some(failure) = &self.plan.unrunnable {
+            events.push(Event::Failing { failure: failure.clone() });
+            events.push(Event::Failed { failure: failure.clone() });
+        } else if self.unfinished == 0 {
+            events.push(Event::Succeeding);
+        } else {
+            self.queue(&self.roots(), self.room(0), &mut events);
+        }
+        events
+    }
+
+    fn decide_archive(&self, archived: bool, principal: &str) -> Vec<Event> {
+        if self.archived == archived {
+            return Vec::new();
+        }
+        vec![Event::Archived { archived, principal: principal.to_owned() }]
+    }
+
+    pub(crate) fn place_of(&self, node: &NodeId) -> Result<NodeIndex, Rejection> {
+        self.plan.find(node).ok_or_else(|| Rejection::UnknownNode { node: node.clone() })
+    }
+
+    pub(crate) fn is_resolving(&self, place: NodeIndex) -> bool {
+        matches!(self.nodes[place], NodeState::Resolving)
+    }
+}

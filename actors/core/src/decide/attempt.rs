@@ -1,0 +1,81 @@
+//! A try of a task node begins or ends.
+
+use super::Rejection;
+use crate::execution::{Execution, NodeState, TaskRun};
+use crate::plan::NodeIndex;
+use crate::retry::{self, Next};
+use skein_model::command::Outcome;
+use skein_model::{Attempt, Event, Failure, NodeId, Timestamp};
+
+impl Execution {
+    pub(super) fn decide_started(
+        &self,
+        node: &NodeId,
+        attempt: Attempt,
+        worker: &str,
+    ) -> Result<Vec<Event>, Rejection> {
+        let place = self.place_of(node)?;
+        Ok(match &self.nodes[place] {
+            NodeState::Task(run) if run.attempt == attempt && !run.started => {
+                vec![Event::AttemptStarted { node: node.clone(), attempt, worker: worker.to_owned() }]
+            }
+            NodeState::Task(_)
+            | NodeState::Waiting
+            | NodeState::Resolving
+            | NodeState::Map(_)
+            | NodeState::Ended { .. } => Vec::new(),
+        })
+    }
+
+    pub(super) fn decide_finished(
+        &self,
+        node: &NodeId,
+        attempt: Attempt,
+        outcome: &Outcome,
+        now: Timestamp,
+    ) -> Result<Vec<Event>, Rejection> {
+        let place = self.place_of(node)?;
+        match &self.nodes[place] {
+            NodeState::Task(run) if run.attempt == attempt => Ok(self.end_attempt(place, run, outcome, now)),
+            NodeState::Ended { open: Some(open), .. } if *open == attempt => {
+                Ok(vec![Event::LateResultIgnored { node: node.clone(), attempt }])
+            }
+            NodeState::Task(_) | NodeState::Ended { .. } => Ok(Vec::new()),
+            NodeState::Waiting | NodeState::Resolving | NodeState::Map(_) => {
+                Err(Rejection::WrongKind { node: node.clone(), expected: "a task that was started" })
+            }
+        }
+    }
+
+    fn end_attempt(&self, place: NodeIndex, run: &TaskRun, outcome: &Outcome, now: Timestamp) -> Vec<Event> {
+        let (node, attempt) = (self.id_of(place), run.attempt);
+        match outcome {
+            Outcome::Succeeded { outputs, deck } => {
+                let mut events = vec![Event::AttemptSucceeded {
+                    node,
+                    attempt,
+                    outputs: outputs.clone(),
+                    deck: deck.clone(),
+                }];
+                self.succeed_node(place, outputs, &mut events);
+                events
+            }
+            Outcome::Failed(failure) => self.fail_attempt(place, run, failure, now),
+        }
+    }
+
+    fn fail_attempt(&self, place: NodeIndex, run: &TaskRun, failure: &Failure, now: Timestamp) -> Vec<Event> {
+        let (node, attempt) = (self.id_of(place), run.attempt);
+        let mut events =
+            vec![Event::AttemptFailed { node: node.clone(), attempt, failure: failure.clone() }];
+        match retry::next(self.plan.nodes[place].attempts, run.spent, failure) {
+            Next::Again(wait) => events.push(Event::AttemptQueued {
+                node,
+                attempt: attempt.next(),
+                not_before: (!wait.is_zero()).then(|| now.after(wait)),
+            }),
+            Next::Final(failure) => self.fail_node(place, &failure, &mut events),
+        }
+        events
+    }
+}

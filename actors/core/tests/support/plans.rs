@@ -1,0 +1,278 @@
+//! Workflows in words, and a harness that reads as given, when, then.
+
+use bytes::Bytes;
+use skein_core::{Effect, Execution, Plan, Rejection};
+use skein_idl::flyteidl::core;
+use skein_model::command::Outcome;
+use skein_model::event::{Created, FinishedChunk, ItemFailure, ItemRange, Settings};
+use skein_model::{
+    Attempt, BlobRef, Charge, Command, DataRef, EntityId, EntityKind, Event, ExecutionId, Failure, FailureCause,
+    NodeId, Timestamp,
+};
+use std::sync::Arc;
+
+/// A workflow that is put together node by node.
+#[derive(Clone, Default)]
+pub struct Sketch {
+    nodes: Vec<core::Node>,
+    retries: u32,
+    after_executable: bool,
+    failure_node: bool,
+    max_parallelism: u32,
+}
+
+pub fn workflow() -> Sketch {
+    Sketch::default()
+}
+
+impl Sketch {
+    pub fn task(self, id: &str, upstream: &[&str]) -> Self {
+        let target = core::node::Target::TaskNode(reference());
+        self.node(id, upstream, target)
+    }
+
+    pub fn map(self, id: &str, upstream: &[&str], min_success_ratio: f32) -> Self {
+        let inner = core::Node { target: Some(core::node::Target::TaskNode(reference())), ..Default::default() };
+        let array = core::ArrayNode {
+            node: Some(Box::new(inner)),
+            success_criteria: Some(core::array_node::SuccessCriteria::MinSuccessRatio(min_success_ratio)),
+            ..Default::default()
+        };
+        self.node(id, upstream, core::node::Target::ArrayNode(Box::new(array)))
+    }
+
+    fn node(mut self, id: &str, upstream: &[&str], target: core::node::Target) -> Self {
+        self.nodes.push(core::Node {
+            id: id.to_owned(),
+            upstream_node_ids: upstream.iter().map(|id| (*id).to_owned()).collect(),
+            target: Some(target),
+            ..Default::default()
+        });
+        self
+    }
+
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.retries = retries;
+        self
+    }
+
+    pub fn fail_after_executable_nodes(mut self) -> Self {
+        self.after_executable = true;
+        self
+    }
+
+    pub fn with_failure_node(mut self) -> Self {
+        self.failure_node = true;
+        self
+    }
+
+    pub fn max_parallelism(mut self, limit: u32) -> Self {
+        self.max_parallelism = limit;
+        self
+    }
+
+    pub fn plan(&self) -> Arc<Plan> {
+        let policy = i32::from(self.after_executable);
+        let failure_node = self.failure_node.then(|| {
+            let target = Some(core::node::Target::TaskNode(reference()));
+            core::Node { id: "fn0".to_owned(), target, ..Default::default() }
+        });
+        let template = core::WorkflowTemplate {
+            nodes: self.nodes.clone(),
+            metadata: Some(core::WorkflowMetadata { on_failure: policy, ..Default::default() }),
+            failure_node: failure_node.map(Into::into),
+            ..Default::default()
+        };
+        let task = core::TaskTemplate {
+            id: Some(task_id()),
+            metadata: Some(core::TaskMetadata {
+                retries: Some(core::RetryStrategy { retries: self.retries }),
+                ..Default::default()
+            }),
+            target: Some(core::task_template::Target::Container(core::Container {
+                args: vec!["pyflyte-execute".to_owned()],
+                ..Default::default()
+            })),
+            ..Default::default()
+        };
+        let closure = core::CompiledWorkflowClosure {
+            primary: Some(core::CompiledWorkflow { template: Some(template), ..Default::default() }),
+            tasks: vec![core::CompiledTask { template: Some(task) }],
+            ..Default::default()
+        };
+        Arc::new(Plan::parse(closure).unwrap())
+    }
+
+    /// An execution that was created and has not started.
+    pub fn created(&self) -> World {
+        let mut world = World { execution: Execution::new(self.plan()), journal: Vec::new(), asked: Vec::new() };
+        world.record(&[Event::Created(Box::new(created(self.max_parallelism)))]);
+        world
+    }
+
+    /// An execution that has started.
+    pub fn started(&self) -> World {
+        let mut world = self.created();
+        world.send(&Command::Start).unwrap();
+        world
+    }
+}
+
+fn task_id() -> core::Identifier {
+    core::Identifier { name: "t".to_owned(), version: "v".to_owned(), ..Default::default() }
+}
+
+fn reference() -> core::TaskNode {
+    core::TaskNode {
+        reference: Some(core::task_node::Reference::ReferenceId(task_id())),
+        ..Default::default()
+    }
+}
+
+fn entity(kind: EntityKind) -> EntityId {
+    EntityId {
+        kind,
+        project: "p".to_owned(),
+        domain: "d".to_owned(),
+        name: "w".to_owned(),
+        version: "v".to_owned(),
+    }
+}
+
+fn created(max_parallelism: u32) -> Created {
+    Created {
+        execution: ExecutionId { project: "p".to_owned(), domain: "d".to_owned(), name: "x".to_owned() },
+        launched: entity(EntityKind::LaunchPlan),
+        workflow: entity(EntityKind::Workflow),
+        plan: BlobRef { uri: "file:///plan".to_owned(), size: 0, digest: 0 },
+        inputs: DataRef::empty(),
+        user_inputs: DataRef::empty(),
+        spec: Bytes::new(),
+        settings: Settings { max_parallelism, ..Settings::default() },
+        data_prefix: "file:///d".to_owned(),
+        raw_prefix: "file:///r".to_owned(),
+        principal: "tester".to_owned(),
+    }
+}
+
+/// An execution with its journal and all effects it ever asked for.
+pub struct World {
+    pub execution: Execution,
+    pub journal: Vec<Event>,
+    pub asked: Vec<Effect>,
+}
+
+pub const NOW: Timestamp = Timestamp::from_micros(1_000_000);
+
+impl World {
+    /// Decides a command, records its events and notes its effects; answers the events.
+    pub fn send(&mut self, command: &Command) -> Result<Vec<Event>, Rejection> {
+        let events = self.execution.decide(command, NOW)?;
+        self.record(&events);
+        Ok(events)
+    }
+
+    fn record(&mut self, events: &[Event]) {
+        for event in events {
+            self.execution.apply(event);
+            self.journal.push(event.clone());
+            self.asked.extend(self.execution.effects_of(event));
+        }
+    }
+
+    #[track_caller]
+    pub fn when(mut self, command: Command) -> Then {
+        let before = self.asked.len();
+        let events = self.send(&command).unwrap();
+        let effects = self.asked[before..].to_vec();
+        Then { world: self, events, effects }
+    }
+
+    /// Gives every node that asks for inputs its inputs, and so begins its first try.
+    pub fn inputs(mut self, nodes: &[&str]) -> Self {
+        for node in nodes {
+            self.send(&inputs(node)).unwrap();
+        }
+        self
+    }
+
+    pub fn items(mut self, node: &str, size: u32) -> Self {
+        self.send(&map_inputs(node, size)).unwrap();
+        self
+    }
+}
+
+/// What a command led to.
+pub struct Then {
+    world: World,
+    events: Vec<Event>,
+    effects: Vec<Effect>,
+}
+
+impl Then {
+    #[track_caller]
+    pub fn then(self, expected: &[Event]) -> World {
+        assert_eq!(self.events, expected);
+        self.world
+    }
+
+    #[track_caller]
+    pub fn asks(self, expected: &[Effect]) -> Self {
+        assert_eq!(self.effects, expected);
+        self
+    }
+}
+
+pub fn node(id: &str) -> NodeId {
+    NodeId::new(id)
+}
+
+pub fn outputs() -> DataRef {
+    DataRef::Inline(Bytes::from_static(b"outputs"))
+}
+
+pub fn inputs(id: &str) -> Command {
+    Command::InputsResolved { node: node(id), inputs: DataRef::empty(), items: None }
+}
+
+pub fn map_inputs(id: &str, size: u32) -> Command {
+    Command::InputsResolved { node: node(id), inputs: DataRef::empty(), items: Some(size) }
+}
+
+pub fn attempt_succeeds(id: &str, attempt: u32) -> Command {
+    let outcome = Outcome::Succeeded { outputs: outputs(), deck: None };
+    Command::AttemptFinished { node: node(id), attempt: Attempt(attempt), outcome }
+}
+
+pub fn attempt_fails(id: &str, attempt: u32, failure: Failure) -> Command {
+    Command::AttemptFinished { node: node(id), attempt: Attempt(attempt), outcome: Outcome::Failed(failure) }
+}
+
+pub fn chunk_ends(id: &str, start: u32, end: u32, attempt: u32, failed: &[u32], failure: &Failure) -> Command {
+    let chunk = FinishedChunk {
+        range: ItemRange { start, end },
+        attempt: Attempt(attempt),
+        outputs: DataRef::empty(),
+        failures: failed.iter().map(|i| ItemFailure { index: *i, failure: failure.clone() }).collect(),
+        returned: Vec::new(),
+        micros: 1,
+        worker: "w".to_owned(),
+    };
+    Command::ItemsFinished { node: node(id), chunk }
+}
+
+pub fn recoverable() -> Failure {
+    failure("USER:Recoverable", FailureCause::TaskRaised { recoverable: true }, Charge::User)
+}
+
+pub fn plain() -> Failure {
+    failure("USER:RuntimeError", FailureCause::TaskRaised { recoverable: false }, Charge::User)
+}
+
+pub fn worker_lost() -> Failure {
+    failure("WorkerLost", FailureCause::WorkerLost, Charge::System)
+}
+
+fn failure(code: &str, cause: FailureCause, charge: Charge) -> Failure {
+    Failure { code: code.to_owned(), message: "why".to_owned(), cause, charge }
+}
