@@ -142,7 +142,8 @@ pub trait EventLog: Send + Sync + 'static {
     ///
     /// # Errors
     /// See [`AppendError`]; only [`AppendError::Unknown`] leaves open whether the record was written.
-    async fn append(&self, journal: &JournalId, after: Head, record: Record) -> Result<Appended, AppendError>;
+    async fn append(&self, journal: &JournalId, after: Head, record: Record)
+    -> Result<Appended, AppendError>;
 
     /// Reads a journal from the record after `after` to its end.
     ///

@@ -47,7 +47,13 @@ pub trait LeaseStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`LeaseError::Changed`] when it is not.
-    async fn renew(&self, key: &str, revision: Revision, value: Bytes, ttl: Duration) -> Result<Revision, LeaseError>;
+    async fn renew(
+        &self,
+        key: &str,
+        revision: Revision,
+        value: Bytes,
+        ttl: Duration,
+    ) -> Result<Revision, LeaseError>;
 
     /// Gives a key up that is at `revision`.
     ///

@@ -10,12 +10,14 @@
 //! - It never repairs a damaged journal: damage is named and refused.
 
 pub mod blob_store;
+pub mod clock;
 pub mod event_log;
 pub mod inbox;
 pub mod lease;
+pub mod memory;
 pub mod task_queue;
 
-pub use blob_store::{BlobError, BlobStore};
+pub use blob_store::{BlobError, BlobStore, Method, S3Settings, SignatureError, UrlSigner};
 pub use event_log::{AppendError, Appended, Cursor, EventLog, Followed, Position, ReadError};
 pub use inbox::{Delivery, Inbox, Mail, Refusal, SendError};
 pub use lease::{LeaseError, LeaseStore, Revision};
