@@ -59,7 +59,9 @@ impl Execution {
         match event {
             Event::NodeQueued { .. } => self.queued(place),
             Event::NodeStarted { inputs, .. } => self.started(place, inputs),
-            Event::AttemptQueued { attempt, not_before, .. } => self.attempt_queued(place, *attempt, *not_before),
+            Event::AttemptQueued { attempt, not_before, .. } => {
+                self.attempt_queued(place, *attempt, *not_before)
+            }
             Event::AttemptStarted { .. } => self.with_task(place, |run| run.started = true),
             Event::AttemptFailed { failure, .. } => self.attempt_failed(place, failure),
             Event::AttemptSucceeded { .. } | Event::AttemptAborted { .. } => {}

@@ -88,7 +88,8 @@ impl Execution {
         if self.phase.is_terminal() {
             return Vec::new();
         }
-        let mut effects: Vec<_> = self.active.iter().filter_map(|place| self.outstanding_of(*place)).collect();
+        let mut effects: Vec<_> =
+            self.active.iter().filter_map(|place| self.outstanding_of(*place)).collect();
         if self.phase == ExecutionPhase::Succeeding {
             effects.push(Effect::ResolveOutputs);
         }

@@ -73,7 +73,9 @@ impl Execution {
         let waits_for = plan
             .nodes
             .iter()
-            .map(|node| u32::try_from(node.upstream.len()).expect("a node has fewer upstream nodes than 2^32"))
+            .map(|node| {
+                u32::try_from(node.upstream.len()).expect("a node has fewer upstream nodes than 2^32")
+            })
             .collect();
         Self {
             created: None,

@@ -28,16 +28,21 @@ impl Execution {
     pub(crate) fn ready_after(&self, done: NodeIndex) -> BTreeSet<NodeIndex> {
         let mut ready = self.ready.clone();
         let downstream = &self.plan.nodes[done].downstream;
-        ready.extend(downstream.iter().copied().filter(|node| {
-            self.waits_for[*node] == 1 && matches!(self.nodes[*node], NodeState::Waiting)
-        }));
+        ready.extend(
+            downstream
+                .iter()
+                .copied()
+                .filter(|node| self.waits_for[*node] == 1 && matches!(self.nodes[*node], NodeState::Waiting)),
+        );
         ready
     }
 
     /// Queues as many of `ready` as there is room for.
     pub(crate) fn queue(&self, ready: &BTreeSet<NodeIndex>, room: usize, events: &mut Vec<Event>) -> usize {
         let before = events.len();
-        events.extend(ready.iter().take(room.min(QUEUED_MAX)).map(|node| Event::NodeQueued { node: self.id_of(*node) }));
+        events.extend(
+            ready.iter().take(room.min(QUEUED_MAX)).map(|node| Event::NodeQueued { node: self.id_of(*node) }),
+        );
         events.len() - before
     }
 

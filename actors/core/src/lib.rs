@@ -10,7 +10,7 @@
 //! ([`effects`]), *which nodes are ready* ([`graph`]), *which items run* ([`map_task`], [`chunk`]), *try again, when*
 //! ([`retry`]), *what is handed to user code* ([`render`]).
 //!
-//! Three laws hold, each a property test in `tests/laws.rs`:
+//! Three laws hold, each a property test in `tests/behaviour/laws.rs`:
 //!
 //! - *Replay*: folding the journal gives the live state.
 //! - *Once*: a command decided again after its events yields none.

@@ -112,7 +112,10 @@ impl MapRun {
         start < end
             && end <= self.size
             && (start..end).all(|item| self.is_pending(item) && self.attempt_of(item) == chunk.attempt)
-            && is_ascending(chunk.failures.iter().map(|f| ItemRange { start: f.index, end: f.index + 1 }), chunk.range)
+            && is_ascending(
+                chunk.failures.iter().map(|f| ItemRange { start: f.index, end: f.index + 1 }),
+                chunk.range,
+            )
             && is_ascending(chunk.returned.iter().copied(), chunk.range)
     }
 

@@ -114,9 +114,11 @@ impl MinSuccesses {
             Self::All => size,
             Self::Count(count) => count.min(size),
             Self::Ratio(ratio) => {
-                // Through f64, and a hair below: 0.8 of 10 is 8 although 0.8_f32 is a little more than 0.8.
-                let exact = f64::from(ratio.clamp(0.0, 1.0)) * f64::from(size);
-                let rounded = (exact - 1e-6 * f64::from(size).max(1.0)).ceil().max(0.0);
+                // The shortest decimal that gives this f32 is what the user wrote: 0.8, not 0.800000012. A hair below the
+                // product, so that 0.55 of 100 is 55 although the product is a little more.
+                let ratio: f64 = ratio.clamp(0.0, 1.0).to_string().parse().unwrap_or(1.0);
+                let exact = ratio * f64::from(size);
+                let rounded = (exact * (1.0 - 1e-10)).ceil();
                 #[expect(
                     clippy::cast_possible_truncation,
                     clippy::cast_sign_loss,

@@ -156,7 +156,10 @@ mod tests {
     #[test]
     fn an_absent_checkpoint_is_a_pair_of_quotes() {
         assert_eq!(rendered("{{.prevCheckpointPrefix}}").as_deref(), Ok("\"\""));
-        assert_eq!(rendered("{{.checkpointOutputPrefix}}").as_deref(), Ok("file:///r/n0/0/_flytecheckpoints"));
+        assert_eq!(
+            rendered("{{.checkpointOutputPrefix}}").as_deref(),
+            Ok("file:///r/n0/0/_flytecheckpoints")
+        );
     }
 
     #[test]
@@ -168,8 +171,10 @@ mod tests {
     #[test]
     fn a_variable_that_is_not_there_is_named() {
         let error = rendered("--x={{.inputs.y}}");
-        let expected =
-            RenderError::Unknown { argument: "--x={{.inputs.y}}".to_owned(), variable: "inputs.y".to_owned() };
+        let expected = RenderError::Unknown {
+            argument: "--x={{.inputs.y}}".to_owned(),
+            variable: "inputs.y".to_owned(),
+        };
         assert_eq!(error, Err(expected));
     }
 

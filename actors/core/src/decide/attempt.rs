@@ -66,8 +66,7 @@ impl Execution {
 
     fn fail_attempt(&self, place: NodeIndex, run: &TaskRun, failure: &Failure, now: Timestamp) -> Vec<Event> {
         let (node, attempt) = (self.id_of(place), run.attempt);
-        let mut events =
-            vec![Event::AttemptFailed { node: node.clone(), attempt, failure: failure.clone() }];
+        let mut events = vec![Event::AttemptFailed { node: node.clone(), attempt, failure: failure.clone() }];
         match retry::next(self.plan.nodes[place].attempts, run.spent, failure) {
             Next::Again(wait) => events.push(Event::AttemptQueued {
                 node,

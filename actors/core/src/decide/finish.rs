@@ -101,8 +101,7 @@ impl Execution {
         if self.phase.is_terminal() {
             return Err(Rejection::AlreadyTerminated);
         }
-        let mut events =
-            vec![Event::Aborting { cause: cause.to_owned(), principal: principal.to_owned() }];
+        let mut events = vec![Event::Aborting { cause: cause.to_owned(), principal: principal.to_owned() }];
         self.stop_active(None, STOPPED_BY_REQUEST, &mut events);
         events.push(Event::Aborted);
         Ok(events)

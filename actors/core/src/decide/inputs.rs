@@ -20,7 +20,11 @@ impl Execution {
         let mut events = vec![Event::NodeStarted { node: node.clone(), inputs: inputs.clone() }];
         match (&self.plan.nodes[place].target, items) {
             (Target::Task { .. }, None) => {
-                events.push(Event::AttemptQueued { node: node.clone(), attempt: Attempt(0), not_before: None });
+                events.push(Event::AttemptQueued {
+                    node: node.clone(),
+                    attempt: Attempt(0),
+                    not_before: None,
+                });
             }
             (Target::Map { .. }, Some(size)) if size <= MAP_ITEMS_MAX => {
                 events.push(Event::MapStarted { node: node.clone(), size });
@@ -38,7 +42,11 @@ impl Execution {
         Ok(events)
     }
 
-    pub(super) fn decide_inputs_failed(&self, node: &NodeId, failure: &Failure) -> Result<Vec<Event>, Rejection> {
+    pub(super) fn decide_inputs_failed(
+        &self,
+        node: &NodeId,
+        failure: &Failure,
+    ) -> Result<Vec<Event>, Rejection> {
         let place = self.place_of(node)?;
         let mut events = Vec::new();
         if self.is_resolving(place) {

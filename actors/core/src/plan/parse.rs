@@ -51,10 +51,7 @@ impl Plan {
             .ok_or_else(|| PlanError::Incomplete { what: "primary template".to_owned() })?;
         let tasks: Vec<_> = closure.tasks.into_iter().filter_map(|task| task.template).collect();
         let places = task_places(&tasks);
-        let mut plan = Self {
-            on_failure: failure_policy(template.metadata.as_ref()),
-            ..Self::default()
-        };
+        let mut plan = Self { on_failure: failure_policy(template.metadata.as_ref()), ..Self::default() };
         let mut edges = Vec::new();
         for node in template.nodes {
             if node.id == NodeId::END {
@@ -141,7 +138,9 @@ fn target<'a>(
 ) -> Result<(Target, Option<&'a core::NodeMetadata>), PlanError> {
     let unsupported = |kind| PlanError::Unsupported { node: node.id.clone(), kind };
     match node.target.as_ref() {
-        Some(node::Target::TaskNode(task)) => Ok((Target::Task { task: task_place(node, task, places)? }, None)),
+        Some(node::Target::TaskNode(task)) => {
+            Ok((Target::Task { task: task_place(node, task, places)? }, None))
+        }
         Some(node::Target::ArrayNode(array)) => {
             let inner = array.node.as_deref().ok_or_else(|| PlanError::Incomplete {
                 what: format!("map {} has no node to repeat", node.id),

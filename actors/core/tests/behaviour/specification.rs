@@ -1,9 +1,6 @@
 //! How an execution behaves, one sentence a test.
 
-#[path = "support/plans.rs"]
-mod plans;
-
-use plans::*;
+use super::plans::*;
 use skein_core::{Effect, Rejection};
 use skein_model::{Attempt, Command, DataRef, Event, ExecutionPhase, Failure, NodePhase};
 
@@ -304,11 +301,14 @@ fn a_map_fails_as_soon_as_too_many_items_have_and_names_the_first() {
     let mut world = workflow().map("n0", &[], 0.75).started().items("n0", 4);
     let events = world.send(&chunk_ends("n0", 0, 4, 0, &[1, 3], &plain())).unwrap();
     let failure = Failure { message: "[1]: why\n".to_owned(), ..plain() };
-    assert_eq!(events[1..], [
-        Event::NodeFailed { node: node("n0"), failure: failure.clone() },
-        Event::Failing { failure: failure.clone() },
-        Event::Failed { failure },
-    ]);
+    assert_eq!(
+        events[1..],
+        [
+            Event::NodeFailed { node: node("n0"), failure: failure.clone() },
+            Event::Failing { failure: failure.clone() },
+            Event::Failed { failure },
+        ]
+    );
 }
 
 #[test]

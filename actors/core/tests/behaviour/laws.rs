@@ -1,9 +1,6 @@
 //! The three laws, on random workflows under random, repeated and stale commands.
 
-#[path = "support/plans.rs"]
-mod plans;
-
-use plans::*;
+use super::plans::*;
 use proptest::prelude::*;
 use skein_core::{Effect, Execution, NodeState};
 use skein_model::{Command, Event};
@@ -17,7 +14,11 @@ struct Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = (any::<usize>(), 0_u8..20, any::<bool>()).prop_map(|(pick, kind, repeat)| Step { pick, kind, repeat });
+    let step = (any::<usize>(), 0_u8..20, any::<bool>()).prop_map(|(pick, kind, repeat)| Step {
+        pick,
+        kind,
+        repeat,
+    });
     prop::collection::vec(step, 1..60)
 }
 
@@ -61,7 +62,9 @@ fn answer(execution: &Execution, step: &Step) -> Option<Command> {
             0 => attempt_fails(node.as_str(), attempt.0, plain()),
             1..=4 => attempt_fails(node.as_str(), attempt.0, recoverable()),
             5 => attempt_fails(node.as_str(), attempt.0, worker_lost()),
-            6..=8 => Command::AttemptStarted { node: node.clone(), attempt: *attempt, worker: "w".to_owned() },
+            6..=8 => {
+                Command::AttemptStarted { node: node.clone(), attempt: *attempt, worker: "w".to_owned() }
+            }
             _ => attempt_succeeds(node.as_str(), attempt.0),
         },
         Effect::RunItems { node } => {
@@ -95,7 +98,9 @@ fn unanswered(world: &World) -> Vec<Effect> {
                 }
             }
         }
-        open.extend(execution.effects_of(event).into_iter().filter(|e| !matches!(e, Effect::Withdraw { .. })));
+        open.extend(
+            execution.effects_of(event).into_iter().filter(|e| !matches!(e, Effect::Withdraw { .. })),
+        );
     }
     open.sort();
     open
@@ -103,7 +108,9 @@ fn unanswered(world: &World) -> Vec<Effect> {
 
 fn answers(execution: &Execution, event: &Event, effect: &Effect) -> bool {
     let node = match effect {
-        Effect::ResolveOutputs => return matches!(event, Event::Succeeded { .. } | Event::Failing { .. } | Event::Aborting { .. }),
+        Effect::ResolveOutputs => {
+            return matches!(event, Event::Succeeded { .. } | Event::Failing { .. } | Event::Aborting { .. });
+        }
         Effect::Withdraw { .. } => return true,
         Effect::ResolveInputs { node }
         | Effect::RunAttempt { node, .. }

@@ -6,13 +6,13 @@ use skein_idl::flyteidl::core;
 use skein_model::command::Outcome;
 use skein_model::event::{Created, FinishedChunk, ItemFailure, ItemRange, Settings};
 use skein_model::{
-    Attempt, BlobRef, Charge, Command, DataRef, EntityId, EntityKind, Event, ExecutionId, Failure, FailureCause,
-    NodeId, Timestamp,
+    Attempt, BlobRef, Charge, Command, DataRef, EntityId, EntityKind, Event, ExecutionId, Failure,
+    FailureCause, NodeId, Timestamp,
 };
 use std::sync::Arc;
 
 /// A workflow that is put together node by node.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Sketch {
     nodes: Vec<core::Node>,
     retries: u32,
@@ -32,7 +32,8 @@ impl Sketch {
     }
 
     pub fn map(self, id: &str, upstream: &[&str], min_success_ratio: f32) -> Self {
-        let inner = core::Node { target: Some(core::node::Target::TaskNode(reference())), ..Default::default() };
+        let inner =
+            core::Node { target: Some(core::node::Target::TaskNode(reference())), ..Default::default() };
         let array = core::ArrayNode {
             node: Some(Box::new(inner)),
             success_criteria: Some(core::array_node::SuccessCriteria::MinSuccessRatio(min_success_ratio)),
@@ -105,7 +106,8 @@ impl Sketch {
 
     /// An execution that was created and has not started.
     pub fn created(&self) -> World {
-        let mut world = World { execution: Execution::new(self.plan()), journal: Vec::new(), asked: Vec::new() };
+        let mut world =
+            World { execution: Execution::new(self.plan()), journal: Vec::new(), asked: Vec::new() };
         world.record(&[Event::Created(Box::new(created(self.max_parallelism)))]);
         world
     }
@@ -248,7 +250,14 @@ pub fn attempt_fails(id: &str, attempt: u32, failure: Failure) -> Command {
     Command::AttemptFinished { node: node(id), attempt: Attempt(attempt), outcome: Outcome::Failed(failure) }
 }
 
-pub fn chunk_ends(id: &str, start: u32, end: u32, attempt: u32, failed: &[u32], failure: &Failure) -> Command {
+pub fn chunk_ends(
+    id: &str,
+    start: u32,
+    end: u32,
+    attempt: u32,
+    failed: &[u32],
+    failure: &Failure,
+) -> Command {
     let chunk = FinishedChunk {
         range: ItemRange { start, end },
         attempt: Attempt(attempt),
