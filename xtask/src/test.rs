@@ -1,0 +1,126 @@
+//! `cargo xtask test`: every check and every test, each as one step.
+
+use crate::python::{FLYTEKIT_ALONE, SERVERS, WITH_UNION};
+use crate::repository::{cargo, root, target};
+use crate::steps::{Steps, loud, sdk_environment};
+use anyhow::{Result, bail};
+use clap::Args;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// What to test.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Runs the long forms too: 200 moments to be killed at, and `cargo deny` must be installed.
+    #[arg(long)]
+    long: bool,
+    /// Runs only this step: format, clippy, tidy, deny, docs, rust or sdk (may be given more than once).
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// The Python to make the environments with [default: python3]
+    #[arg(long)]
+    python: Option<PathBuf>,
+    /// Words for pytest, after `--`: for example `-- -k durability`.
+    #[arg(last = true)]
+    pytest: Vec<String>,
+}
+
+impl Options {
+    /// One step and nothing else.
+    pub(crate) fn only(name: &str) -> Self {
+        Self { long: false, only: vec![name.to_owned()], python: None, pytest: Vec::new() }
+    }
+}
+
+/// Runs the steps in the order in which they fail fastest.
+///
+/// # Errors
+///
+/// When a step failed, or a Python environment could not be made.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let mut steps = Steps::only(options.only.clone());
+    let python =
+        if steps.wanted("rust") || steps.wanted("sdk") { Some(Pythons::ensure(options)?) } else { None };
+    steps.step("format", || loud(&mut cargo_with(&["fmt", "--all", "--check"])));
+    steps.step("tidy", || loud(&mut cargo_with(&["test", "--quiet", "--package", "skein-tidy"])));
+    steps.step("deny", || deny(options.long));
+    steps.step("clippy", || {
+        loud(&mut cargo_with(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))
+    });
+    steps.step("docs", || {
+        loud(cargo_with(&["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))
+    });
+    if let Some(python) = python {
+        steps.step("rust", || rust(&python, options.long));
+        steps.step("sdk", || sdk(&python, options));
+    }
+    steps.finish()
+}
+
+/// The `bin` folders of the environments.
+struct Pythons {
+    flytekit: PathBuf,
+    union: PathBuf,
+    servers: PathBuf,
+}
+
+impl Pythons {
+    fn ensure(options: &Options) -> Result<Self> {
+        let python = options.python.as_deref();
+        Ok(Self {
+            flytekit: FLYTEKIT_ALONE.ensure(python)?,
+            union: WITH_UNION.ensure(python)?,
+            servers: SERVERS.ensure(python)?,
+        })
+    }
+
+    /// Tells tests where to find what they need.
+    fn tell<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+        sdk_environment(command)
+            .env("SKEIN_TEST_PYTHON", self.union.join("python"))
+            .env("SKEIN_TEST_FLYTEKIT_PYTHON", self.flytekit.join("python"))
+            .env("SKEIN_TEST_NATS_SERVER", self.servers.join("nats-server"))
+            .env("SKEIN_TEST_MOTO_PYTHON", self.servers.join("python"))
+    }
+}
+
+fn cargo_with(words: &[&str]) -> Command {
+    let mut command = Command::new(cargo());
+    command.current_dir(root()).args(words);
+    command
+}
+
+/// Licences, advisories, bans and sources. Building `cargo-deny` takes longer than all of this, so the short
+/// form goes without where it is not installed.
+fn deny(required: bool) -> Result<()> {
+    let installed = cargo_with(&["deny", "--version"]).output().is_ok_and(|answer| answer.status.success());
+    if !installed && required {
+        bail!("cargo-deny is not installed; cargo install --locked cargo-deny")
+    }
+    if !installed {
+        println!("cargo-deny is not installed: left out (the long form requires it)");
+        return Ok(());
+    }
+    loud(&mut cargo_with(&["deny", "--workspace", "check"]))
+}
+
+/// All tests of all crates, documentation examples included.
+fn rust(python: &Pythons, long: bool) -> Result<()> {
+    let mut command = cargo_with(&["test", "--workspace", "--quiet"]);
+    if long {
+        command.env("SKEIN_LONG", "1");
+    }
+    loud(python.tell(&mut command))
+}
+
+/// The real SDKs against the real program.
+fn sdk(python: &Pythons, options: &Options) -> Result<()> {
+    loud(&mut cargo_with(&["build", "--quiet", "--package", "skein"]))?;
+    let mut command = Command::new(python.flytekit.join("python"));
+    command.current_dir(root().join("tests/sdk")).args(["-m", "pytest"]).args(&options.pytest);
+    command.env("SKEIN_BINARY", target().join("debug/skein"));
+    if options.long {
+        command.env("SKEIN_LONG", "1");
+    }
+    loud(python.tell(&mut command))
+}
