@@ -7,6 +7,8 @@
 mod attribute;
 mod msgpack;
 
+pub(crate) use attribute::path_text;
+
 use crate::failure::{Charge, Failure, FailureCause};
 use crate::ids::NodeId;
 use crate::literals::{CollectionBuilder, WireError, encode_literal_map, encode_map, encode_nested};

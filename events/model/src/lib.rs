@@ -10,11 +10,13 @@
 pub mod bindings;
 pub mod codec;
 pub mod command;
+pub mod compile;
 pub mod data;
 pub mod envelope;
 pub mod event;
 pub mod failure;
 pub mod ids;
+pub mod launch;
 pub mod literals;
 pub mod paths;
 pub mod phase;

@@ -10,7 +10,7 @@ mod fit;
 
 pub use cast::{Cast, castable};
 pub use describe::describe;
-pub(crate) use fit::{MSGPACK, type_of_constant};
+pub(crate) use fit::{MSGPACK, constant_fits, type_of_constant};
 pub use fit::{Misfit, fits, type_of_literal};
 
 use skein_idl::flyteidl::core::{

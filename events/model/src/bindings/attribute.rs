@@ -55,7 +55,7 @@ pub(super) fn follow(literal: Bytes, path: &[PromiseAttribute]) -> Result<Bytes,
 }
 
 /// Answers a path as people write it: `.a[0].b`.
-pub(super) fn path_text(path: &[PromiseAttribute]) -> String {
+pub(crate) fn path_text(path: &[PromiseAttribute]) -> String {
     let text = path.iter().map(|attribute| match &attribute.value {
         Some(promise_attribute::Value::StringValue(key)) => format!(".{key}"),
         Some(promise_attribute::Value::IntValue(index)) => format!("[{index}]"),

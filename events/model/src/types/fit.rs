@@ -42,11 +42,21 @@ pub enum Misfit {
 /// # Errors
 /// Why it may not.
 pub fn fits(value: &Literal, declared: &LiteralType) -> Result<(), Misfit> {
-    let found = type_of_literal(value);
-    match castable(&found, declared) {
-        Cast::Yes => check_enums(value, declared, 0),
-        Cast::No => Err(Misfit::Type { expected: describe(declared), found: describe(&found) }),
-        Cast::Ambiguous => Err(Misfit::Ambiguous { expected: describe(declared), found: describe(&found) }),
+    compare(&type_of_literal(value), declared)?;
+    check_enums(value, declared, 0)
+}
+
+/// Says whether a constant may be given where `declared` is expected, enum values included.
+pub(crate) fn constant_fits(value: &Scalar, declared: &LiteralType) -> Result<(), Misfit> {
+    compare(&type_of_constant(value), declared)?;
+    check_enum_scalar(value, declared, 0)
+}
+
+fn compare(found: &LiteralType, declared: &LiteralType) -> Result<(), Misfit> {
+    match castable(found, declared) {
+        Cast::Yes => Ok(()),
+        Cast::No => Err(Misfit::Type { expected: describe(declared), found: describe(found) }),
+        Cast::Ambiguous => Err(Misfit::Ambiguous { expected: describe(declared), found: describe(found) }),
     }
 }
 
