@@ -37,4 +37,4 @@ pub use decide::Rejection;
 pub use effects::Effect;
 pub use execution::{Execution, NodeState, TaskRun};
 pub use map_task::MapRun;
-pub use plan::{FailurePolicy, MinSuccesses, NodeIndex, Plan, PlanNode, Target};
+pub use plan::{FailurePolicy, MinSuccesses, NodeIndex, Plan, PlanError, PlanNode, Target};

@@ -1,0 +1,37 @@
+//! What the engine can be told.
+
+use skein_model::PoolId;
+use std::time::Duration;
+
+/// Settings of one engine.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The pool that work is offered to. Default: `default`, the workers of this machine.
+    pub pool: PoolId,
+    /// How many chunks of one map are on offer or being run at once, at least 1. Default: twice the number of cores,
+    /// so that a worker that ends one finds the next.
+    pub chunks_on_offer: u32,
+    /// How many executions have actors at once, at least 1. Default: 10 000 (some 100 MB); the others wait in the log.
+    pub executions_max: usize,
+    /// How many commands are under way inside the engine at once, at least 1. Default: 1 024: the inbox holds the rest,
+    /// and its senders wait.
+    pub commands_max: usize,
+    /// The wait before an execution whose actor failed is taken up again; doubles each time. Default: 100 ms.
+    pub restart_first: Duration,
+    /// The longest such wait. Default: 30 s.
+    pub restart_max: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        Self {
+            pool: PoolId("default".to_owned()),
+            chunks_on_offer: u32::try_from(cores).unwrap_or(2).saturating_mul(2),
+            executions_max: 10_000,
+            commands_max: 1_024,
+            restart_first: Duration::from_millis(100),
+            restart_max: Duration::from_secs(30),
+        }
+    }
+}

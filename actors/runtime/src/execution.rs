@@ -1,0 +1,267 @@
+//! The actor of one execution: the only writer of its journal.
+
+use crate::intake::Credit;
+use crate::journal::{Journal, JournalError};
+use crate::map::{self, MapActor};
+use crate::perform;
+use crate::ports::Ports;
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use skein_core::{Effect, Execution, Plan, Rejection};
+use skein_log::{Mail, Refusal};
+use skein_model::{Command, Envelope, Event, ExecutionId, ExecutionPhase, JournalId, NodeId};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+use tracing::{debug, info};
+
+/// What an execution's actor is told.
+pub(crate) enum Msg {
+    /// Read the journal and go on.
+    Load,
+    /// A command from outside, to be answered; holds a place in the engine until it is dealt with.
+    Mail(Mail, Credit),
+    /// A command that an effect of this actor was answered with.
+    Answered(Command),
+}
+
+/// What an actor is made of.
+pub(crate) struct Args {
+    pub(crate) id: ExecutionId,
+    /// The first record and its sequence, when it was just followed; otherwise the journal is read.
+    pub(crate) first: Option<(Envelope, u64)>,
+    /// Whether it is made for mail to an execution that has ended: it must not end before the mail is read then.
+    pub(crate) for_mail: bool,
+}
+
+/// The actor. Holds what does not change.
+pub(crate) struct ExecutionActor {
+    pub(crate) ports: Arc<Ports>,
+}
+
+/// What changes.
+pub(crate) struct State {
+    id: ExecutionId,
+    first: Option<(Envelope, u64)>,
+    for_mail: bool,
+    live: Option<Live>,
+}
+
+/// An execution that has been loaded.
+struct Live {
+    journal: Journal,
+    execution: Execution,
+    maps: BTreeMap<NodeId, ActorRef<map::Msg>>,
+}
+
+impl Actor for ExecutionActor {
+    type Msg = Msg;
+    type State = State;
+    type Arguments = Args;
+
+    async fn pre_start(&self, myself: ActorRef<Msg>, args: Args) -> Result<State, ActorProcessingErr> {
+        self.ports.metrics.executions_active.inc();
+        myself.cast(Msg::Load)?;
+        Ok(State { id: args.id, first: args.first, for_mail: args.for_mail, live: None })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Msg>,
+        message: Msg,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            Msg::Load => {
+                self.load(&myself, state).await?;
+                if state.for_mail {
+                    return Ok(());
+                }
+            }
+            Msg::Mail(mail, credit) => {
+                self.command(&myself, state, &mail.command, Some(mail.answer)).await?;
+                drop(credit);
+            }
+            Msg::Answered(command) => self.command(&myself, state, &command, None).await?,
+        }
+        if state.live.as_ref().is_some_and(|live| live.execution.phase().is_terminal()) {
+            // Whatever is still on its way finds no actor, and is answered by one that is made for it.
+            myself.stop(None);
+        }
+        Ok(())
+    }
+
+    async fn post_stop(&self, _: ActorRef<Msg>, _: &mut State) -> Result<(), ActorProcessingErr> {
+        self.ports.metrics.executions_active.dec();
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _: ActorRef<Msg>,
+        event: ractor::SupervisionEvent,
+        _: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            // A map's actor holds nothing that the journal does not: this one ends too, and both are made again.
+            ractor::SupervisionEvent::ActorFailed(_, cause) => Err(cause),
+            ractor::SupervisionEvent::ActorStarted(_)
+            | ractor::SupervisionEvent::ActorTerminated(..)
+            | ractor::SupervisionEvent::ProcessGroupChanged(_) => Ok(()),
+        }
+    }
+}
+
+impl ExecutionActor {
+    async fn load(&self, myself: &ActorRef<Msg>, state: &mut State) -> Result<(), ActorProcessingErr> {
+        let (journal, events) = match state.first.take() {
+            Some((envelope, sequence)) => Journal::begin(&envelope, sequence)?,
+            None => Journal::load(&self.ports, JournalId::execution(&state.id)).await?,
+        };
+        let Some(Event::Created(created)) = events.first() else {
+            return Err(JournalError::Empty.into());
+        };
+        let plan: Arc<Plan> = self.ports.plans.load(&self.ports.blobs, &created.plan).await?;
+        let mut execution = Execution::new(plan);
+        for event in &events {
+            execution.apply(event);
+        }
+        let outstanding = execution.outstanding();
+        let is_new = execution.phase() == ExecutionPhase::Queued;
+        let live = state.live.insert(Live { journal, execution, maps: BTreeMap::new() });
+        for effect in outstanding {
+            self.perform(myself, live, effect).await?;
+        }
+        if is_new {
+            self.command(myself, state, &Command::Start, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Decides, appends, applies, performs, and only then confirms: after a crash in between, the command comes again,
+    /// harmlessly.
+    async fn command(
+        &self,
+        myself: &ActorRef<Msg>,
+        state: &mut State,
+        command: &Command,
+        answer: Option<oneshot::Sender<Result<(), Refusal>>>,
+    ) -> Result<(), ActorProcessingErr> {
+        let Some(live) = state.live.as_mut() else { return Err(JournalError::Empty.into()) };
+        let outcome = live.execution.decide(command, (self.ports.clock)());
+        let events = match outcome {
+            Ok(events) => events,
+            Err(rejection) => {
+                debug!(execution = %state.id, %rejection, "command refused");
+                self.ports.metrics.commands_without_effect.inc();
+                confirm(answer, Err(refusal(rejection)));
+                return Ok(());
+            }
+        };
+        if events.is_empty() {
+            self.ports.metrics.commands_without_effect.inc();
+        } else {
+            self.record(myself, &state.id, live, command, &events).await?;
+        }
+        confirm(answer, Ok(()));
+        Ok(())
+    }
+
+    async fn record(
+        &self,
+        myself: &ActorRef<Msg>,
+        id: &ExecutionId,
+        live: &mut Live,
+        command: &Command,
+        events: &[Event],
+    ) -> Result<(), ActorProcessingErr> {
+        let closes = live.execution.phase().is_terminal() || events.iter().any(is_last);
+        live.journal.append(&self.ports, command.cause(), events, closes).await?;
+        for event in events {
+            live.execution.apply(event);
+            let effects = live.execution.effects_of(event);
+            self.note(id, live, event);
+            for effect in effects {
+                self.perform(myself, live, effect).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells of phases in the log of the program, and maps of their chunks.
+    fn note(&self, id: &ExecutionId, live: &Live, event: &Event) {
+        let trace = skein_telemetry::trace::id(live.journal.trace);
+        match event {
+            Event::Started => info!(execution = %id, trace, "execution started"),
+            Event::Succeeded { .. } => info!(execution = %id, trace, "execution succeeded"),
+            Event::Failed { failure } => {
+                info!(execution = %id, trace, code = failure.code, "execution failed")
+            }
+            Event::Aborted => info!(execution = %id, trace, "execution aborted"),
+            Event::ItemsFinished { node, chunk, again } => {
+                self.ports.metrics.items.inc_by(u64::from(chunk.range.len()));
+                if let Some(map) = live.maps.get(node) {
+                    // A map's actor that has ended needs to know nothing.
+                    drop(map.cast(map::Msg::Ended { chunk: map::Ended::of(chunk, again) }));
+                }
+            }
+            _ => debug!(execution = %id, trace, ?event, "recorded"),
+        }
+    }
+
+    async fn perform(
+        &self,
+        myself: &ActorRef<Msg>,
+        live: &mut Live,
+        effect: Effect,
+    ) -> Result<(), ActorProcessingErr> {
+        match effect {
+            Effect::RunItems { node } => {
+                let args = map::Args::of(&live.execution, &node, live.journal.trace, myself.clone());
+                let Some(args) = args else { return Ok(()) };
+                let actor = MapActor { ports: Arc::clone(&self.ports) };
+                let (map, _) = Actor::spawn_linked(None, actor, args, myself.get_cell()).await?;
+                live.maps.insert(node, map);
+            }
+            Effect::AssembleMap { node } => {
+                if let Some(map) = live.maps.remove(&node) {
+                    map.stop(None);
+                }
+                perform::assemble_map(&self.ports, &live.execution, node, myself.clone());
+            }
+            Effect::Withdraw { node } => {
+                if let Some(map) = live.maps.remove(&node) {
+                    map.stop(None);
+                }
+                perform::withdraw(&self.ports, &live.execution, node);
+            }
+            Effect::ResolveInputs { node } => {
+                perform::resolve_inputs(&self.ports, &live.execution, node, myself.clone());
+            }
+            Effect::RunAttempt { node, attempt, not_before, started } => {
+                let wanted =
+                    perform::Wanted { node, attempt, not_before, started, trace: live.journal.trace };
+                perform::run_attempt(&self.ports, &live.execution, wanted, myself.clone());
+            }
+            Effect::ResolveOutputs => perform::resolve_outputs(&self.ports, &live.execution, myself.clone()),
+        }
+        Ok(())
+    }
+}
+
+fn is_last(event: &Event) -> bool {
+    matches!(event, Event::Succeeded { .. } | Event::Failed { .. } | Event::Aborted)
+}
+
+fn refusal(rejection: Rejection) -> Refusal {
+    match rejection {
+        Rejection::AlreadyTerminated => Refusal::FailedPrecondition(rejection.to_string()),
+        _ => Refusal::Invalid(rejection.to_string()),
+    }
+}
+
+fn confirm(answer: Option<oneshot::Sender<Result<(), Refusal>>>, outcome: Result<(), Refusal>) {
+    if let Some(answer) = answer {
+        // A sender that no longer waits will ask again.
+        drop(answer.send(outcome));
+    }
+}

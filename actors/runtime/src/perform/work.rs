@@ -1,0 +1,244 @@
+//! Makes work of a try or of items, and offers it.
+
+use super::{Done, Wanted, outcome};
+use crate::map;
+use crate::ports::Ports;
+use bytes::Bytes;
+use prost::Message as _;
+use skein_core::render::{self, Places};
+use skein_core::{Execution, NodeState, Plan};
+use skein_idl::flyteidl::core::{self, task_template};
+use skein_log::BlobError;
+use skein_model::envelope::TraceContext;
+use skein_model::event::{Created, ItemRange};
+use skein_model::{
+    Attempt, BlobRef, Charge, Command, DataRef, EntityId, EntityKind, Failure, FailureCause, NodeId,
+    Timestamp, Work, WorkId, WorkKind, paths,
+};
+use std::sync::Arc;
+
+/// A try of a task node, taken from an execution's state.
+pub(super) struct Task {
+    plan: Arc<Plan>,
+    created: Arc<Created>,
+    place: usize,
+    attempt: Attempt,
+    inputs: DataRef,
+    not_before: Option<Timestamp>,
+    started: bool,
+    trace: Option<TraceContext>,
+}
+
+impl Task {
+    pub(super) fn of(execution: &Execution, wanted: &Wanted) -> Option<Self> {
+        let place = execution.plan().find(&wanted.node)?;
+        let inputs = match execution.node(&wanted.node)? {
+            NodeState::Task(run) => run.inputs.clone(),
+            NodeState::Waiting | NodeState::Resolving | NodeState::Map(_) | NodeState::Ended { .. } => {
+                return None;
+            }
+        };
+        Some(Self {
+            plan: Arc::clone(execution.plan()),
+            created: Arc::clone(execution.created()?),
+            place,
+            attempt: wanted.attempt,
+            inputs,
+            not_before: wanted.not_before,
+            started: wanted.started,
+            trace: wanted.trace,
+        })
+    }
+
+    fn source(&self) -> Source<'_> {
+        Source {
+            plan: &self.plan,
+            created: &self.created,
+            place: self.place,
+            attempt: self.attempt,
+            trace: self.trace,
+        }
+    }
+}
+
+/// What work is made of, whether of a try or of items.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) created: &'a Created,
+    pub(crate) place: usize,
+    pub(crate) attempt: Attempt,
+    pub(crate) trace: Option<TraceContext>,
+}
+
+/// Items that are to be run together, with their inputs.
+pub(crate) struct Chunk {
+    pub(crate) range: ItemRange,
+    pub(crate) of: u32,
+    pub(crate) inputs: Bytes,
+}
+
+/// Work that cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WorkError {
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    #[error(transparent)]
+    Render(#[from] render::RenderError),
+}
+
+/// Waits until a try is due, and offers it; a try that has left its result before a restart is answered at once.
+pub(super) async fn offer_attempt(ports: &Ports, task: &Task) -> Done {
+    if let Some(at) = task.not_before {
+        tokio::time::sleep(at.since((ports.clock)())).await;
+    }
+    let node = task.plan.nodes[task.place].id.clone();
+    let finished = |outcome| Command::AttemptFinished { node: node.clone(), attempt: task.attempt, outcome };
+    if task.started {
+        let prefix = paths::attempt_prefix(&task.created.data_prefix, &node, task.attempt);
+        match outcome::left_behind(ports, &prefix).await {
+            Ok(Some(outcome)) => return Done::answer(finished(outcome)),
+            Ok(None) => {}
+            Err(fault) => return Done::Later(fault.to_string()),
+        }
+    }
+    let work = match of_task(ports, task, &node).await {
+        Ok(work) => work,
+        Err(WorkError::Blob(fault)) => return Done::Later(fault.to_string()),
+        Err(WorkError::Render(fault)) => {
+            return Done::answer(finished(skein_model::command::Outcome::Failed(bad_task(
+                fault.to_string(),
+            ))));
+        }
+    };
+    match ports.queue.offer(work).await {
+        Ok(()) => Done::Handed,
+        Err(fault) => Done::Later(fault.to_string()),
+    }
+}
+
+fn bad_task(message: String) -> Failure {
+    Failure {
+        code: "BadTaskSpecification".to_owned(),
+        message,
+        cause: FailureCause::InvalidRequest,
+        charge: Charge::User,
+    }
+}
+
+async fn of_task(ports: &Ports, task: &Task, node: &NodeId) -> Result<Work, WorkError> {
+    let source = task.source();
+    let prefix = paths::attempt_prefix(&source.created.data_prefix, node, source.attempt);
+    let mut work = make(ports, &source, WorkKind::Task, None, prefix).await?;
+    work.inputs = task.inputs.clone();
+    Ok(work)
+}
+
+/// Makes work of some items of a map.
+pub(crate) async fn of_items(ports: &Ports, source: &Source<'_>, chunk: Chunk) -> Result<Work, WorkError> {
+    let node = &source.plan.nodes[source.place].id;
+    let prefix = paths::items_prefix(&source.created.data_prefix, node, source.attempt, chunk.range);
+    let kind = map::kind(source.plan, source.place, chunk.of);
+    let mut work = make(ports, source, kind, Some(chunk.range), prefix).await?;
+    work.inputs = DataRef::Inline(chunk.inputs);
+    Ok(work)
+}
+
+async fn make(
+    ports: &Ports,
+    source: &Source<'_>,
+    kind: WorkKind,
+    items: Option<ItemRange>,
+    prefix: String,
+) -> Result<Work, WorkError> {
+    let Source { plan, created, place, attempt, trace } = *source;
+    let node = &plan.nodes[place];
+    let template = &plan.tasks[node.target.task()];
+    let task = task_id(template);
+    let places = places(created, &node.id, attempt, items, &prefix);
+    let (args, env) = command(template);
+    Ok(Work {
+        id: WorkId { execution: created.execution.clone(), node: node.id.clone(), attempt, items },
+        pool: ports.config.pool.clone(),
+        template: store_template(ports, template).await?,
+        kind,
+        args: render::arguments(args, &places)?,
+        env: render::environment(&env, created, &task, attempt),
+        inputs: DataRef::empty(),
+        input_uri: places.input,
+        output_prefix: prefix,
+        timeout: node.timeout,
+        workflow: created.workflow.clone(),
+        task,
+        trace,
+    })
+}
+
+fn places(
+    created: &Created,
+    node: &NodeId,
+    attempt: Attempt,
+    items: Option<ItemRange>,
+    prefix: &str,
+) -> Places {
+    let input = paths::node_inputs(&created.data_prefix, node);
+    let input_prefix = input.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
+    let name = render::generated_name(&created.execution.name, node, attempt);
+    let raw = match items {
+        Some(ItemRange { start, end }) => format!("{}/{node}/{attempt}/{start}-{end}", created.raw_prefix),
+        None => format!("{}/{node}/{attempt}", created.raw_prefix),
+    };
+    Places {
+        input,
+        input_prefix,
+        output_prefix: prefix.to_owned(),
+        raw_output_prefix: raw,
+        prev_checkpoint: previous(attempt)
+            .map(|before| render::checkpoint(&format!("{}/{node}/{before}", created.raw_prefix))),
+        retry_key: name,
+        namespace: format!("{}-{}", created.execution.project, created.execution.domain),
+    }
+}
+
+fn previous(attempt: Attempt) -> Option<Attempt> {
+    attempt.0.checked_sub(1).map(Attempt)
+}
+
+fn command(template: &core::TaskTemplate) -> (&[String], Vec<(String, String)>) {
+    match &template.target {
+        Some(task_template::Target::Container(container)) => {
+            let env = container.env.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect();
+            (&container.args, env)
+        }
+        // The plan refuses every other target.
+        Some(task_template::Target::K8sPod(_) | task_template::Target::Sql(_)) | None => (&[], Vec::new()),
+    }
+}
+
+fn task_id(template: &core::TaskTemplate) -> EntityId {
+    let id = template.id.clone().unwrap_or_default();
+    EntityId {
+        kind: EntityKind::Task,
+        project: id.project,
+        domain: id.domain,
+        name: id.name,
+        version: id.version,
+    }
+}
+
+/// Keeps the template where workers find it: one object for each content, written once.
+async fn store_template(ports: &Ports, template: &core::TaskTemplate) -> Result<BlobRef, BlobError> {
+    let bytes = Bytes::from(template.encode_to_vec());
+    let digest = xxhash_rust::xxh3::xxh3_64(&bytes);
+    let uri = ports.blobs.url(&format!("templates/{digest:016x}.pb"));
+    if let Some(known) = ports.templates.get(digest) {
+        return Ok(known);
+    }
+    let blob = match ports.blobs.put_new(&uri, bytes.clone()).await {
+        Ok(blob) => blob,
+        Err(BlobError::Exists { uri }) => BlobRef { uri, size: bytes.len() as u64, digest },
+        Err(fault) => return Err(fault),
+    };
+    ports.templates.insert(digest, blob.clone());
+    Ok(blob)
+}

@@ -1,0 +1,48 @@
+//! What the actors reach the outside through.
+
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::plans::Plans;
+use skein_log::{BlobStore, EventLog, TaskQueue};
+use skein_model::{BlobRef, Timestamp};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Answers what time it is.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Everything the actors of one engine share.
+pub(crate) struct Ports {
+    pub(crate) config: Config,
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) queue: Arc<dyn TaskQueue>,
+    pub(crate) blobs: Arc<BlobStore>,
+    pub(crate) clock: Clock,
+    pub(crate) plans: Plans,
+    pub(crate) templates: Templates,
+    pub(crate) metrics: Metrics,
+}
+
+/// The task templates that this engine has put into the blob store, by digest. Bounded: one that is forgotten is only
+/// found to exist again.
+#[derive(Debug, Default)]
+pub(crate) struct Templates {
+    known: Mutex<BTreeMap<u64, BlobRef>>,
+}
+
+/// The most templates remembered.
+const TEMPLATES_MAX: usize = 10_000;
+
+impl Templates {
+    pub(crate) fn get(&self, digest: u64) -> Option<BlobRef> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).cloned()
+    }
+
+    pub(crate) fn insert(&self, digest: u64, blob: BlobRef) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= TEMPLATES_MAX {
+            known.clear();
+        }
+        known.insert(digest, blob);
+    }
+}

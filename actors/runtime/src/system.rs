@@ -1,0 +1,88 @@
+//! Starts and stops an engine: the wiring, readable in one sitting.
+
+use crate::config::Config;
+use crate::engine::{EngineActor, Msg};
+use crate::intake;
+use crate::metrics::Metrics;
+use crate::plans::Plans;
+use crate::ports::{Clock, Ports, Templates};
+use ractor::{Actor, ActorRef};
+use skein_log::{BlobStore, EventLog, Inbox, ReadError, TaskQueue};
+use skein_model::Category;
+use std::sync::Arc;
+use tokio::task::JoinHandle;
+use tracing::info;
+
+/// An engine that cannot be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The log cannot be read.
+    #[error("the executions that are under way cannot be listed")]
+    Read(#[from] ReadError),
+    /// The supervisor cannot be started.
+    #[error("the supervisor cannot be started: {0}")]
+    Spawn(#[from] ractor::SpawnErr),
+}
+
+/// A running engine: owns every execution of its log.
+#[derive(Debug)]
+pub struct Engine {
+    supervisor: ActorRef<Msg>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Starts an engine, which takes up every execution that has not ended and follows the log for new ones.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(
+        config: Config,
+        metrics: Metrics,
+        log: Arc<dyn EventLog>,
+        inbox: Arc<dyn Inbox>,
+        queue: Arc<dyn TaskQueue>,
+        blobs: Arc<BlobStore>,
+        clock: Clock,
+    ) -> Result<Self, StartError> {
+        // Where to follow from is taken before what is open is listed: nothing can fall in between.
+        let cursor = log.end(Category::Execution).await?;
+        let open = log.open_journals(Category::Execution).await?;
+        let ports = Arc::new(Ports {
+            config,
+            log,
+            queue,
+            blobs,
+            clock,
+            plans: Plans::default(),
+            templates: Templates::default(),
+            metrics,
+        });
+        let (supervisor, running) = Actor::spawn(None, EngineActor { ports: Arc::clone(&ports) }, ()).await?;
+        if !open.is_empty() {
+            info!(executions = open.len(), "taking up executions that were under way");
+        }
+        for id in open.iter().filter_map(skein_model::JournalId::as_execution) {
+            // The supervisor has only just been started.
+            drop(supervisor.cast(Msg::TakeUp { id, first: None }));
+        }
+        let tasks = vec![
+            running,
+            tokio::spawn(intake::follow(Arc::clone(&ports), supervisor.clone(), cursor)),
+            tokio::spawn(intake::mail(ports, supervisor.clone(), inbox)),
+        ];
+        Ok(Self { supervisor, tasks })
+    }
+
+    /// Stops the engine. What was not confirmed will be asked for again by whoever wants it.
+    pub async fn stop(mut self) {
+        self.supervisor.stop(None);
+        let running = self.tasks.remove(0);
+        for task in &self.tasks {
+            task.abort();
+        }
+        // An actor that panicked has been reported already.
+        drop(running.await);
+    }
+}
