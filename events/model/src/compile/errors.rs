@@ -90,8 +90,8 @@ const ERRORS_MAX: usize = 1_000;
 /// Everything that is wrong with a workflow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompileErrors {
-    /// The workflow.
-    pub workflow: Identifier,
+    /// The workflow's id, as [`id_text`] writes it.
+    pub workflow: String,
     /// What is wrong, the first thousand.
     pub errors: Vec<CompileError>,
     /// How many there are in all.
@@ -103,7 +103,7 @@ impl std::error::Error for CompileErrors {}
 impl fmt::Display for CompileErrors {
     /// Writes the original's message, cut to [`MESSAGE_BYTES_MAX`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let id = id_text(&self.workflow);
+        let id = &self.workflow;
         let mut text =
             format!("failed to compile workflow for [{id}] with err: Collected Errors: {}\n", self.total);
         let mut written = 0;
@@ -209,7 +209,7 @@ impl Collector {
     pub(super) fn finish(self) -> Result<(), CompileErrors> {
         match self.total {
             0 => Ok(()),
-            total => Err(CompileErrors { workflow: self.workflow, errors: self.errors, total }),
+            total => Err(CompileErrors { workflow: id_text(&self.workflow), errors: self.errors, total }),
         }
     }
 }

@@ -47,11 +47,11 @@ pub(super) fn check_nesting(
     let (mut depth, mut size) = (vec![0_usize; sub_workflows.len()], vec![0_u64; sub_workflows.len()]);
     for place in order {
         let uses = &nesting.uses[place];
-        depth[place] = 1 + uses.iter().map(|(inner, _)| depth[*inner]).max().unwrap_or(0);
+        depth[place] = 1 + uses.keys().map(|inner| depth[*inner]).max().unwrap_or(0);
         size[place] = total(nesting.nodes[place], uses, &size);
     }
     let (uses, nodes) = nesting.read(template);
-    let depth = uses.iter().map(|(inner, _)| depth[*inner]).max().unwrap_or(0);
+    let depth = uses.keys().map(|inner| depth[*inner]).max().unwrap_or(0);
     if depth > SUB_WORKFLOW_DEPTH_MAX {
         let description =
             format!("sub-workflows are nested {depth} deep, the limit is {SUB_WORKFLOW_DEPTH_MAX}");

@@ -1,0 +1,11 @@
+//! What the model promises, as examples.
+
+mod bindings;
+mod compile;
+mod compile_errors;
+mod fixtures;
+mod golden;
+mod launch;
+mod literals;
+mod sdk;
+mod types;
