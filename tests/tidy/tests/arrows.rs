@@ -3,7 +3,7 @@
 use skein_tidy::{Manifest, files};
 
 /// Each crate of ours with those of ours that it may depend on.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("skein-idl", &[]),
     ("skein-model", &["skein-idl"]),
     ("skein-log", &["skein-model"]),
@@ -16,6 +16,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
         "skein",
         &["skein-gateway", "skein-log", "skein-model", "skein-runtime", "skein-telemetry", "skein-workers"],
     ),
+    ("skein-decoders", &["skein-gateway", "skein-idl", "skein-model", "skein-workers"]),
     ("skein-tidy", &[]),
     ("xtask", &[]),
 ];
