@@ -1,1 +1,42 @@
-//! Placeholder until its content lands.
+//! Runs user code for the pools of one machine: leases, interpreters, capture and reports.
+//!
+//! ```text
+//!  queue ──lease──► slot ──order──► zygote ──fork──► child ──► user code
+//!                    │                                 │
+//!  inbox ◄──report───┴── outcome ◄── files, results ◄──┘──► log parts, outputs: blob store
+//! ```
+//!
+//! A task's attempt gets a child of its own, forked from an interpreter that has the SDK imported; a map's items
+//! share a warm child for each slot. What travels between the processes is written down in `PROTOCOL.md`.
+//!
+//! # Never
+//!
+//! - It never decides whether something is tried again: it says what it observed, and whose fault that is.
+//! - It never ends a lease before the result of its work is stored or refused.
+//! - It never starts a Python process before work needs one, and leaves none behind, however it ends itself.
+//! - It never hands this process's environment, which may hold secrets, to user code; what is passed on is a list.
+
+mod archive;
+mod attempt;
+mod capture;
+mod child;
+mod chunk;
+mod command_line;
+pub mod config;
+mod environment;
+mod failure;
+mod frames;
+mod interpreter;
+mod machine;
+mod plain;
+mod protocol;
+mod python;
+mod report;
+mod scratch;
+mod slot;
+mod stop;
+mod workers;
+mod zygote;
+
+pub use config::{ArchiveLimits, Config, FastPath, LogLimits};
+pub use workers::Workers;

@@ -1,0 +1,323 @@
+"""Chunks: many items of one map task in one warm process.
+
+Where arguments and results are plain values the function is called directly. Otherwise each item goes through the
+SDK's own entry point, with inputs that hold this item alone.
+"""
+
+import contextlib
+import os
+import tempfile
+import time
+from typing import Any, Dict, Iterator, List, Optional, Tuple
+
+import msgpack
+from flyteidl.core import literals_pb2
+from flytekit.bin import entrypoint
+from flytekit.core import python_auto_container, type_engine
+from flytekit.core.array_node_map_task import ArrayNodeMapTask, ArrayNodeMapTaskResolver
+from flytekit.core.checkpointer import SyncCheckpoint
+from flytekit.core.context_manager import FlyteContext
+from flytekit.core.python_function_task import PythonFunctionTask
+
+from skein_worker import outcome, plain
+from skein_worker.frames import Frames
+from skein_worker.outcome import Raised, Returned, Written
+from skein_worker.progress import Progress
+
+# Results wait this long at most before they are sent: what was sent is kept when the process dies.
+_DELIVER_AFTER_S = 0.02
+_RESOLVER = "flytekit.core.array_node_map_task.ArrayNodeMapTaskResolver"
+_INNER_RESOLVER = "flytekit.core.python_auto_container.default_task_resolver"
+# What reads the position of an item; set by Skein for each item to the item's place in the whole map.
+_INDEX = "FLYTE_K8S_ARRAY_INDEX"
+
+
+class Results:
+    """Results on their way to the worker."""
+
+    def __init__(self, frames: Frames, first: int, budget: int) -> None:
+        self._frames = frames
+        self._budget = budget
+        self._sent_at = time.monotonic()
+        self._clear()
+        self.upto = first
+
+    def _clear(self) -> None:
+        self.values: List[Any] = []
+        self._literals: List[Tuple[int, Dict[str, bytes]]] = []
+        self._failed: List[Tuple[int, Optional[bytes], List[str]]] = []
+
+    def settle(self, index: int, written: Written) -> None:
+        """Takes what the SDK's dispatch left of an item."""
+        if written.outputs is not None and written.error is None:
+            self._literals.append((index, written.outputs))
+            return
+        self._failed.append((index, written.error, written.others))
+        self._budget -= len(written.error or b"")
+
+    @property
+    def is_spent(self) -> bool:
+        """Says whether the errors fill what a report can hold: further items are for another chunk."""
+        return self._budget <= 0
+
+    def deliver_when_due(self) -> None:
+        """Sends what there is if it has waited long enough."""
+        now = time.monotonic()
+        if now - self._sent_at > _DELIVER_AFTER_S:
+            self._sent_at = now
+            self.deliver()
+
+    def deliver(self, done: bool = False, micros: int = 0) -> None:
+        """Sends what there is: the fate of all items before `upto` that were not sent before."""
+        self._frames.send(
+            {
+                "values": self.values,
+                "literals": self._literals,
+                "failed": self._failed,
+                "upto": self.upto,
+                "done": done,
+                "micros": micros,
+            }
+        )
+        self._clear()
+
+
+class MapTask:
+    """A map task whose module is imported, and whether its function can be called directly."""
+
+    def __init__(self, job: Dict[str, Any]) -> None:
+        self._shapes: Dict[str, str] = job["inputs"]
+        self._output: Optional[str] = job["output"]
+        self._task: Optional[ArrayNodeMapTask] = None
+        self._readers: Dict[str, Any] = {}
+        self._write: Any = None
+        self.why_not_fast: Optional[str] = self._prepare(job)
+        # The inputs of an item's own dispatch hold this item alone.
+        ArrayNodeMapTask._compute_array_job_index = staticmethod(lambda: 0)  # type: ignore[method-assign]
+
+    def _prepare(self, job: Dict[str, Any]) -> Optional[str]:
+        if not job["plain"]:
+            return "the interface is not made of plain values"
+        options, arguments = options_of(job["argv"])
+        if options.get("--resolver") != _RESOLVER or len(arguments) < 4 or arguments[3] != _INNER_RESOLVER:
+            return "the task has a resolver of its own"
+        try:
+            self._task = ArrayNodeMapTaskResolver().load_task(loader_args=arguments)
+        except Exception as error:  # noqa: BLE001 - the SDK's dispatch meets it again, item by item, and words it
+            return f"the task cannot be loaded: {type(error).__name__}"
+        reason = self._why_not_fast()
+        if reason is None:
+            self._readers = {name: plain.reader(shape) for name, shape in self._shapes.items()}
+            self._write = plain.writer(self._output) if self._output is not None else None
+        return reason
+
+    def _why_not_fast(self) -> Optional[str]:
+        assert self._task is not None
+        inner = self._task.python_function_task
+        if type(inner) is not PythonFunctionTask or type(inner.task_resolver) is not type(
+            python_auto_container.default_task_resolver
+        ):
+            return "the task is not a plain function task"
+        if inner.execution_mode != PythonFunctionTask.ExecutionBehavior.DEFAULT:
+            return "the task is dynamic"
+        if inner.enable_deck or self._task.enable_deck:
+            return "the task has a deck"
+        interface = inner.python_interface
+        if {name: plain.shape_of(annotation) for name, annotation in interface.inputs.items()} != self._shapes:
+            return "the inputs are declared otherwise than they were registered"
+        outputs = [plain.shape_of(annotation) for annotation in interface.outputs.values()]
+        if outputs != ([] if self._output is None else [self._output]) or interface.output_tuple_name:
+            return "the output is declared otherwise than it was registered"
+        if type_engine.TypeEngine.get_transformer(int) is not type_engine.IntTransformer:
+            return "a plain type has a transformer of its own"
+        return None
+
+    def run_chunk(self, job: Dict[str, Any], frames: Frames, progress: Progress) -> None:
+        """Runs the items of a chunk and sends what became of them."""
+        os.environ.update(job["env"])
+        results = Results(frames, job["start"], job["budget"])
+        began = time.perf_counter()
+        if "inputs" in job:
+            self._dispatch(job, results, progress)
+        else:
+            self._call(job, results, progress)
+        progress.at(-1)
+        results.deliver(done=True, micros=int((time.perf_counter() - began) * 1e6))
+
+    def _call(self, job: Dict[str, Any], results: Results, progress: Progress) -> None:
+        """Calls the function for item after item."""
+        assert self._task is not None
+        function = self._task.python_function_task._task_function
+        start, environment, write = job["start"], os.environ, self._write
+        with _context(job, lambda: start + position) as ctx:
+            position = 0
+            for position, inputs in enumerate(self._arguments(job)):
+                index = start + position
+                progress.number[0] = index
+                environment[_INDEX] = str(index)
+                ended: Any = None
+                try:
+                    value = function(**inputs)
+                except Exception as error:  # noqa: BLE001
+                    # Our own frame is the first.
+                    trace = error.__traceback__
+                    ended = Raised(error.with_traceback(trace and trace.tb_next))
+                else:
+                    try:
+                        results.values.append(None if write is None else write(value))
+                    except plain.NotPlain:
+                        ended = Returned(value)
+                if ended is not None:
+                    results.settle(index, outcome.replay(ctx, self._task, inputs, ended))
+                    ended = None
+                results.upto = index + 1
+                if results.is_spent:
+                    return
+                results.deliver_when_due()
+
+    def _arguments(self, job: Dict[str, Any]) -> Iterator[Dict[str, Any]]:
+        """Answers the arguments of one item after the other; what could be changed in place is new for each."""
+        columns = []
+        for name, values in job["columns"].items():
+            read = self._readers[name]
+            columns.append((name, values if read is None else map(read, values)))
+        fixed, packed = {}, []
+        for name, value in job["bound"].items():
+            read = self._readers[name]
+            if plain.is_container(self._shapes[name]):
+                packed.append((name, msgpack.packb(value, use_bin_type=True), read))
+            else:
+                fixed[name] = value if read is None else read(value)
+        names = [name for name, _ in columns]
+        rows = zip(*[values for _, values in columns]) if columns else (() for _ in range(job["count"]))
+        for row in rows:
+            inputs = dict(zip(names, row))
+            inputs.update(fixed)
+            for name, body, read in packed:
+                value = msgpack.unpackb(body, raw=False, strict_map_key=False)
+                inputs[name] = value if read is None else read(value)
+            yield inputs
+
+    def _dispatch(self, job: Dict[str, Any], results: Results, progress: Progress) -> None:
+        """Has the SDK's entry point run item after item."""
+        with open(job["inputs"], "rb") as file:
+            literals = literals_pb2.LiteralMap.FromString(file.read()).literals
+        bound = set(job["names"])
+        for position in range(job["count"]):
+            index = job["start"] + position
+            progress.at(index)
+            os.environ[_INDEX] = str(index)
+            _stay_in(job["cwd"])
+            single = literals_pb2.LiteralMap()
+            for name, literal in literals.items():
+                if name in bound:
+                    single.literals[name].CopyFrom(literal)
+                else:
+                    single.literals[name].collection.literals.add().CopyFrom(literal.collection.literals[position])
+            results.settle(index, outcome.collect(lambda folder: _run_item(job["argv"], single, index, folder)))
+            results.upto = index + 1
+            if results.is_spent:
+                return
+            results.deliver_when_due()
+
+
+def options_of(argv: List[str]) -> Tuple[Dict[str, str], List[str]]:
+    """Splits a command line of the SDK's entry point into its options and its loader's arguments."""
+    end = argv.index("--") if "--" in argv else len(argv)
+    words = argv[1:end]
+    return dict(zip(words[0::2], words[1::2])), argv[end + 1 :]
+
+
+def _run_item(argv: List[str], inputs: literals_pb2.LiteralMap, index: int, folder: str) -> None:
+    path = os.path.join(folder, "no-inputs")
+    with open(path, "wb") as file:
+        file.write(inputs.SerializeToString())
+    options, arguments = options_of(argv)
+    raw, checkpoint, previous = _paths(options, index)
+    entrypoint._execute_map_task(
+        inputs=path,
+        output_prefix=os.path.join(folder, "out"),
+        raw_output_data_prefix=raw,
+        max_concurrency=0,
+        test=False,
+        dynamic_addl_distro=options.get("--dynamic-addl-distro"),
+        dynamic_dest_dir=options.get("--dynamic-dest-dir"),
+        resolver=options["--resolver"],
+        resolver_args=arguments,
+        checkpoint_path=checkpoint,
+        prev_checkpoint=previous,
+    )
+
+
+def _paths(options: Dict[str, str], index: int) -> Tuple[Optional[str], Optional[str], Optional[str]]:
+    """Answers the folders of one item for large values, its checkpoint and the checkpoint before."""
+    paths = entrypoint.normalize_inputs(
+        options.get("--raw-output-data-prefix"), options.get("--checkpoint-path"), options.get("--prev-checkpoint")
+    )
+    return tuple(path and f"{path.rstrip('/')}/{index}" for path in paths)  # type: ignore[return-value]
+
+
+@contextlib.contextmanager
+def _context(job: Dict[str, Any], index: Any) -> Iterator[FlyteContext]:
+    """Sets the SDK's context up as its entry point does, once for all items of the chunk."""
+    options, _ = options_of(job["argv"])
+    raw, checkpoint, previous = entrypoint.normalize_inputs(
+        options.get("--raw-output-data-prefix"), options.get("--checkpoint-path"), options.get("--prev-checkpoint")
+    )
+    with entrypoint.setup_execution(
+        raw,
+        job["outputs"],
+        None,
+        None,
+        options.get("--dynamic-addl-distro"),
+        options.get("--dynamic-dest-dir"),
+    ) as ctx:
+        if checkpoint is not None:
+            ctx.user_space_params._checkpoint = _ItemCheckpoint(checkpoint, previous, index)
+        yield ctx
+
+
+class _ItemCheckpoint(SyncCheckpoint):
+    """The checkpoint of whichever item runs."""
+
+    def __init__(self, checkpoint: str, previous: Optional[str], index: Any) -> None:
+        super().__init__(checkpoint, previous)
+        self._bases = (checkpoint, previous)
+        self._index = index
+        self._restored_for: Optional[int] = None
+
+    @property
+    def _checkpoint_dest(self) -> str:
+        return f"{self._bases[0].rstrip('/')}/{self._index()}"
+
+    @_checkpoint_dest.setter
+    def _checkpoint_dest(self, _: str) -> None:
+        pass
+
+    @property
+    def _checkpoint_src(self) -> Optional[str]:
+        previous = self._bases[1]
+        return previous and f"{previous.rstrip('/')}/{self._index()}"
+
+    @_checkpoint_src.setter
+    def _checkpoint_src(self, _: Optional[str]) -> None:
+        pass
+
+    def restore(self, path: Any = None) -> Any:
+        """Restores as the SDK does, but what was restored for another item does not count."""
+        if self._restored_for != self._index():
+            self._restored_for = self._index()
+            self._prev_download_path = None
+            self._td = tempfile.TemporaryDirectory()
+        return super().restore(path)
+
+
+def _stay_in(folder: str) -> None:
+    """Goes back to the working folder if the item before left or deleted it."""
+    try:
+        if os.getcwd() == folder:
+            return
+    except FileNotFoundError:
+        pass
+    os.makedirs(folder, exist_ok=True)
+    os.chdir(folder)

@@ -1,0 +1,112 @@
+"""What the SDK makes of how an item ended, in the words and with the types of its own dispatch.
+
+A call that raised, or returned what is not plain, is not described here: it is handed to the SDK's dispatch, which
+calls a function that does the same again, and what the SDK then writes is the answer.
+"""
+
+import os
+import shutil
+import tempfile
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
+
+from flyteidl.core import errors_pb2, literals_pb2
+from flytekit.bin import entrypoint
+from flytekit.core.array_node_map_task import ArrayNodeMapTask
+from flytekit.core.context_manager import FlyteContext
+
+
+class Written(NamedTuple):
+    """What a dispatch left: outputs by name as encoded literals, or an encoded error document, or neither."""
+
+    outputs: Optional[Dict[str, bytes]]
+    error: Optional[bytes]
+    # What there is besides, such as a dynamic task's nodes.
+    others: List[str]
+
+
+class Raised(NamedTuple):
+    """A call that raised."""
+
+    error: Exception
+
+
+class Returned(NamedTuple):
+    """A call that returned."""
+
+    value: Any
+
+
+def replay(ctx: FlyteContext, task: ArrayNodeMapTask, inputs: Dict[str, Any], ended: Any) -> Written:
+    """Has the SDK's dispatch see a call with `inputs` that ended as `ended`."""
+    inner = task.python_function_task
+    function = inner._task_function
+    inner._task_function = _again(ended)
+    task._literal_map_to_python_input = lambda *_: inputs  # type: ignore[method-assign]
+    try:
+        written = collect(lambda folder: _dispatch(ctx, task, folder))
+    finally:
+        inner._task_function = function
+        del task._literal_map_to_python_input
+    return written if written.error is None else written._replace(error=_without_own_frames(written.error))
+
+
+def collect(dispatch: Callable[[str], None]) -> Written:
+    """Runs a dispatch that writes into the folder it is given, and answers what it wrote."""
+    folder = tempfile.mkdtemp(prefix="item")
+    try:
+        dispatch(folder)
+        return _read(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _dispatch(ctx: FlyteContext, task: ArrayNodeMapTask, folder: str) -> None:
+    no_inputs = os.path.join(folder, "no-inputs")
+    with open(no_inputs, "wb"):
+        pass
+    # The dispatch hands over all that is in its folder, so an earlier item's error would come along.
+    shutil.rmtree(ctx.execution_state.engine_dir, ignore_errors=True)
+    os.makedirs(ctx.execution_state.engine_dir, exist_ok=True)
+    entrypoint._dispatch_execute(ctx, lambda: task, no_inputs, os.path.join(folder, "out"), is_map_task=True)
+
+
+def _read(folder: str) -> Written:
+    outputs, errors, others = None, [], []
+    for base, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(base, name)
+            if name == "outputs.pb":
+                with open(path, "rb") as file:
+                    literals = literals_pb2.LiteralMap.FromString(file.read()).literals
+                outputs = {key: literals[key].SerializeToString(deterministic=True) for key in literals}
+            elif name.startswith("error") and name.endswith(".pb"):
+                with open(path, "rb") as file:
+                    errors.append(file.read())
+            elif name != "no-inputs":
+                others.append(name)
+    return Written(outputs, min(errors) if errors else None, others)
+
+
+def _again(ended: Any) -> Callable[..., Any]:
+    if isinstance(ended, Returned):
+        return lambda **_: ended.value
+
+    def raise_again(**_: Any) -> Any:
+        raise ended.error
+
+    return raise_again
+
+
+def _without_own_frames(document: bytes) -> bytes:
+    """Takes the frames of this package out of the trace, because in the SDK's own dispatch they are not there."""
+    parsed = errors_pb2.ErrorDocument.FromString(document)
+    kept, ours = [], False
+    for line in parsed.error.message.split("\n"):
+        if line.lstrip().startswith('File "'):
+            ours = os.path.dirname(__file__) + os.sep in line
+        elif not line.startswith("        "):
+            ours = False
+        if not ours:
+            kept.append(line)
+    parsed.error.message = "\n".join(kept)
+    return parsed.SerializeToString()

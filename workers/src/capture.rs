@@ -1,0 +1,190 @@
+//! What user code prints, kept in parts in the blob store.
+//!
+//! A task of its own reads the pipe all the time, so user code never waits for a reader, and what it may fill is
+//! bounded: one part in memory, a fixed number of bytes in the store. A child that runs one chunk after another
+//! prints into one pipe; [`Capture::begin`] and [`Capture::end`] say whose output it is.
+
+use crate::config::LogLimits;
+use bytes::BytesMut;
+use skein_log::BlobStore;
+use skein_model::paths;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+/// How much of the end of the output goes into an error message, in bytes: as much as Kubernetes gives.
+const TAIL_BYTES_MAX: usize = 2048;
+/// How long the store may take for one part before the part is given up. User code must not wait for a store that is
+/// out of reach.
+const STORE_TIMEOUT: Duration = Duration::from_secs(10);
+
+enum Request {
+    Begin(String),
+    End(oneshot::Sender<String>),
+}
+
+/// The output of one child.
+pub(crate) struct Capture {
+    requests: mpsc::Sender<Request>,
+}
+
+impl Capture {
+    /// Begins to read `log`. What is printed before [`Self::begin`] is dropped.
+    pub(crate) fn start(log: pipe::Receiver, blobs: Arc<BlobStore>, limits: LogLimits) -> Self {
+        let (requests, queue) = mpsc::channel(4);
+        tokio::spawn(Reader { log: Some(log), blobs, limits, current: None, requests: queue }.run());
+        Self { requests }
+    }
+
+    /// Keeps what is printed from now on under `prefix`.
+    pub(crate) async fn begin(&self, prefix: &str) {
+        // The reader only ends after this handle.
+        let _ = self.requests.send(Request::Begin(prefix.to_owned())).await;
+    }
+
+    /// Stores what has been printed up to now, and answers the end of it.
+    pub(crate) async fn end(&self) -> String {
+        let (answer, tail) = oneshot::channel();
+        let _ = self.requests.send(Request::End(answer)).await;
+        tail.await.unwrap_or_default()
+    }
+}
+
+struct Reader {
+    log: Option<pipe::Receiver>,
+    blobs: Arc<BlobStore>,
+    limits: LogLimits,
+    current: Option<Output>,
+    requests: mpsc::Receiver<Request>,
+}
+
+/// What one attempt or chunk has printed.
+struct Output {
+    prefix: String,
+    parts: u32,
+    kept: u64,
+    waiting: BytesMut,
+    flush_at: Option<Instant>,
+    tail: BytesMut,
+    is_cut: bool,
+}
+
+impl Reader {
+    async fn run(mut self) {
+        let mut read = BytesMut::with_capacity(64 * 1024);
+        loop {
+            let flush_at = self.current.as_ref().and_then(|output| output.flush_at);
+            tokio::select! {
+                request = self.requests.recv() => match request {
+                    Some(Request::Begin(prefix)) => self.current = Some(Output::new(prefix)),
+                    Some(Request::End(answer)) => {
+                        self.read_what_is_there(&mut read).await;
+                        // Whoever asked may have gone.
+                        let _ = answer.send(self.finish().await);
+                    }
+                    None => return,
+                },
+                more = next(&mut self.log, &mut read) => {
+                    if !more {
+                        self.log = None;
+                    }
+                    self.take(&mut read).await;
+                }
+                () = at(flush_at) => self.flush().await,
+            }
+        }
+    }
+
+    async fn read_what_is_there(&mut self, read: &mut BytesMut) {
+        while let Some(Ok(1..)) = self.log.as_ref().map(|log| log.try_read_buf(read)) {
+            self.take(read).await;
+        }
+    }
+
+    async fn take(&mut self, read: &mut BytesMut) {
+        let Some(output) = &mut self.current else {
+            read.clear();
+            return;
+        };
+        output.take(read, &self.limits);
+        if output.waiting.len() >= self.limits.part_bytes_max {
+            self.flush().await;
+        }
+    }
+
+    async fn flush(&mut self) {
+        let Some(output) = &mut self.current else { return };
+        output.flush_at = None;
+        while !output.waiting.is_empty() {
+            let part = output.waiting.split_to(output.waiting.len().min(self.limits.part_bytes_max)).freeze();
+            let uri = paths::log_part(&output.prefix, output.parts);
+            output.parts += 1;
+            match tokio::time::timeout(STORE_TIMEOUT, self.blobs.put(&uri, part)).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => tracing::warn!(uri, %error, "output is lost"),
+                Err(_) => tracing::warn!(uri, "output is lost: the blob store does not answer"),
+            }
+        }
+    }
+
+    async fn finish(&mut self) -> String {
+        self.flush().await;
+        self.current.take().map(|output| String::from_utf8_lossy(&output.tail).into_owned()).unwrap_or_default()
+    }
+}
+
+impl Output {
+    fn new(prefix: String) -> Self {
+        Self {
+            prefix,
+            parts: 0,
+            kept: 0,
+            waiting: BytesMut::new(),
+            flush_at: None,
+            tail: BytesMut::new(),
+            is_cut: false,
+        }
+    }
+
+    fn take(&mut self, read: &mut BytesMut, limits: &LogLimits) {
+        let last = &read[read.len().saturating_sub(TAIL_BYTES_MAX)..];
+        self.tail.extend_from_slice(last);
+        let excess = self.tail.len().saturating_sub(TAIL_BYTES_MAX);
+        let _ = self.tail.split_to(excess);
+
+        let room = usize::try_from(limits.bytes_max.saturating_sub(self.kept)).unwrap_or(usize::MAX);
+        let kept = read.split_to(read.len().min(room));
+        self.kept += kept.len() as u64;
+        self.waiting.extend_from_slice(&kept);
+        if !read.is_empty() && !self.is_cut {
+            self.is_cut = true;
+            let line = format!("\n[skein: the output is cut here, after {} bytes]\n", limits.bytes_max);
+            self.waiting.extend_from_slice(line.as_bytes());
+        }
+        read.clear();
+        if !self.waiting.is_empty() && self.flush_at.is_none() {
+            self.flush_at = Some(Instant::now() + limits.flush_every);
+        }
+    }
+}
+
+/// Reads more; false when there will never be more.
+async fn next(log: &mut Option<pipe::Receiver>, read: &mut BytesMut) -> bool {
+    match log {
+        Some(log) => {
+            read.reserve(64 * 1024);
+            !matches!(log.read_buf(read).await, Ok(0) | Err(_))
+        }
+        None => std::future::pending().await,
+    }
+}
+
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,141 @@
+//! One forked child, as whoever uses it sees it.
+
+use crate::capture::Capture;
+use crate::frames::Frames;
+use crate::zygote::{Birth, Zygote};
+use rustix::process::Signal;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
+use tokio::sync::watch;
+
+/// How long a killed child may take to be gone. A process that the kernel cannot end is waiting for a disk.
+const DEATH_TIMEOUT: Duration = Duration::from_secs(10);
+/// The size of the page on which a child notes which item runs.
+const PROGRESS_BYTES: u64 = 4096;
+
+/// How a child ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// By itself, with this code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+    /// Nobody knows: the zygote ended before it could say, or could not fork.
+    Lost,
+}
+
+impl Exit {
+    /// Takes it from what the zygote says.
+    pub(crate) const fn of(status: Option<i32>) -> Self {
+        match status {
+            Some(status @ ..0) => Self::Signal(-status),
+            Some(code) => Self::Code(code),
+            None => Self::Lost,
+        }
+    }
+}
+
+/// A child. Its process group is killed when it is dropped.
+pub(crate) struct Child {
+    number: u64,
+    zygote: Arc<Zygote>,
+    frames: Frames,
+    exit: watch::Receiver<Option<Exit>>,
+    progress: File,
+    /// What it prints.
+    pub capture: Capture,
+}
+
+impl Child {
+    /// Forks a child; `page` is where its progress page is to be made.
+    ///
+    /// # Errors
+    /// When there are no more files to be had.
+    pub(crate) fn fork(zygote: Arc<Zygote>, page: &Path, capture: impl FnOnce(pipe::Receiver) -> Capture) -> io::Result<Self> {
+        let (ours, theirs) = StdUnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let (log_write, log_read) = pipe::pipe()?;
+        let progress = File::options().read(true).write(true).create(true).truncate(true).open(page)?;
+        progress.set_len(PROGRESS_BYTES)?;
+        progress.write_all_at(&(-1_i64).to_ne_bytes(), 0)?;
+        let birth =
+            Birth { socket: theirs.into(), log: log_write.into_blocking_fd()?, progress: progress.try_clone()?.into() };
+        let (number, exit) = zygote.fork(birth);
+        let frames = Frames::new(UnixStream::from_std(ours)?);
+        Ok(Self { number, zygote, frames, exit, progress, capture: capture(log_read) })
+    }
+
+    /// Sends it a message.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub(crate) async fn send<T: Serialize>(&mut self, message: &T) -> io::Result<()> {
+        self.frames.send(message).await
+    }
+
+    /// Waits for its next message; none when it has gone. May be dropped while it waits.
+    ///
+    /// # Errors
+    /// When it says what is no message of this kind.
+    pub(crate) async fn receive<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
+        let mut exit = self.exit.clone();
+        tokio::select! {
+            biased;
+            received = self.frames.receive() => match received {
+                // A child that dies with unread input resets the connection.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(None),
+                received => received,
+            },
+            // Descendants may hold its socket open.
+            _ = exited(&mut exit) => Ok(None),
+        }
+    }
+
+    /// Waits until it has ended.
+    pub(crate) async fn exited(&self) -> Exit {
+        exited(&mut self.exit.clone()).await
+    }
+
+    /// Answers the item that it runs; none when it runs none.
+    pub(crate) fn item(&self) -> Option<u32> {
+        let mut bytes = [0; 8];
+        self.progress.read_exact_at(&mut bytes, 0).ok()?;
+        u32::try_from(i64::from_ne_bytes(bytes)).ok()
+    }
+
+    /// Ends it and all of its process group: SIGTERM, and SIGKILL for what is left after `grace`.
+    pub(crate) async fn end(&self, grace: Duration) -> Exit {
+        if !grace.is_zero() {
+            self.zygote.kill(self.number, Signal::TERM);
+            if let Ok(exit) = tokio::time::timeout(grace, self.exited()).await {
+                return exit;
+            }
+        }
+        self.zygote.kill(self.number, Signal::KILL);
+        tokio::time::timeout(DEATH_TIMEOUT, self.exited()).await.unwrap_or(Exit::Lost)
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if self.exit.borrow().is_none() {
+            self.zygote.kill(self.number, Signal::KILL);
+        }
+    }
+}
+
+async fn exited(exit: &mut watch::Receiver<Option<Exit>>) -> Exit {
+    match exit.wait_for(Option::is_some).await {
+        Ok(exit) => exit.unwrap_or(Exit::Lost),
+        Err(_) => Exit::Lost,
+    }
+}

@@ -1,0 +1,55 @@
+//! The inputs of a chunk's items, in the form in which the child wants them.
+
+use super::Range;
+use crate::failure;
+use crate::machine::Prepared;
+use crate::plain::{Interface, Plain, elements, from_literal};
+use crate::protocol::ChunkInputs;
+use prost::Message;
+use skein_idl::flyteidl::core::LiteralMap;
+use skein_model::Failure;
+use std::collections::BTreeMap;
+
+/// Answers plain values when `interface` is given and all values are plain, else a file.
+///
+/// # Errors
+/// When what was bound is not what a map needs.
+pub(super) fn of_chunk(
+    prepared: &Prepared,
+    range: &Range<'_>,
+    interface: Option<&Interface>,
+) -> Result<ChunkInputs, Failure> {
+    let decoded = LiteralMap::decode(prepared.inputs.clone());
+    let map = decoded.map_err(|_| failure::invalid("the inputs of a map cannot be decoded".to_owned()))?;
+    for (name, literal) in map.literals.iter().filter(|(name, _)| !range.bound.contains(name)) {
+        let (found, wanted) = (elements(literal).map(<[_]>::len), range.items.len());
+        if found != Some(wanted as usize) {
+            let found = found.map_or_else(|| "is not a list".to_owned(), |found| format!("has {found} values"));
+            return Err(failure::invalid(format!("input {name} of a map {found}, but there are {wanted} items")));
+        }
+    }
+    let plain = interface.and_then(|interface| plain(&map, range, interface));
+    Ok(plain.unwrap_or_else(|| ChunkInputs::File {
+        inputs: prepared.folder.inputs().display().to_string(),
+        names: range.bound.to_vec(),
+    }))
+}
+
+fn plain(map: &LiteralMap, range: &Range<'_>, interface: &Interface) -> Option<ChunkInputs> {
+    // The SDK has words of its own for an input that is missing or too many.
+    if map.literals.len() != interface.inputs.len() {
+        return None;
+    }
+    let mut columns = BTreeMap::new();
+    let mut bound = BTreeMap::new();
+    for (name, literal) in &map.literals {
+        let shape = interface.inputs.get(name)?;
+        if range.bound.contains(name) {
+            bound.insert(name.clone(), from_literal(literal, shape)?);
+        } else {
+            let values = elements(literal)?.iter().map(|element| from_literal(element, shape));
+            columns.insert(name.clone(), values.collect::<Option<Vec<Plain>>>()?);
+        }
+    }
+    Some(ChunkInputs::Plain { columns, bound })
+}

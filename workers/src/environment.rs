@@ -1,0 +1,51 @@
+//! What user code finds in its environment.
+
+use crate::config::Config;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+
+/// Answers the variables of this process that user code gets, with the interpreter's own programs first on the path.
+pub(crate) fn passed(config: &Config) -> Vec<(String, OsString)> {
+    let mut passed: Vec<_> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+        .filter(|(name, _)| config.env_passed.iter().any(|pattern| matches(pattern, name)))
+        .collect();
+    if let Some(programs) = config.interpreter.parent().filter(|folder| folder.is_absolute()) {
+        let rest = passed.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone());
+        let all = std::iter::once(programs.to_path_buf())
+            .chain(rest.iter().flat_map(std::env::split_paths).filter(|folder| folder != programs));
+        if let Ok(path) = std::env::join_paths(all) {
+            passed.retain(|(name, _)| name != "PATH");
+            passed.push(("PATH".to_owned(), path));
+        }
+    }
+    passed
+}
+
+/// Answers the whole environment of one piece of work: what is passed on, then what the work says.
+pub(crate) fn of_work(
+    config: &Config,
+    env: &[(String, String)],
+    code: Option<&Path>,
+    temporary: &Path,
+) -> BTreeMap<String, String> {
+    let mut all: BTreeMap<_, _> = passed(config)
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value.into_string().ok()?)))
+        .collect();
+    all.insert("TMPDIR".to_owned(), temporary.display().to_string());
+    all.extend(env.iter().cloned());
+    if let Some(code) = code {
+        let before = all.get("PYTHONPATH").map(|path| format!("{path}:")).unwrap_or_default();
+        all.insert("PYTHONPATH".to_owned(), format!("{before}{}", code.display()));
+    }
+    all
+}
+
+fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(start) => name.starts_with(start),
+        None => name == pattern,
+    }
+}

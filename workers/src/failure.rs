@@ -1,0 +1,185 @@
+//! What the user is told about an attempt that produced nothing.
+
+use crate::child::Exit;
+use prost::Message;
+use skein_idl::flyteidl::core::{ContainerError, ErrorDocument, container_error, execution_error};
+use skein_model::{Charge, Failure, FailureCause, WorkId};
+use std::time::Duration;
+
+/// The longest message that is kept, in bytes. Messages stand in the journal, which is replayed whole.
+const MESSAGE_BYTES_MAX: usize = 32 * 1024;
+/// The code of a process that ended badly; also how Kubernetes names the reason.
+const ERROR: &str = "Error";
+
+/// Takes a failure from what the SDK wrote down; none when that cannot be read.
+pub(crate) fn from_documents<'a>(documents: impl IntoIterator<Item = &'a [u8]>) -> Option<Failure> {
+    let mut errors = Vec::new();
+    for document in documents {
+        match ErrorDocument::decode(document) {
+            Ok(ErrorDocument { error: Some(error) }) => errors.push(error),
+            Ok(ErrorDocument { error: None }) | Err(_) => return Some(unreadable("error.pb")),
+        }
+    }
+    // Of several workers of one attempt the first to fail is the cause.
+    let earliest = |error: &ContainerError| error.timestamp.map(|at| (at.seconds, at.nanos)).unwrap_or_default();
+    Some(from_error(errors.into_iter().min_by_key(earliest)?))
+}
+
+fn from_error(error: ContainerError) -> Failure {
+    let recoverable = error.kind() == container_error::Kind::Recoverable;
+    let (cause, charge) = match error.origin() {
+        execution_error::ErrorKind::System => (FailureCause::SdkFault { recoverable }, Charge::System),
+        execution_error::ErrorKind::User | execution_error::ErrorKind::Unknown => {
+            (FailureCause::TaskRaised { recoverable }, Charge::User)
+        }
+    };
+    Failure { code: error.code, message: shorten(error.message), cause, charge }
+}
+
+/// The process ended badly and wrote nothing down; none when it ended well.
+pub(crate) fn from_exit(id: &WorkId, exit: Exit, tail: &str) -> Option<Failure> {
+    let (code, cause, charge) = match exit {
+        Exit::Code(0) => return None,
+        // What a parent process makes of SIGKILL, in a shell and in the SDK's launcher.
+        Exit::Code(code @ (137 | 247)) => (code, FailureCause::ExitCode(code), Charge::System),
+        Exit::Code(code) => (code, FailureCause::ExitCode(code), Charge::User),
+        Exit::Signal(9) => (137, FailureCause::Signal(9), Charge::System),
+        Exit::Signal(signal) => (128 + signal, FailureCause::Signal(signal), Charge::User),
+        Exit::Lost => return Some(lost()),
+    };
+    let name = format!("{}-{}-{}", id.execution.name, id.node, id.attempt);
+    let message =
+        format!("\n\n[{name}] terminated with exit code ({code}). Reason [{ERROR}]. Message: \n\n{tail}.");
+    Some(Failure { code: ERROR.to_owned(), message: shorten(message), cause, charge })
+}
+
+fn lost() -> Failure {
+    Failure {
+        code: "Interrupted".to_owned(),
+        message: "the interpreter ended together with everything it ran".to_owned(),
+        cause: FailureCause::WorkerLost,
+        charge: Charge::System,
+    }
+}
+
+/// The process ended well, but declared outputs are not there.
+pub(crate) fn outputs_not_found(prefix: &str) -> Failure {
+    Failure {
+        code: "OutputsNotFound".to_owned(),
+        message: format!("the task declares outputs, but ended without {prefix}/outputs.pb and without an error"),
+        cause: FailureCause::OutputsNotFound,
+        charge: Charge::User,
+    }
+}
+
+/// What the task wrote is not what the SDK writes.
+pub(crate) fn unreadable(name: &str) -> Failure {
+    Failure {
+        code: "OutputsUnreadable".to_owned(),
+        message: format!("{name} is not what the SDK writes: it cannot be decoded"),
+        cause: FailureCause::OutputsUnreadable,
+        charge: Charge::User,
+    }
+}
+
+/// The task made a plan of further nodes instead of outputs.
+pub(crate) fn dynamic() -> Failure {
+    Failure {
+        code: "DynamicNotSupported".to_owned(),
+        message: "the task is @dynamic: it made a plan of further nodes, which this version does not run yet".to_owned(),
+        cause: FailureCause::InvalidRequest,
+        charge: Charge::User,
+    }
+}
+
+/// The attempt ran too long.
+pub(crate) fn timed_out(limit: Duration) -> Failure {
+    Failure {
+        code: "TimeoutExpired".to_owned(),
+        message: format!("task execution timeout [{}] expired", duration(limit)),
+        cause: FailureCause::TimedOut,
+        charge: Charge::User,
+    }
+}
+
+/// The worker was told to stop.
+pub(crate) fn interrupted() -> Failure {
+    Failure {
+        code: "Interrupted".to_owned(),
+        message: "the worker was told to stop and handed the attempt back".to_owned(),
+        cause: FailureCause::Interrupted,
+        charge: Charge::Interruption,
+    }
+}
+
+/// User code could not be started.
+pub(crate) fn not_started(error: &(dyn std::error::Error + 'static)) -> Failure {
+    let mut message = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let text = error.to_string();
+        if !message.contains(&text) {
+            message.push_str(": ");
+            message.push_str(&text);
+        }
+        source = error.source();
+    }
+    Failure {
+        code: "StartFailed".to_owned(),
+        message: shorten(message),
+        cause: FailureCause::StartFailed,
+        charge: Charge::System,
+    }
+}
+
+/// The work cannot ever be run as it was offered.
+pub(crate) fn invalid(message: String) -> Failure {
+    Failure {
+        code: "InvalidRequest".to_owned(),
+        message: shorten(message),
+        cause: FailureCause::InvalidRequest,
+        charge: Charge::User,
+    }
+}
+
+/// Writes a duration as Go does, because that is what users match on: `2s`, `1m30s`, `1.5s`.
+fn duration(limit: Duration) -> String {
+    let seconds = limit.as_secs();
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    let rest = (limit - Duration::from_secs(seconds - seconds % 60)).as_secs_f64();
+    match (hours, minutes) {
+        (0, 0) if limit < Duration::from_secs(1) => format!("{}ms", limit.as_secs_f64() * 1000.0),
+        (0, 0) => format!("{rest}s"),
+        (0, minutes) => format!("{minutes}m{rest}s"),
+        (hours, minutes) => format!("{hours}h{minutes}m{rest}s"),
+    }
+}
+
+/// Cuts a message in its middle: the beginning says where, the end says what.
+fn shorten(message: String) -> String {
+    if message.len() <= MESSAGE_BYTES_MAX {
+        return message;
+    }
+    let head = message.floor_char_boundary(MESSAGE_BYTES_MAX / 4);
+    let tail = message.ceil_char_boundary(message.len() - MESSAGE_BYTES_MAX / 4 * 3);
+    format!("{}\n[… {} bytes …]\n{}", &message[..head], tail - head, &message[tail..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_limit_is_written_as_go_writes_it() {
+        for (millis, text) in [(2_000, "2s"), (1_500, "1.5s"), (90_000, "1m30s"), (3_600_000, "1h0m0s"), (250, "250ms")] {
+            assert_eq!(duration(Duration::from_millis(millis)), text);
+        }
+    }
+
+    #[test]
+    fn a_long_message_keeps_its_beginning_and_its_end() {
+        let long = format!("begin{}end", "é".repeat(MESSAGE_BYTES_MAX));
+        let short = shorten(long);
+        assert!(short.starts_with("begin") && short.ends_with("end") && short.len() < MESSAGE_BYTES_MAX + 64);
+    }
+}

@@ -1,0 +1,72 @@
+//! The interpreter of a pool: there while it is used, and for a while after.
+
+use crate::capture::Capture;
+use crate::child::Child;
+use crate::config::Config;
+use crate::zygote::{StartError, Zygote};
+use skein_log::BlobStore;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use tokio::sync::Mutex;
+
+/// Gives children, and starts the zygote that they come from when there is none.
+pub(crate) struct Interpreter {
+    config: Arc<Config>,
+    package: PathBuf,
+    blobs: Arc<BlobStore>,
+    zygote: Mutex<Option<Arc<Zygote>>>,
+}
+
+impl Interpreter {
+    pub(crate) fn new(config: Arc<Config>, package: PathBuf, blobs: Arc<BlobStore>) -> Arc<Self> {
+        Arc::new(Self { config, package, blobs, zygote: Mutex::new(None) })
+    }
+
+    /// Forks a child.
+    ///
+    /// # Errors
+    /// When no zygote can be started.
+    pub(crate) async fn fork(self: &Arc<Self>, page: &Path) -> Result<Child, StartError> {
+        let zygote = self.zygote().await?;
+        Child::fork(zygote, page, |log| Capture::start(log, Arc::clone(&self.blobs), self.config.log)).map_err(
+            |source| StartError::Spawn { interpreter: self.config.interpreter.display().to_string(), source },
+        )
+    }
+
+    async fn zygote(self: &Arc<Self>) -> Result<Arc<Zygote>, StartError> {
+        let mut current = self.zygote.lock().await;
+        if let Some(zygote) = current.as_ref().filter(|zygote| zygote.is_alive()) {
+            return Ok(Arc::clone(zygote));
+        }
+        let zygote = Arc::new(Zygote::start(&self.config, &self.package).await?);
+        *current = Some(Arc::clone(&zygote));
+        tokio::spawn(end_when_idle(Arc::downgrade(self), Arc::downgrade(&zygote), self.config.idle_ttl));
+        Ok(zygote)
+    }
+
+    /// Ends the zygote and with it all children.
+    pub(crate) async fn end(&self) {
+        self.zygote.lock().await.take();
+    }
+}
+
+/// Ends a zygote that nobody has had a child of for `ttl`.
+async fn end_when_idle(interpreter: Weak<Interpreter>, zygote: Weak<Zygote>, ttl: Duration) {
+    let step = ttl / 4;
+    let mut idle = Duration::ZERO;
+    loop {
+        tokio::time::sleep(step).await;
+        let Some(interpreter) = interpreter.upgrade() else { return };
+        let mut current = interpreter.zygote.lock().await;
+        // One reference is the interpreter's own, each child has another.
+        idle = if zygote.strong_count() > 1 { Duration::ZERO } else { idle + step };
+        if zygote.strong_count() == 0 {
+            return;
+        }
+        if idle >= ttl {
+            current.take();
+            return;
+        }
+    }
+}

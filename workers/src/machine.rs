@@ -1,0 +1,133 @@
+//! What all slots of one machine share, and what every piece of work needs before it can run.
+
+use crate::archive::Archives;
+use crate::command_line::CommandLine;
+use crate::config::Config;
+use crate::environment;
+use crate::failure;
+use crate::interpreter::Interpreter;
+use crate::protocol::Setting;
+use crate::scratch::{Folder, Scratch};
+use bytes::Bytes;
+use prost::Message;
+use skein_idl::flyteidl::core::TaskTemplate;
+use skein_log::{BlobError, BlobStore};
+use skein_model::{BlobRef, Failure, Work};
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How many templates are kept decoded. They are small, and a machine works on few tasks at a time.
+const TEMPLATES_MAX: usize = 256;
+
+/// One machine.
+pub(crate) struct Machine {
+    pub config: Arc<Config>,
+    pub blobs: Arc<BlobStore>,
+    pub interpreter: Arc<Interpreter>,
+    archives: Archives,
+    scratch: Scratch,
+    package: PathBuf,
+    templates: Mutex<HashMap<BlobRef, Arc<TaskTemplate>>>,
+}
+
+/// A piece of work that can be run.
+pub(crate) struct Prepared {
+    /// The command line, not yet redirected.
+    pub line: CommandLine,
+    /// Its working folder.
+    pub folder: Folder,
+    /// Where its code is; none when it is in the interpreter's environment.
+    pub code: Option<PathBuf>,
+    /// Its inputs.
+    pub inputs: Bytes,
+    /// What the task declares.
+    pub template: Arc<TaskTemplate>,
+}
+
+impl Machine {
+    /// Sets up the folders of a machine. No interpreter is started.
+    ///
+    /// # Errors
+    /// Those of making folders.
+    pub(crate) fn new(config: Config, blobs: Arc<BlobStore>) -> io::Result<Self> {
+        let config = Arc::new(config);
+        std::fs::create_dir_all(&config.scratch)?;
+        let package = crate::python::write_out(&config.scratch)?;
+        Ok(Self {
+            interpreter: Interpreter::new(Arc::clone(&config), package.clone(), Arc::clone(&blobs)),
+            archives: Archives::new(&config.scratch, config.archive, Arc::clone(&blobs)),
+            scratch: Scratch::open(&config.scratch)?,
+            templates: Mutex::default(),
+            config,
+            blobs,
+            package,
+        })
+    }
+
+    /// Fetches what a piece of work needs.
+    ///
+    /// # Errors
+    /// What the user is told when that cannot be had.
+    pub(crate) async fn prepare(&self, work: &Work) -> Result<Prepared, Failure> {
+        let mut line = CommandLine::parse(&work.args);
+        if line.argv.is_empty() {
+            return Err(failure::invalid(format!("task {} has no command to run", work.task.name)));
+        }
+        let code = match &line.archive {
+            Some(uri) => Some(self.archives.folder(uri).await.map_err(|error| failure::not_started(&error))?),
+            None => None,
+        };
+        if let Some(code) = &code {
+            line.tell_archive(&code.display().to_string());
+        }
+        let inputs = self.blobs.load(&work.inputs).await.map_err(|error| failure::not_started(&error))?;
+        let template = self.template(&work.template).await.map_err(|error| failure::not_started(&error))?;
+        let folder = self.folder(code.as_ref()).map_err(|error| failure::not_started(&error))?;
+        Ok(Prepared { line, folder, code, inputs, template })
+    }
+
+    /// Makes a working folder that shows the files of `code`.
+    ///
+    /// # Errors
+    /// Those of making folders.
+    pub(crate) fn folder(&self, code: Option<&PathBuf>) -> io::Result<Folder> {
+        let folder = self.scratch.make()?;
+        if let Some(code) = code {
+            folder.show(code)?;
+        }
+        Ok(folder)
+    }
+
+    /// Answers how a command line is run in `folder`.
+    pub(crate) fn setting(&self, work: &Work, argv: Vec<String>, folder: &Folder, code: Option<&PathBuf>) -> Setting {
+        let code = code.map(PathBuf::as_path);
+        Setting {
+            argv,
+            env: environment::of_work(&self.config, &work.env, code, &folder.temporary()),
+            cwd: folder.work().display().to_string(),
+            path: code.iter().map(|code| code.display().to_string()).collect(),
+            own: self.package.display().to_string(),
+        }
+    }
+
+    async fn template(&self, blob: &BlobRef) -> Result<Arc<TaskTemplate>, BlobError> {
+        if let Some(template) = self.templates().get(blob) {
+            return Ok(Arc::clone(template));
+        }
+        let encoded = self.blobs.get_checked(blob).await?;
+        // It was decoded when the task was registered, and its digest says that it is still the same.
+        let template = Arc::new(TaskTemplate::decode(encoded).unwrap_or_default());
+        let mut templates = self.templates();
+        if templates.len() >= TEMPLATES_MAX {
+            templates.clear();
+        }
+        templates.insert(blob.clone(), Arc::clone(&template));
+        Ok(template)
+    }
+
+    fn templates(&self) -> std::sync::MutexGuard<'_, HashMap<BlobRef, Arc<TaskTemplate>>> {
+        self.templates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

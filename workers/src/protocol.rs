@@ -1,0 +1,164 @@
+//! The messages between this program, the zygote and its children; `PROTOCOL.md` is the same in prose.
+
+use crate::plain::Plain;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What the zygote is told.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Control {
+    /// Fork a child; its socket, log and progress page come along.
+    Fork {
+        /// The child's number.
+        fork: u64,
+    },
+    /// Send a signal to a child's process group.
+    Kill {
+        /// The child's number.
+        kill: u64,
+        /// The signal's number.
+        signal: i32,
+    },
+}
+
+/// What the zygote says.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Said {
+    /// It has imported the SDK; versions by name.
+    pub ready: Option<BTreeMap<String, String>>,
+    /// A child was forked.
+    pub forked: Option<u64>,
+    /// Its process id.
+    pub pid: i32,
+    /// A child has ended.
+    pub exited: Option<u64>,
+    /// Its exit code, or the signal's number, negative; none when it could not be forked.
+    pub status: Option<i32>,
+}
+
+/// What every job says of the process that does it.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Setting {
+    /// The command line.
+    pub argv: Vec<String>,
+    /// The whole environment.
+    pub env: BTreeMap<String, String>,
+    /// The working folder.
+    pub cwd: String,
+    /// What comes first on the module path.
+    pub path: Vec<String>,
+    /// What is taken off it: where the interpreter side of the worker lies.
+    pub own: String,
+}
+
+/// The one job of a child that runs an attempt.
+#[derive(Debug, Serialize)]
+pub(crate) struct AttemptJob<'a> {
+    /// How to run it.
+    pub attempt: &'a Setting,
+}
+
+/// The answer to it: user code begins to run.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Started {
+    /// Always true.
+    #[serde(rename = "started")]
+    _started: bool,
+}
+
+/// The first job of a child that runs chunks.
+#[derive(Debug, Serialize)]
+pub(crate) struct LoadJob<'a> {
+    /// The task.
+    pub load: Load<'a>,
+}
+
+/// A task whose chunks are to come.
+#[derive(Debug, Serialize)]
+pub(crate) struct Load<'a> {
+    /// How to run it.
+    #[serde(flatten)]
+    pub setting: &'a Setting,
+    /// Whether it may be called directly.
+    pub plain: bool,
+    /// The shapes of its inputs.
+    pub inputs: BTreeMap<&'a str, String>,
+    /// The shape of its output; none when it has none.
+    pub output: Option<String>,
+}
+
+/// The answer to it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Loaded {
+    /// Why its function cannot be called directly; none when it can.
+    pub loaded: Option<String>,
+}
+
+/// A chunk for a child that has loaded its task.
+#[derive(Debug, Serialize)]
+pub(crate) struct ChunkJob<'a> {
+    /// The chunk.
+    pub chunk: Chunk<'a>,
+}
+
+/// A range of items.
+#[derive(Debug, Serialize)]
+pub(crate) struct Chunk<'a> {
+    /// The number of the first.
+    pub start: u32,
+    /// How many there are.
+    pub count: u32,
+    /// The command line.
+    pub argv: &'a [String],
+    /// Variables that are this chunk's alone.
+    pub env: BTreeMap<String, String>,
+    /// The working folder.
+    pub cwd: String,
+    /// A folder for what the SDK writes for the chunk as a whole.
+    pub outputs: String,
+    /// How many bytes of errors are reported before the rest is given back.
+    pub budget: usize,
+    /// What the items get.
+    #[serde(flatten)]
+    pub inputs: ChunkInputs,
+}
+
+/// What the items of a chunk get.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum ChunkInputs {
+    /// Plain values: the function is called directly.
+    Plain {
+        /// For each input that differs by item: one value for each item, in order.
+        columns: BTreeMap<String, Vec<Plain>>,
+        /// The other inputs.
+        bound: BTreeMap<String, Plain>,
+    },
+    /// A file: the SDK's dispatch runs.
+    File {
+        /// Its path: an encoded `LiteralMap`.
+        inputs: String,
+        /// The inputs that are the same for all items.
+        names: Vec<String>,
+    },
+}
+
+/// What became of the items since the last such message.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Part {
+    /// The results of those that succeeded and are in none of the other lists, in order.
+    pub values: Vec<Plain>,
+    /// Items whose outputs the SDK wrote, as encoded literals by name.
+    pub literals: Vec<(u32, BTreeMap<String, Bytes>)>,
+    /// Items that left no outputs: an encoded `ErrorDocument` if there is one, and the names of other files.
+    pub failed: Vec<(u32, Option<Bytes>, Vec<String>)>,
+    /// The item after the last that was run.
+    pub upto: u32,
+    /// Whether nothing follows.
+    pub done: bool,
+    /// How long all items of the chunk ran; with the last message.
+    pub micros: u64,
+}

@@ -1,0 +1,41 @@
+//! The interpreter side of the worker, which travels inside this program.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+macro_rules! files {
+    ($($name:literal),* $(,)?) => {
+        [$(($name, include_str!(concat!("../python/skein_worker/", $name)))),*]
+    };
+}
+
+const FILES: [(&str, &str); 10] = files![
+    "__init__.py",
+    "attempt.py",
+    "child.py",
+    "chunk.py",
+    "frames.py",
+    "outcome.py",
+    "plain.py",
+    "processes.py",
+    "progress.py",
+    "zygote.py",
+];
+
+/// What the interpreter runs; its one argument is the folder that [`write_out`] answers.
+pub(crate) const START: &str =
+    "import sys; sys.path.insert(0, sys.argv[1]); from skein_worker.zygote import main; main()";
+
+/// Writes the package into `scratch` and answers the folder to put on the module path.
+///
+/// # Errors
+/// Those of writing files.
+pub(crate) fn write_out(scratch: &Path) -> io::Result<PathBuf> {
+    let path = scratch.join("python");
+    let package = path.join("skein_worker");
+    std::fs::create_dir_all(&package)?;
+    for (name, text) in FILES {
+        std::fs::write(package.join(name), text)?;
+    }
+    Ok(path)
+}

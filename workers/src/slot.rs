@@ -1,0 +1,225 @@
+//! One slot: leases work, runs it, reports, and begins again.
+
+use crate::attempt::{self, Ended};
+use crate::chunk::{self, Range, Warm};
+use crate::machine::Machine;
+use crate::report;
+use crate::stop::{Stop, Stopping};
+use skein_log::{Inbox, Lease, QueueError, TaskQueue};
+use skein_model::work::WorkKind;
+use skein_model::{Command, Work, WorkId};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// How many reports may be on their way while the slot goes on. More would let work pile up that nobody has heard of.
+const REPORTS_MAX: usize = 2;
+/// How long a slot waits before it asks a queue again that could not be reached.
+const QUEUE_DELAY: Duration = Duration::from_millis(500);
+
+/// How far the worker is on its way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// It takes work.
+    Open,
+    /// It finishes what it has.
+    Closing,
+    /// It gives back what it has.
+    Closed,
+}
+
+/// The work that a slot runs now, and how to stop it.
+type Current = Arc<Mutex<Option<(WorkId, watch::Sender<Stopping>)>>>;
+
+/// One slot.
+pub(crate) struct Slot {
+    pub machine: Arc<Machine>,
+    pub queue: Arc<dyn TaskQueue>,
+    pub inbox: Arc<dyn Inbox>,
+    /// The name under which it leases.
+    pub worker: String,
+    pub phase: watch::Receiver<Phase>,
+}
+
+impl Slot {
+    /// Works until the worker closes, and until what it did is reported.
+    pub(crate) async fn run(mut self) {
+        let current = Current::default();
+        let mut helpers = JoinSet::new();
+        helpers.spawn(heed_withdrawals(Arc::clone(&self.queue), self.worker.clone(), Arc::clone(&current)));
+        helpers.spawn(heed_closing(self.phase.clone(), Arc::clone(&current)));
+        let mut reports = JoinSet::new();
+        let mut warm = None;
+        while let Some(lease) = self.next(&mut warm).await {
+            self.work(lease, &mut warm, &current, &mut reports).await;
+            while reports.len() >= REPORTS_MAX {
+                reports.join_next().await;
+            }
+        }
+        drop(warm);
+        reports.join_all().await;
+    }
+
+    /// Waits for work; none when the worker closes. An interpreter that nobody needed for long is let go meanwhile.
+    async fn next(&mut self, warm: &mut Option<Warm>) -> Option<Lease> {
+        let mut phase = self.phase.clone();
+        loop {
+            let mut lease = pin!(self.queue.lease(&self.machine.config.pool, &self.worker));
+            let leased = loop {
+                tokio::select! {
+                    biased;
+                    _ = phase.wait_for(|phase| *phase != Phase::Open) => return None,
+                    leased = &mut lease => break leased,
+                    () = idle(warm.is_some(), self.machine.config.idle_ttl) => *warm = None,
+                }
+            };
+            match leased {
+                Ok(lease) => return Some(lease),
+                Err(error) => {
+                    tracing::debug!(%error, "no work to be had");
+                    tokio::time::sleep(QUEUE_DELAY).await;
+                }
+            }
+        }
+    }
+
+    async fn work(&self, lease: Lease, warm: &mut Option<Warm>, current: &Current, reports: &mut JoinSet<()>) {
+        let (sender, mut stop) = Stop::new();
+        set(current, Some((lease.work.id.clone(), sender.clone())));
+        if *self.phase.borrow() == Phase::Closed {
+            sender.send_replace(Stopping::Drained);
+        }
+        let mut keeper = JoinSet::new();
+        keeper.spawn(keep(Arc::clone(&self.queue), lease.clone(), sender));
+        let work = Arc::clone(&lease.work);
+        tracing::debug!(work = %work.id, worker = self.worker, "work begins");
+        let mut started = JoinSet::new();
+        let command = match &work.kind {
+            WorkKind::Task => {
+                let begun = || self.report_start(&work, &mut started);
+                self.task(&work, &mut stop, begun).await
+            }
+            WorkKind::Items { bound, of: _ } => self.items(&work, bound, warm, &mut stop).await,
+        };
+        set(current, None);
+        let report = Report {
+            machine: Arc::clone(&self.machine),
+            queue: Arc::clone(&self.queue),
+            inbox: Arc::clone(&self.inbox),
+            lease,
+        };
+        reports.spawn(report.send(command, started, keeper));
+    }
+
+    async fn task(&self, work: &Work, stop: &mut Stop, started: impl FnOnce()) -> Option<Command> {
+        match attempt::run(&self.machine, work, stop, started).await {
+            Ended::Reported(outcome) => Some(Command::AttemptFinished {
+                node: work.id.node.clone(),
+                attempt: work.id.attempt,
+                outcome,
+            }),
+            Ended::Withdrawn => None,
+        }
+    }
+
+    async fn items(
+        &self,
+        work: &Work,
+        bound: &[String],
+        warm: &mut Option<Warm>,
+        stop: &mut Stop,
+    ) -> Option<Command> {
+        // Work without a range of items is none; whoever offered it sees its lease end.
+        let range = Range { items: work.id.items?, bound, worker: &self.worker };
+        match chunk::run(&self.machine, work, &range, warm, stop).await {
+            Ended::Reported(chunk) => Some(Command::ItemsFinished { node: work.id.node.clone(), chunk }),
+            Ended::Withdrawn => None,
+        }
+    }
+
+    fn report_start(&self, work: &Work, started: &mut JoinSet<()>) {
+        let command = Command::AttemptStarted {
+            node: work.id.node.clone(),
+            attempt: work.id.attempt,
+            worker: self.worker.clone(),
+        };
+        let (inbox, machine) = (Arc::clone(&self.inbox), Arc::clone(&self.machine));
+        let execution = work.id.execution.clone();
+        started.spawn(async move { report::send(&*inbox, &machine.config, &execution, command).await });
+    }
+}
+
+/// The end of a piece of work, on its way.
+struct Report {
+    machine: Arc<Machine>,
+    queue: Arc<dyn TaskQueue>,
+    inbox: Arc<dyn Inbox>,
+    lease: Lease,
+}
+
+impl Report {
+    /// Tells how the work ended, after its start is told, and then ends the lease, which `keeper` holds until then.
+    async fn send(self, command: Option<Command>, mut started: JoinSet<()>, keeper: JoinSet<()>) {
+        let work = &self.lease.work;
+        if let Some(command) = command {
+            while started.join_next().await.is_some() {}
+            report::send(&*self.inbox, &self.machine.config, &work.id.execution, command).await;
+        }
+        drop(keeper);
+        report::complete(&*self.queue, &self.machine.config, &self.lease).await;
+        tracing::debug!(work = %work.id, "work ends");
+    }
+}
+
+fn set(current: &Current, work: Option<(WorkId, watch::Sender<Stopping>)>) {
+    *current.lock().unwrap_or_else(PoisonError::into_inner) = work;
+}
+
+async fn idle(is_held: bool, ttl: Duration) {
+    if is_held { tokio::time::sleep(ttl).await } else { std::future::pending().await }
+}
+
+/// Extends a lease until it ends or this is dropped.
+async fn keep(queue: Arc<dyn TaskQueue>, lease: Lease, stop: watch::Sender<Stopping>) {
+    loop {
+        tokio::time::sleep(lease.ttl / 3).await;
+        match queue.extend(lease.id).await {
+            Ok(()) => {}
+            Err(QueueError::LeaseEnded) => {
+                stop.send_replace(Stopping::Withdrawn);
+                return;
+            }
+            Err(error) => tracing::debug!(%error, work = %lease.work.id, "the lease cannot be extended at present"),
+        }
+    }
+}
+
+/// Stops the current work when it is withdrawn.
+async fn heed_withdrawals(queue: Arc<dyn TaskQueue>, worker: String, current: Current) {
+    loop {
+        match queue.withdrawn(&worker).await {
+            Ok(withdrawn) => stop(&current, Some(&withdrawn), Stopping::Withdrawn),
+            Err(error) => {
+                tracing::debug!(%error, "withdrawals cannot be heard at present");
+                tokio::time::sleep(QUEUE_DELAY).await;
+            }
+        }
+    }
+}
+
+/// Stops the current work when the worker's time is up.
+async fn heed_closing(mut phase: watch::Receiver<Phase>, current: Current) {
+    if phase.wait_for(|phase| *phase == Phase::Closed).await.is_ok() {
+        stop(&current, None, Stopping::Drained);
+    }
+}
+
+fn stop(current: &Current, only: Option<&WorkId>, stopping: Stopping) {
+    if let Some((work, sender)) = &*current.lock().unwrap_or_else(PoisonError::into_inner)
+        && only.is_none_or(|only| only == work)
+    {
+        sender.send_replace(stopping);
+    }
+}

@@ -1,0 +1,231 @@
+//! One zygote: an interpreter that has the SDK imported and forks a child for whoever asks.
+//!
+//! Two tasks own its control socket, one for each direction. The zygote alone sends signals to children, because it
+//! alone knows which process ids are still theirs. It kills all of them when the socket closes, so nothing outlives
+//! this program, however it ends.
+
+use crate::child::Exit;
+use crate::config::Config;
+use crate::frames::{self, Frames};
+use crate::protocol::{Control, Said};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use std::collections::{BTreeMap, HashMap};
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::io::{AsyncReadExt, Interest};
+use tokio::net::UnixStream;
+use tokio::process::{Child as Process, ChildStderr, Command};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// How much of what a zygote complains about is kept for the error message, in bytes.
+const COMPLAINT_BYTES_MAX: usize = 2048;
+
+/// An interpreter that could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The program cannot be run at all.
+    #[error("the interpreter {interpreter} cannot be started")]
+    Spawn {
+        /// Its path.
+        interpreter: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It ended before it was ready, mostly because a package is missing.
+    #[error("the interpreter {interpreter} ended while it imported flytekit: {complaint}")]
+    Ended {
+        /// Its path.
+        interpreter: String,
+        /// The end of what it printed.
+        complaint: String,
+    },
+    /// It took too long.
+    #[error("the interpreter {interpreter} did not import flytekit within {waited:?}")]
+    Slow {
+        /// Its path.
+        interpreter: String,
+        /// How long it had.
+        waited: std::time::Duration,
+    },
+}
+
+/// What a child is born with.
+pub(crate) struct Birth {
+    /// Its end of the socket.
+    pub socket: OwnedFd,
+    /// Where it prints to.
+    pub log: OwnedFd,
+    /// The page on which it notes how far it is.
+    pub progress: OwnedFd,
+}
+
+enum Order {
+    Fork(u64, Birth),
+    Kill(u64, i32),
+}
+
+type Waiting = Arc<Mutex<HashMap<u64, watch::Sender<Option<Exit>>>>>;
+
+/// A zygote that is ready. Everything it forked is killed when it is dropped.
+pub(crate) struct Zygote {
+    orders: mpsc::UnboundedSender<Order>,
+    waiting: Waiting,
+    next: AtomicU64,
+    _process: Process,
+}
+
+impl Zygote {
+    /// Starts a zygote and waits until it has imported the SDK.
+    pub(crate) async fn start(config: &Config, package: &Path) -> Result<Self, StartError> {
+        let interpreter = config.interpreter.display().to_string();
+        let spawn = |source| StartError::Spawn { interpreter: interpreter.clone(), source };
+        let (mut process, control) = spawn_process(config, package).map_err(spawn)?;
+        let writing = UnixStream::from_std(control.try_clone().map_err(spawn)?).map_err(spawn)?;
+        let mut frames = Frames::new(UnixStream::from_std(control).map_err(spawn)?);
+        let complaint = collect_complaint(process.stderr.take().expect("standard error is piped"));
+        let ready = tokio::time::timeout(config.start_timeout, frames.receive::<Said>());
+        match ready.await {
+            Err(_) => return Err(StartError::Slow { interpreter, waited: config.start_timeout }),
+            Ok(Ok(Some(Said { ready: Some(versions), .. }))) => log_versions(&interpreter, &versions),
+            Ok(_) => {
+                let complaint = complaint.await.unwrap_or_default();
+                return Err(StartError::Ended { interpreter, complaint });
+            }
+        }
+        let waiting = Waiting::default();
+        let (orders, queue) = mpsc::unbounded_channel();
+        tokio::spawn(carry_out(writing, queue, Arc::clone(&waiting)));
+        tokio::spawn(listen(frames, Arc::clone(&waiting)));
+        Ok(Self { orders, waiting, next: AtomicU64::new(0), _process: process })
+    }
+
+    /// Orders a child. Answers its number, and where its end will be told.
+    pub(crate) fn fork(&self, birth: Birth) -> (u64, watch::Receiver<Option<Exit>>) {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let (sender, exit) = watch::channel(None);
+        lock(&self.waiting).insert(number, sender);
+        if self.orders.send(Order::Fork(number, birth)).is_err() {
+            lock(&self.waiting).remove(&number);
+        }
+        (number, exit)
+    }
+
+    /// Orders a signal to a child's process group; without effect when the child has ended.
+    pub(crate) fn kill(&self, number: u64, signal: rustix::process::Signal) {
+        // When nobody takes the order the zygote is gone, and its children with it.
+        let _ = self.orders.send(Order::Kill(number, signal.as_raw()));
+    }
+
+    /// Says whether it can still fork.
+    pub(crate) fn is_alive(&self) -> bool {
+        !self.orders.is_closed()
+    }
+}
+
+fn lock(waiting: &Waiting) -> std::sync::MutexGuard<'_, HashMap<u64, watch::Sender<Option<Exit>>>> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn spawn_process(config: &Config, package: &Path) -> io::Result<(Process, StdUnixStream)> {
+    let (ours, theirs) = StdUnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    let temporary = config.scratch.join("tmp");
+    std::fs::create_dir_all(&temporary)?;
+    let process = Command::new(&config.interpreter)
+        .arg("-X")
+        .arg(format!("pycache_prefix={}", config.scratch.join("bytecode").display()))
+        .args(["-c", crate::python::START])
+        .arg(package)
+        .env_clear()
+        .envs(crate::environment::passed(config))
+        .env("TMPDIR", temporary)
+        // Coloured tracebacks would be imported for nobody to see.
+        .env("FLYTE_SDK_RICH_TRACEBACKS", "0")
+        .current_dir(&config.scratch)
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        // A Ctrl-C in the terminal is for this program, which drains first.
+        .process_group(0)
+        .spawn()?;
+    Ok((process, ours))
+}
+
+fn log_versions(interpreter: &str, versions: &BTreeMap<String, String>) {
+    tracing::info!(interpreter, ?versions, "interpreter ready");
+}
+
+/// Keeps the end of what the zygote prints, and answers it when the zygote has ended.
+fn collect_complaint(mut stderr: ChildStderr) -> oneshot::Receiver<String> {
+    let (sender, receiver) = oneshot::channel();
+    tokio::spawn(async move {
+        let mut kept = Vec::new();
+        let mut part = [0; 1024];
+        while let Ok(count @ 1..) = stderr.read(&mut part).await {
+            tracing::debug!(text = %String::from_utf8_lossy(&part[..count]), "interpreter printed");
+            kept.extend_from_slice(&part[..count]);
+            let excess = kept.len().saturating_sub(COMPLAINT_BYTES_MAX);
+            kept.drain(..excess);
+        }
+        // Nobody may be waiting for it any more.
+        let _ = sender.send(String::from_utf8_lossy(&kept).trim().to_owned());
+    });
+    receiver
+}
+
+/// Carries orders to the zygote until there is no one to give them, or no one to take them.
+async fn carry_out(socket: UnixStream, mut orders: mpsc::UnboundedReceiver<Order>, waiting: Waiting) {
+    while let Some(order) = orders.recv().await {
+        let sent = match order {
+            Order::Fork(fork, Birth { socket: child, log, progress }) => {
+                send(&socket, &Control::Fork { fork }, &[child.as_fd(), log.as_fd(), progress.as_fd()]).await
+            }
+            Order::Kill(kill, signal) => send(&socket, &Control::Kill { kill, signal }, &[]).await,
+        };
+        if let Err(error) = sent {
+            tracing::warn!(%error, "the zygote takes no orders");
+            break;
+        }
+    }
+    orders.close();
+    // Both directions: its children end, and the listening side learns of it.
+    let _ = rustix::net::shutdown(&socket, rustix::net::Shutdown::Both);
+    lock(&waiting).clear();
+}
+
+async fn send(socket: &UnixStream, message: &Control, files: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let frame = frames::encode(message)?;
+    let sent = socket.async_io(Interest::WRITABLE, || {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        if !files.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(files)) {
+            return Err(io::Error::other("more files than an order can carry"));
+        }
+        Ok(sendmsg(socket, &[IoSlice::new(&frame)], &mut ancillary, SendFlags::NOSIGNAL)?)
+    });
+    // An order is a few dozen bytes: the kernel takes it whole or not at all.
+    if sent.await? == frame.len() { Ok(()) } else { Err(io::Error::from(io::ErrorKind::WriteZero)) }
+}
+
+/// Hands on what the zygote says, until it ends; whoever still waits then is told by the end of their channel.
+async fn listen(mut frames: Frames, waiting: Waiting) {
+    while let Ok(Some(said)) = frames.receive::<Said>().await {
+        if let Some(forked) = said.forked {
+            tracing::debug!(child = forked, pid = said.pid, "child forked");
+        }
+        if let Some(exited) = said.exited
+            && let Some(exit) = lock(&waiting).remove(&exited)
+        {
+            exit.send_replace(Some(Exit::of(said.status)));
+        }
+    }
+    lock(&waiting).clear();
+}

@@ -1,0 +1,115 @@
+"""Tasks that end in every way a task can end."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from flytekit import task
+from flytekit.exceptions.base import FlyteRecoverableException as BaseRecoverable
+from flytekit.exceptions.user import FlyteRecoverableException
+
+assert BaseRecoverable
+
+
+@task
+def double(x: int) -> int:
+    print(f"doubling {x}")
+    return 2 * x
+
+
+@task
+def nothing(x: int):
+    Path(os.environ["WITNESS"]).write_text(str(x))
+
+
+@task
+def raises(x: int) -> int:
+    raise ValueError(f"boom {x}")
+
+
+@task
+def recoverable(x: int) -> int:
+    raise FlyteRecoverableException(f"again {x}")
+
+
+@task
+def exits(x: int) -> int:
+    print("going down")
+    sys.exit(x)
+
+
+@task
+def exits_at_once(x: int) -> int:
+    print("going down")
+    os._exit(x)
+
+
+@task
+def killed(x: int) -> int:
+    os.kill(os.getpid(), x)
+    return x
+
+
+@task
+def wrong_type(x: int) -> int:
+    return f"{x}"  # type: ignore
+
+
+@task
+def daemon(x: int) -> int:
+    """Leaves one process in its group, and one in a session of its own whose parent is gone."""
+    command = f"import os,time\nopen({os.environ['WITNESS']!r}+str(os.getpid()),'w').close()\ntime.sleep(600)"
+    subprocess.Popen([sys.executable, "-c", command])
+    if os.fork() == 0:
+        os.setsid()
+        subprocess.Popen([sys.executable, "-c", command])
+        os._exit(0)
+    os.wait()
+    folder = Path(os.environ["WITNESS"]).parent
+    while len(list(folder.iterdir())) < 2:
+        time.sleep(0.01)
+    return x
+
+
+@task
+def sleeps(x: int) -> int:
+    Path(os.environ["WITNESS"]).write_text(str(os.getpid()))
+    time.sleep(x)
+    return x
+
+
+@task
+def deaf(x: int) -> int:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    Path(os.environ["WITNESS"]).write_text(str(os.getpid()))
+    time.sleep(x)
+    return x
+
+
+@task
+def deletes(x: int) -> int:
+    shutil.rmtree(os.getcwd())
+    return x
+
+
+@task
+def reads_beside(x: int) -> str:
+    return Path("beside.txt").read_text() + os.environ.get("SECRET_OF_THE_ENGINE", "")
+
+
+@task
+def prints(x: int) -> int:
+    line = "x" * 1023 + "\n"
+    for _ in range(x * 1024):
+        sys.stdout.write(line)
+    print("the end")
+    return x
+
+
+@task(enable_deck=True)
+def decked(x: int) -> int:
+    return x
