@@ -1,1 +1,47 @@
-fn main() {}
+//! The Skein binary: composition only. What it does stands in the crates that it puts together.
+
+mod args;
+mod client;
+mod doctor;
+mod inspect;
+mod parts;
+mod python;
+mod signals;
+mod up;
+
+use anyhow::Context as _;
+use args::{Args, Command, LogCommand};
+use clap::Parser as _;
+use std::process::ExitCode;
+
+/// What a command that was not carried out exits with.
+const FAILED: u8 = 1;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(args.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("skein: {error:#}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Up(up) => runtime()?.block_on(up::run(up)),
+        Command::Log(LogCommand::Cat(cat)) => runtime()?.block_on(inspect::cat(&cat)),
+        Command::Log(LogCommand::Verify(at)) => runtime()?.block_on(inspect::verify(&at)),
+        Command::Log(LogCommand::Stats(at)) => runtime()?.block_on(inspect::stats(&at)),
+        Command::Doctor(doctor) => Ok(doctor::run(&doctor)),
+        Command::Version => {
+            println!("skein {}", env!("CARGO_PKG_VERSION"));
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime cannot be started")
+}

@@ -1,0 +1,339 @@
+//! An engine with everything round it, and workflows whose tasks add one.
+
+use bytes::Bytes;
+use prost::Message as _;
+use skein_core::Plan;
+use skein_idl::flyteidl::core;
+use skein_log::memory::{MemoryInbox, MemoryLog, MemoryQueue};
+use skein_log::{BlobStore, EventLog, Inbox as _, Lease, Refusal, SendError, TaskQueue as _};
+use skein_model::command::Outcome;
+use skein_model::event::{Created, FinishedChunk, Settings};
+use skein_model::literals::{self, encode_integer, encode_literal_map};
+use skein_model::{
+    CauseId, Command, DataRef, EntityId, EntityKind, Event, ExecutionId, Failure, Head, JournalId, PoolId,
+    Record, Timestamp, Work, codec, paths,
+};
+use skein_runtime::{Clock, Config, Engine, Metrics};
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+pub struct World {
+    pub log: Arc<dyn EventLog>,
+    inbox: Arc<MemoryInbox>,
+    queue: Arc<MemoryQueue>,
+    blobs: Arc<BlobStore>,
+    engine: Engine,
+    folder: TempDir,
+}
+
+/// What a worker answers.
+#[derive(Clone)]
+pub enum Answer {
+    AddOne,
+    Fail(Failure),
+}
+
+fn clock() -> Clock {
+    Arc::new(|| Timestamp::from_micros(1_000_000))
+}
+
+impl World {
+    pub async fn start() -> Self {
+        let folder = TempDir::new().expect("a folder can be made");
+        let blobs = Arc::new(BlobStore::local(folder.path()).expect("the folder is there"));
+        Self::over(Arc::new(MemoryLog::default()), blobs, folder).await
+    }
+
+    async fn over(log: Arc<dyn EventLog>, blobs: Arc<BlobStore>, folder: TempDir) -> Self {
+        let inbox = Arc::new(MemoryInbox::new(64, Duration::from_secs(5)));
+        let queue = Arc::new(MemoryQueue::new(Duration::from_secs(60)));
+        let engine = Engine::start(
+            Config::default(),
+            Metrics::default(),
+            Arc::clone(&log),
+            inbox.clone(),
+            queue.clone(),
+            Arc::clone(&blobs),
+            clock(),
+        )
+        .await
+        .expect("the log can be read");
+        Self { log, inbox, queue, blobs, engine, folder }
+    }
+
+    /// Ends the engine with all it had in memory, and starts another on the same log.
+    pub async fn restart(self) -> Self {
+        self.engine.stop().await;
+        Self::over(self.log, self.blobs, self.folder).await
+    }
+
+    /// A second engine that believes it owns everything as well.
+    pub async fn rival(&self) -> Engine {
+        Engine::start(
+            Config::default(),
+            Metrics::default(),
+            Arc::clone(&self.log),
+            Arc::new(MemoryInbox::new(64, Duration::from_secs(5))),
+            self.queue.clone(),
+            Arc::clone(&self.blobs),
+            clock(),
+        )
+        .await
+        .expect("the log can be read")
+    }
+
+    pub fn plan(&self, closure: &core::CompiledWorkflowClosure) -> Arc<Plan> {
+        Arc::new(Plan::parse(closure.clone()).expect("a good workflow"))
+    }
+
+    pub async fn create(
+        &self,
+        name: &str,
+        closure: &core::CompiledWorkflowClosure,
+        inputs: &[(&str, i64)],
+    ) -> ExecutionId {
+        let literals: Vec<_> = inputs.iter().map(|(name, value)| (*name, encode_integer(*value))).collect();
+        let inputs = encode_literal_map(literals.iter().map(|(name, value)| (*name, value.as_ref())));
+        self.append_created(name, closure, inputs).await
+    }
+
+    pub async fn create_list(
+        &self,
+        name: &str,
+        closure: &core::CompiledWorkflowClosure,
+        items: &[i64],
+    ) -> ExecutionId {
+        let items: Vec<Bytes> = items.iter().map(|item| encode_integer(*item)).collect();
+        let list = literals::encode_collection(&items);
+        self.append_created(name, closure, encode_literal_map([("x", list.as_ref())])).await
+    }
+
+    async fn append_created(
+        &self,
+        name: &str,
+        closure: &core::CompiledWorkflowClosure,
+        inputs: Bytes,
+    ) -> ExecutionId {
+        let id = ExecutionId::parse("p", "d", name).expect("a good id");
+        let plan =
+            self.blobs.put(&self.blobs.url("plan"), closure.encode_to_vec().into()).await.expect("a disk");
+        let inputs = self.blobs.store(&self.blobs.url("inputs"), inputs).await.expect("a disk");
+        let entity = EntityId {
+            kind: EntityKind::Workflow,
+            project: "p".to_owned(),
+            domain: "d".to_owned(),
+            name: "w".to_owned(),
+            version: "v".to_owned(),
+        };
+        let created = Created {
+            execution: id.clone(),
+            launched: entity.clone(),
+            workflow: entity,
+            plan,
+            user_inputs: inputs.clone(),
+            inputs,
+            spec: Bytes::new(),
+            settings: Settings::default(),
+            data_prefix: paths::data_prefix(self.blobs.root(), &id),
+            raw_prefix: paths::raw_prefix(self.blobs.root(), &id),
+            principal: "tester".to_owned(),
+        };
+        let body = codec::encode(&[Event::Created(Box::new(created))]).expect("it is small");
+        let record = Record { time: clock()(), cause: CauseId(0), trace: None, closes: false, body };
+        self.log.append(&JournalId::execution(&id), Head::EMPTY, record).await.expect("the name is free");
+        id
+    }
+
+    pub async fn send(&self, id: &ExecutionId, command: Command) -> Result<(), Refusal> {
+        loop {
+            match self.inbox.send(id, command.clone()).await {
+                Ok(()) => return Ok(()),
+                Err(SendError::Refused(refusal)) => return Err(refusal),
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    }
+
+    pub async fn lease(&self) -> Lease {
+        self.queue.lease(&PoolId("default".to_owned()), "idle").await.expect("the queue is there")
+    }
+
+    /// Starts a worker that answers everything alike.
+    pub fn work(&self, answer: Answer) -> JoinHandle<()> {
+        let (queue, inbox, blobs) =
+            (Arc::clone(&self.queue), Arc::clone(&self.inbox), Arc::clone(&self.blobs));
+        tokio::spawn(async move {
+            loop {
+                let lease =
+                    queue.lease(&PoolId("default".to_owned()), "w").await.expect("the queue is there");
+                let command = respond(&lease.work, &answer, &blobs).await;
+                while let Err(fault) = inbox.send(&lease.work.id.execution, command.clone()).await {
+                    if matches!(fault, SendError::Refused(_)) {
+                        break;
+                    }
+                    tokio::task::yield_now().await;
+                }
+                queue.complete(lease.id).await.expect("the queue is there");
+            }
+        })
+    }
+
+    pub async fn events(&self, journal: &JournalId) -> Vec<Event> {
+        let envelopes = self.log.read(journal, Head::EMPTY).await.expect("the log is whole");
+        envelopes
+            .iter()
+            .flat_map(|envelope| {
+                codec::decode::<Event>(envelope.schema, &envelope.record.body).expect("ours")
+            })
+            .collect()
+    }
+
+    /// Waits until an execution has ended; answers its events.
+    pub async fn finished(&self, id: &ExecutionId) -> Vec<Event> {
+        let journal = JournalId::execution(id);
+        let mut records = self.log.follow(journal.category(), skein_log::Cursor::default());
+        while let Some(record) = futures::StreamExt::next(&mut records).await {
+            let envelope = record.expect("the log is whole").envelope;
+            if envelope.journal == journal && envelope.record.closes {
+                break;
+            }
+        }
+        self.events(&journal).await
+    }
+
+    pub async fn outputs(&self, events: &[Event]) -> Vec<(String, Vec<i64>)> {
+        let Some(Event::Succeeded { outputs }) = events.last() else {
+            panic!("it ended with {:?}", events.last())
+        };
+        let bytes = self.blobs.load(outputs).await.expect("the outputs are there");
+        let map = core::LiteralMap::decode(bytes).expect("a literal map");
+        map.literals.into_iter().map(|(name, literal)| (name, integers(&literal))).collect()
+    }
+}
+
+async fn respond(work: &Work, answer: &Answer, blobs: &BlobStore) -> Command {
+    let (node, attempt) = (work.id.node.clone(), work.id.attempt);
+    let outcome = match answer {
+        Answer::Fail(failure) => Outcome::Failed(failure.clone()),
+        Answer::AddOne => {
+            let bytes = blobs.load(&work.inputs).await.expect("the inputs are there");
+            let map = core::LiteralMap::decode(bytes).expect("a literal map");
+            let numbers: Vec<Bytes> =
+                map.literals.values().flat_map(integers).map(|number| encode_integer(number + 1)).collect();
+            let Some(range) = work.id.items else {
+                let outputs = DataRef::Inline(encode_literal_map([("o0", numbers[0].as_ref())]));
+                let outcome = Outcome::Succeeded { outputs, deck: None };
+                return Command::AttemptFinished { node, attempt, outcome };
+            };
+            let list = literals::encode_collection(&numbers);
+            let outputs = encode_literal_map([("o0", list.as_ref())]);
+            let uri = paths::outputs(&work.output_prefix);
+            let chunk = FinishedChunk {
+                range,
+                attempt,
+                outputs: blobs.store(&uri, outputs).await.expect("a disk"),
+                failures: Vec::new(),
+                returned: Vec::new(),
+                micros: u64::from(range.len()) * 100,
+                worker: "w".to_owned(),
+            };
+            return Command::ItemsFinished { node, chunk };
+        }
+    };
+    Command::AttemptFinished { node, attempt, outcome }
+}
+
+fn integers(literal: &core::Literal) -> Vec<i64> {
+    use core::{literal, primitive, scalar};
+    match &literal.value {
+        Some(literal::Value::Collection(list)) => list.literals.iter().flat_map(integers).collect(),
+        Some(literal::Value::Scalar(scalar)) => match &scalar.value {
+            Some(scalar::Value::Primitive(core::Primitive {
+                value: Some(primitive::Value::Integer(number)),
+            })) => {
+                vec![*number]
+            }
+            other => panic!("not a number: {other:?}"),
+        },
+        other => panic!("not a number: {other:?}"),
+    }
+}
+
+/// A workflow of tasks that each take `x` from the one before.
+pub fn chain(length: usize) -> core::CompiledWorkflowClosure {
+    let nodes = (0..length).map(|place| {
+        let before =
+            if place == 0 { ("start-node".to_owned(), "x") } else { (format!("n{}", place - 1), "o0") };
+        core::Node {
+            id: format!("n{place}"),
+            inputs: vec![promise("x", &before.0, before.1)],
+            upstream_node_ids: vec![before.0],
+            target: Some(core::node::Target::TaskNode(reference())),
+            ..Default::default()
+        }
+    });
+    closure(nodes.collect(), &format!("n{}", length - 1))
+}
+
+/// A workflow that maps the task over its input `x`.
+pub fn map() -> core::CompiledWorkflowClosure {
+    let inner = core::Node { target: Some(core::node::Target::TaskNode(reference())), ..Default::default() };
+    let array = core::ArrayNode { node: Some(Box::new(inner)), ..Default::default() };
+    let node = core::Node {
+        id: "n0".to_owned(),
+        inputs: vec![promise("x", "start-node", "x")],
+        target: Some(core::node::Target::ArrayNode(Box::new(array))),
+        ..Default::default()
+    };
+    closure(vec![node], "n0")
+}
+
+fn closure(mut nodes: Vec<core::Node>, last: &str) -> core::CompiledWorkflowClosure {
+    nodes.push(core::Node {
+        id: "end-node".to_owned(),
+        inputs: vec![promise("o0", last, "o0")],
+        ..Default::default()
+    });
+    let variable = core::Variable::default();
+    let outputs = core::VariableMap { variables: [("o0".to_owned(), variable)].into() };
+    let task = core::TaskTemplate {
+        id: Some(task_id()),
+        interface: Some(core::TypedInterface { inputs: None, outputs: Some(outputs) }),
+        target: Some(core::task_template::Target::Container(core::Container {
+            args: vec!["pyflyte-execute".to_owned(), "{{.input}}".to_owned()],
+            ..Default::default()
+        })),
+        ..Default::default()
+    };
+    let template = core::WorkflowTemplate { nodes, ..Default::default() };
+    core::CompiledWorkflowClosure {
+        primary: Some(core::CompiledWorkflow { template: Some(template), ..Default::default() }),
+        tasks: vec![core::CompiledTask { template: Some(task) }],
+        ..Default::default()
+    }
+}
+
+fn task_id() -> core::Identifier {
+    core::Identifier { name: "t".to_owned(), version: "v".to_owned(), ..Default::default() }
+}
+
+fn reference() -> core::TaskNode {
+    core::TaskNode {
+        reference: Some(core::task_node::Reference::ReferenceId(task_id())),
+        ..Default::default()
+    }
+}
+
+fn promise(var: &str, node: &str, output: &str) -> core::Binding {
+    let promise =
+        core::OutputReference { node_id: node.to_owned(), var: output.to_owned(), ..Default::default() };
+    core::Binding {
+        var: var.to_owned(),
+        binding: Some(core::BindingData {
+            value: Some(core::binding_data::Value::Promise(promise)),
+            ..Default::default()
+        }),
+    }
+}

@@ -1,0 +1,128 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Runs Flyte and Union tasks and workflows: the SDK and the CLI stay as they are, everything behind them is Skein.
+#[derive(Debug, Parser)]
+#[command(
+    name = "skein",
+    version,
+    after_help = "\
+Begin with `skein up` in one terminal; it prints what to export in another. Then:
+
+    pyflyte register my_workflows/
+    pyflyte run --remote my_workflows/wf.py my_workflow --wait
+
+If something does not work, `skein doctor` says what this machine lacks."
+)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run everything in one process: gateway, engine and workers.
+    Up(Up),
+    /// Look into a log: a data folder (also one in use, or a copy), or a NATS URL. Changes nothing.
+    #[command(subcommand)]
+    Log(LogCommand),
+    /// Check what this machine has: Python, flytekit, ports, disk, cgroups, container engine.
+    Doctor(Doctor),
+    /// Print the version.
+    Version,
+}
+
+/// Run everything in one process.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Ctrl-C or SIGTERM lets what runs finish for a few seconds, then hands it back and ends with 0; a second one ends at once.
+Nothing that was acknowledged is lost either way: start it again and it goes on.")]
+pub struct Up {
+    /// Where everything is kept: log, values, views. Made if it is not there. Default: ~/.skein
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Where to listen. Port 0 takes a free one.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8090")]
+    pub listen: SocketAddr,
+    /// The Python that runs user code; it needs flytekit. Default: the active virtual environment's, then python3
+    #[arg(long, value_name = "PATH")]
+    pub python: Option<PathBuf>,
+    /// Keep the log in NATS JetStream instead of the data folder: nats://HOST:PORT
+    #[arg(long, value_name = "URL")]
+    pub log: Option<String>,
+    /// How many NATS servers keep each record (1, 3 or 5); only with --log.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "log")]
+    pub replicas: usize,
+    /// How many attempts or chunks run at once. Default: one a core
+    #[arg(long, value_name = "N")]
+    pub slots: Option<std::num::NonZeroUsize>,
+    /// Allow an address that others can reach. There is no login yet: whoever reaches it can run code here.
+    #[arg(long)]
+    pub allow_remote: bool,
+    /// Write log lines as JSON objects.
+    #[arg(long)]
+    pub json_logs: bool,
+}
+
+/// Ways to look into a log.
+#[derive(Debug, Subcommand)]
+pub enum LogCommand {
+    /// Print records, oldest first, one JSON object a line.
+    Cat(Cat),
+    /// Check every record against the chain of digests; name all that is wrong.
+    Verify(At),
+    /// Count journals, records and bytes.
+    Stats(At),
+}
+
+/// Where the log is.
+#[derive(Debug, clap::Args)]
+pub struct At {
+    /// A data folder, or nats://HOST:PORT
+    #[arg(value_name = "DIR|URL")]
+    pub at: String,
+}
+
+/// Which records to print.
+#[derive(Debug, clap::Args)]
+pub struct Cat {
+    /// Where the log is.
+    #[command(flatten)]
+    pub at: At,
+    /// Only journals whose name holds this, such as an execution's name
+    #[arg(long, value_name = "TEXT")]
+    pub journal: Option<String>,
+}
+
+/// What to check.
+#[derive(Debug, clap::Args)]
+pub struct Doctor {
+    /// The Python to check, as `skein up` would take it
+    #[arg(long, value_name = "PATH")]
+    pub python: Option<PathBuf>,
+    /// The data folder whose disk is measured. Default: ~/.skein, or the folder above it that is there
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// The address to check
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8090")]
+    pub listen: SocketAddr,
+}
+
+/// Answers the data folder: as given, or the user's own.
+///
+/// # Errors
+/// When none was given and there is no home folder.
+pub fn data_folder(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    match given {
+        Some(folder) => Ok(folder),
+        None => match std::env::var_os("HOME") {
+            Some(home) if !home.is_empty() => Ok(PathBuf::from(home).join(".skein")),
+            _ => anyhow::bail!("there is no home folder (HOME is not set): say --data DIR"),
+        },
+    }
+}
