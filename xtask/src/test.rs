@@ -1,6 +1,6 @@
 //! `cargo xtask test`: every check and every test, each as one step.
 
-use crate::python::{FLYTEKIT_ALONE, SERVERS, WITH_UNION};
+use crate::python::{FLYTEKIT_ALONE, SERVERS, TOOLS, WITH_UNION};
 use crate::repository::{cargo, root, target};
 use crate::steps::{Steps, loud, sdk_environment};
 use anyhow::{Result, bail};
@@ -11,7 +11,7 @@ use std::process::Command;
 /// What to test.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Runs the long forms too: 200 moments to be killed at, and `cargo deny` must be installed.
+    /// Runs the long forms too: 200 moments to be killed at, and the advisories must be reachable.
     #[arg(long)]
     long: bool,
     /// Runs only this step: format, clippy, tidy, deny, docs, rust or sdk (may be given more than once).
@@ -43,7 +43,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         if steps.wanted("rust") || steps.wanted("sdk") { Some(Pythons::ensure(options)?) } else { None };
     steps.step("format", || loud(&mut cargo_with(&["fmt", "--all", "--check"])));
     steps.step("tidy", || loud(&mut cargo_with(&["test", "--quiet", "--package", "skein-tidy"])));
-    steps.step("deny", || deny(options.long));
+    steps.step("deny", || deny(options));
     steps.step("clippy", || {
         loud(&mut cargo_with(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))
     });
@@ -90,18 +90,24 @@ fn cargo_with(words: &[&str]) -> Command {
     command
 }
 
-/// Licences, advisories, bans and sources. Building `cargo-deny` takes longer than all of this, so the short
-/// form goes without where it is not installed.
-fn deny(required: bool) -> Result<()> {
-    let installed = cargo_with(&["deny", "--version"]).output().is_ok_and(|answer| answer.status.success());
-    if !installed && required {
-        bail!("cargo-deny is not installed; cargo install --locked cargo-deny")
+/// Licences, bans and sources; advisories too where their database can be fetched, which the long form requires.
+fn deny(options: &Options) -> Result<()> {
+    let program = TOOLS.ensure(options.python.as_deref())?.join("cargo-deny");
+    let with = |words: &[&str]| {
+        let mut command = Command::new(&program);
+        command.current_dir(root()).args(["--workspace", "--log-level", "error"]).args(words);
+        command
+    };
+    loud(&mut with(&["check", "bans", "licenses", "sources"]))?;
+    let fetched = with(&["fetch", "db"]).output().is_ok_and(|answer| answer.status.success());
+    if !fetched && options.long {
+        bail!("the database of advisories cannot be fetched, and the long form requires it");
     }
-    if !installed {
-        println!("cargo-deny is not installed: left out (the long form requires it)");
+    if !fetched {
+        println!("advisories were left out: their database cannot be fetched from here");
         return Ok(());
     }
-    loud(&mut cargo_with(&["deny", "--workspace", "check"]))
+    loud(&mut with(&["check", "--disable-fetch", "advisories"]))
 }
 
 /// All tests of all crates, documentation examples included.

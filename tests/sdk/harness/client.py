@@ -59,11 +59,11 @@ class Client:
         """Starts and waits."""
         return self.wait(self.start(name, inputs, **options))
 
-    def outputs(self, name: str, inputs: Optional[dict[str, Any]] = None, **options: Any) -> Any:
+    def outputs(self, name: str, inputs: Optional[dict[str, Any]] = None, **options: Any) -> dict[str, Any]:
         """Starts, waits, requires success, and gives the outputs."""
         execution = self.finish(name, inputs, **options)
         require_success(execution)
-        return execution.outputs
+        return {variable: execution.outputs[variable] for variable in execution.outputs.literals}
 
     def get(self, execution: Any) -> execution_pb2.Execution:
         """The execution as the server has it now."""
