@@ -11,8 +11,11 @@
 
 pub mod blob_store;
 pub mod clock;
+pub mod conformance;
+pub mod embedded;
 pub mod event_log;
 pub mod inbox;
+pub mod jetstream;
 pub mod lease;
 pub mod memory;
 pub mod task_queue;
