@@ -6,7 +6,7 @@ an enum, a time, a duration, a file and a folder.
 
 import enum
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta, UTC
 from pathlib import Path
 from typing import NamedTuple, Optional
 
@@ -66,7 +66,7 @@ def collect(station: str, note: Optional[str]) -> Collected:
     return Collected(
         station=Station(name=station, height_m=2_962, sensors=["north", "south"]),
         readings=[-4.0, -2.5, 0.0, 1.5, 0.5, -1.5],
-        started=datetime(2026, 1, 1, 6, 0, tzinfo=timezone.utc),
+        started=datetime(2026, 1, 1, 6, 0, tzinfo=UTC),
         every=timedelta(minutes=10),
         note=note,
     )

@@ -49,7 +49,11 @@ def test_a_message_of_a_hundred_mebibytes_is_refused(client: Client) -> None:
     request = create_request("workflows.values.doubled", integers(a=1))
     request.inputs.literals["a"].CopyFrom(text("x" * 100 * MEBIBYTE))
     code, _ = refused(client.admin.CreateExecution, request)
-    assert code in (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.OUT_OF_RANGE, grpc.StatusCode.INVALID_ARGUMENT)
+    assert code in (
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.OUT_OF_RANGE,
+        grpc.StatusCode.INVALID_ARGUMENT,
+    )
 
 
 def test_a_workflow_of_ten_thousand_nodes_is_answered(client: Client) -> None:

@@ -93,7 +93,9 @@ def test_114_what_was_created_can_be_read_at_once(client: Client) -> None:
         assert [each.id.name for each in listing] == [name]
 
 
-def test_115_a_thousand_pollers_do_not_starve_registration(client: Client, tmp_path: Path, witness: Witness) -> None:
+def test_115_a_thousand_pollers_do_not_starve_registration(
+    client: Client, tmp_path: Path, witness: Witness
+) -> None:
     """1000 concurrent `--wait` pollers do not starve registration (GetExecution stays under 60 s)."""
     execution = client.start("gates.waits", {"name": "polled"}, envs=witness.variables)
     slowest, registered_in = asyncio.run(poll_while_registering(client.server, execution.id.name, tmp_path))
@@ -105,16 +107,16 @@ def test_115_a_thousand_pollers_do_not_starve_registration(client: Client, tmp_p
 
 async def poll_while_registering(server: Skein, name: str, folder: Path) -> tuple[float, float]:
     """Polls an execution from many sides until a registration is done; gives the slowest answer and the registration, in s."""
-    channels = [grpc.aio.insecure_channel(server.endpoint, [("grpc.use_local_subchannel_pool", 1)]) for _ in range(20)]
+    channels = [
+        grpc.aio.insecure_channel(server.endpoint, [("grpc.use_local_subchannel_pool", 1)]) for _ in range(20)
+    ]
     stubs = [admin_pb2_grpc.AdminServiceStub(channel) for channel in channels]
     done = asyncio.Event()
     request = execution_pb2.WorkflowExecutionGetRequest(id=execution_id(name))
     pollers = [asyncio.create_task(poll(stubs[index % len(stubs)], request, done)) for index in range(POLLERS)]
     pyflyte = command_lines.pyflyte(server, folder)
     began = time.monotonic()
-    answer = await asyncio.to_thread(
-        pyflyte.register, PACKAGE, version=unique("polled"), folder=PROJECT_FOLDER
-    )
+    answer = await asyncio.to_thread(pyflyte.register, PACKAGE, version=unique("polled"), folder=PROJECT_FOLDER)
     registered_in = time.monotonic() - began
     done.set()
     slowest = max(await asyncio.gather(*pollers))
@@ -133,7 +135,7 @@ async def poll(stub: admin_pb2_grpc.AdminServiceStub, request: object, done: asy
         slowest = max(slowest, time.monotonic() - began)
         try:
             await asyncio.wait_for(done.wait(), POLL_SECONDS)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             continue
     return slowest
 
@@ -141,7 +143,16 @@ async def poll(stub: admin_pb2_grpc.AdminServiceStub, request: object, done: asy
 def test_a_second_server_on_the_same_folder_is_refused_by_name(own: Client) -> None:
     """The second `skein up` ends at once, names the folder, and the first goes on."""
     second = subprocess.run(
-        [str(binary()), "up", "--data", str(own.server.data), "--listen", "127.0.0.1:0", "--python", str(own.server.python)],
+        [
+            str(binary()),
+            "up",
+            "--data",
+            str(own.server.data),
+            "--listen",
+            "127.0.0.1:0",
+            "--python",
+            str(own.server.python),
+        ],
         capture_output=True,
         text=True,
         timeout=30,
@@ -165,7 +176,11 @@ def test_a_server_that_is_asked_to_end_drains_and_exits_with_zero(own: Client, w
     assert len(witness.lines("before")) == 1
     assert client.server.stop() == 0
     verified = subprocess.run(
-        [str(binary()), "log", "verify", str(own.server.data)], capture_output=True, text=True, timeout=60, check=False
+        [str(binary()), "log", "verify", str(own.server.data)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert verified.returncode == 0, verified.stdout + verified.stderr
 

@@ -72,7 +72,10 @@ def test_kill_nine_at_seeded_moments(own: Client, tmp_path_factory: pytest.TempP
     that was seen to have succeeded runs again, and the worker processes of the dead server are gone."""
     began = time.monotonic()
     warm = {name: Witness(tmp_path_factory.mktemp("warm")) for name in STARTS}
-    finish(own, {name: own.start(name, inputs, envs=warm[name].variables).id.name for name, (inputs, _) in STARTS.items()})
+    finish(
+        own,
+        {name: own.start(name, inputs, envs=warm[name].variables).id.name for name, (inputs, _) in STARTS.items()},
+    )
     whole_run_seconds = time.monotonic() - began
     client = own
     for moment in range(8):

@@ -33,7 +33,7 @@ from harness.server import Skein
 from harness.settings import DOMAIN, PROJECT, VERSION
 from harness.witness import Witness
 
-ONE_TASK = '''
+ONE_TASK = """
 from flytekit import task
 
 
@@ -47,7 +47,7 @@ def fails(a: int) -> int:
     if a > 0:
         raise ValueError(f"no luck with {a}")
     return a
-'''
+"""
 
 
 def test_021_run_remote_gives_an_address_and_succeeds(client: Client, sdk: Cli, tmp_path: Path) -> None:
@@ -143,7 +143,9 @@ def listed(client: Client, filters: str) -> list[str]:
         ("remote-launchplan", "workflows.values.doubled"),
     ],
 )
-def test_027_what_is_registered_runs_without_its_source(client: Client, pyflyte: Cli, kind: str, entity: str) -> None:
+def test_027_what_is_registered_runs_without_its_source(
+    client: Client, pyflyte: Cli, kind: str, entity: str
+) -> None:
     """`run remote-task`, `remote-workflow` and `remote-launchplan` work without local source."""
     name = unique("remote")
     pyflyte.run("--name", name, kind, entity, "--a", "21").expect_success()
@@ -179,9 +181,7 @@ def test_029_pages_of_running_executions_end_with_an_empty_token(client: Client,
 def test_030_executions_are_found_by_their_labels(client: Client) -> None:
     """`value_in(execution_tag.key,eager-exec)+value_in(execution_tag.value,X)` returns executions labelled `eager-exec=X`."""
     value = unique("parent")
-    labelled = client.start(
-        "values.doubled", {"a": 1}, options=Options(labels=Labels({"eager-exec": value}))
-    )
+    labelled = client.start("values.doubled", {"a": 1}, options=Options(labels=Labels({"eager-exec": value})))
     other = client.start(
         "values.doubled", {"a": 1}, options=Options(labels=Labels({"eager-exec": unique("other")}))
     )

@@ -68,7 +68,9 @@ def test_up_on_a_port_that_is_taken_names_the_port(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        refused = skein("up", "--data", str(tmp_path / "data"), "--listen", address, "--python", str(flytekit_python()))
+        refused = skein(
+            "up", "--data", str(tmp_path / "data"), "--listen", address, "--python", str(flytekit_python())
+        )
     assert refused.returncode != 0
     assert address in refused.stderr
 
@@ -76,7 +78,9 @@ def test_up_on_a_port_that_is_taken_names_the_port(tmp_path: Path) -> None:
 def test_up_does_not_open_itself_to_others_unasked(tmp_path: Path) -> None:
     """There is no login, so an address that others can reach needs a word."""
     address = f"0.0.0.0:{free_port()}"
-    refused = skein("up", "--data", str(tmp_path / "data"), "--listen", address, "--python", str(flytekit_python()))
+    refused = skein(
+        "up", "--data", str(tmp_path / "data"), "--listen", address, "--python", str(flytekit_python())
+    )
     assert refused.returncode != 0
     assert "--allow-remote" in refused.stderr
 

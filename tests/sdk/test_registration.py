@@ -1,7 +1,6 @@
 """Registration and identity: items 1 to 16 of the conformance checklist."""
 
 import base64
-import concurrent.futures
 import hashlib
 import urllib.error
 import urllib.request
@@ -18,10 +17,10 @@ from harness import cli as command_lines
 from harness.cli import Answer, Cli
 from harness.client import Client, identifier, refused, require_success, unique
 from harness.server import Skein
-from harness.settings import DOMAIN, PROJECT, PROJECT_FOLDER, VERSION
+from harness.settings import DOMAIN, PROJECT, VERSION
 from harness.templates import INTEGER, STRING, node, promise, task_request, variables, workflow_request
 
-ONE_FILE = '''
+ONE_FILE = """
 from flytekit import task, workflow
 
 
@@ -33,7 +32,7 @@ def one(a: int) -> int:
 @workflow
 def both(a: int{default}) -> int:
     return one(a=one(a=a))
-'''
+"""
 
 
 def one_file(folder: Path, module: str, added: int = 1, default: str = " = 1", extra: str = "") -> str:
@@ -46,9 +45,15 @@ def stored(client: Client, module: str, version: str) -> list[bytes]:
     """The three entities of a module, as bytes."""
     get = common_pb2.ObjectGetRequest
     return [
-        client.admin.GetTask(get(id=identifier("TASK", f"{module}.one", version))).SerializeToString(deterministic=True),
-        client.admin.GetWorkflow(get(id=identifier("WORKFLOW", f"{module}.both", version))).SerializeToString(deterministic=True),
-        client.admin.GetLaunchPlan(get(id=identifier("LAUNCH_PLAN", f"{module}.both", version))).SerializeToString(deterministic=True),
+        client.admin.GetTask(get(id=identifier("TASK", f"{module}.one", version))).SerializeToString(
+            deterministic=True
+        ),
+        client.admin.GetWorkflow(get(id=identifier("WORKFLOW", f"{module}.both", version))).SerializeToString(
+            deterministic=True
+        ),
+        client.admin.GetLaunchPlan(get(id=identifier("LAUNCH_PLAN", f"{module}.both", version))).SerializeToString(
+            deterministic=True
+        ),
     ]
 
 
@@ -106,7 +111,9 @@ def test_002_registering_again_unchanged_creates_nothing(client: Client, pyflyte
     assert after.SerializeToString(deterministic=True) == before.SerializeToString(deterministic=True)
 
 
-def test_003_another_structure_under_the_same_version_is_refused(client: Client, pyflyte: Cli, tmp_path: Path) -> None:
+def test_003_another_structure_under_the_same_version_is_refused(
+    client: Client, pyflyte: Cli, tmp_path: Path
+) -> None:
     """Changing one task and registering with the same explicit `--version` fails with INVALID_ARGUMENT naming a different structure."""
     module = unique("changed").replace("-", "_")
     pyflyte.register(one_file(tmp_path, module), version="same").expect_success()
@@ -128,7 +135,9 @@ def test_004_one_id_registered_by_many_at_once_is_stored_once(client: Client, se
     """Registering the same content twice under concurrency (8 parallel CreateTask of one id) yields exactly one stored task and only OK/ALREADY_EXISTS answers."""
     name = unique("raced")
     request = task_request(name, "v1", variables(a=INTEGER), variables(o0=INTEGER))
-    channels = [grpc.insecure_channel(server.endpoint, options=[("grpc.use_local_subchannel_pool", 1)]) for _ in range(8)]
+    channels = [
+        grpc.insecure_channel(server.endpoint, options=[("grpc.use_local_subchannel_pool", 1)]) for _ in range(8)
+    ]
     calls = [
         admin_pb2_grpc.AdminServiceStub(channels[index % len(channels)]).CreateTask.future(request, timeout=120)
         for index in range(callers)
@@ -142,7 +151,9 @@ def test_004_one_id_registered_by_many_at_once_is_stored_once(client: Client, se
     assert versions(client, name) == ["v1"]
 
 
-def test_005_union_register_does_what_pyflyte_register_does(client: Client, pyflyte: Cli, union: Cli, tmp_path: Path) -> None:
+def test_005_union_register_does_what_pyflyte_register_does(
+    client: Client, pyflyte: Cli, union: Cli, tmp_path: Path
+) -> None:
     """`union register` against a plaintext endpoint behaves identically to `pyflyte register`."""
     module = unique("both").replace("-", "_")
     file = one_file(tmp_path, module)
@@ -175,7 +186,10 @@ def put(url: str, content: bytes, md5_of: bytes, headers: dict[str, str]) -> int
     """Puts `content` with the checksum of `md5_of`, and gives the HTTP status."""
     checksum = base64.b64encode(hashlib.md5(md5_of).digest()).decode()
     request = urllib.request.Request(
-        url, data=content, method="PUT", headers={**headers, "Content-MD5": checksum, "Content-Length": str(len(content))}
+        url,
+        data=content,
+        method="PUT",
+        headers={**headers, "Content-MD5": checksum, "Content-Length": str(len(content))},
     )
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:

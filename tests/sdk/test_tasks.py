@@ -5,12 +5,11 @@ from pathlib import Path
 import urllib.request
 
 import pytest
-from flyteidl.admin import common_pb2
 from flyteidl.core import execution_pb2
 from flytekit.core.options import Options
 from flytekit.models.common import RawOutputDataConfig
 
-from harness.client import Client, create_request, integers, phase, require_success
+from harness.client import Client, phase, require_success
 from harness.settings import DOMAIN, PROJECT, PROJECT_FOLDER, VERSION
 from harness.witness import Witness
 

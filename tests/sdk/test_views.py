@@ -42,8 +42,11 @@ def messages(client: Client) -> Iterator[tuple[str, Message]]:
             yield f"{kind}s {entity.name}", listed
             for each in listed.ListFields()[0][1]:
                 yield f"{kind} {each.id}", get(common_pb2.ObjectGetRequest(id=each.id))
-    yield "active", admin.ListActiveLaunchPlans(
-        launch_plan_pb2.ActiveLaunchPlanListRequest(project=PROJECT, domain=DOMAIN, limit=1000)
+    yield (
+        "active",
+        admin.ListActiveLaunchPlans(
+            launch_plan_pb2.ActiveLaunchPlanListRequest(project=PROJECT, domain=DOMAIN, limit=1000)
+        ),
     )
     everything = common_pb2.ResourceListRequest(
         id=common_pb2.NamedEntityIdentifier(project=PROJECT, domain=DOMAIN), limit=1000
@@ -66,14 +69,18 @@ def messages_of_an_execution(client: Client, name: str) -> Iterator[tuple[str, M
     for node in nodes.node_executions:
         where = f"{name} {node.id.node_id}"
         yield where, admin.GetNodeExecution(node_execution_pb2.NodeExecutionGetRequest(id=node.id))
-        yield f"{where} data", admin.GetNodeExecutionData(node_execution_pb2.NodeExecutionGetDataRequest(id=node.id))
+        yield (
+            f"{where} data",
+            admin.GetNodeExecutionData(node_execution_pb2.NodeExecutionGetDataRequest(id=node.id)),
+        )
         attempts = admin.ListTaskExecutions(
             task_execution_pb2.TaskExecutionListRequest(node_execution_id=node.id, limit=1000)
         )
         yield f"{where} attempts", attempts
         for attempt in attempts.task_executions:
-            yield f"{where} {attempt.id.retry_attempt}", admin.GetTaskExecution(
-                task_execution_pb2.TaskExecutionGetRequest(id=attempt.id)
+            yield (
+                f"{where} {attempt.id.retry_attempt}",
+                admin.GetTaskExecution(task_execution_pb2.TaskExecutionGetRequest(id=attempt.id)),
             )
 
 

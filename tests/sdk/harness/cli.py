@@ -47,7 +47,9 @@ class Cli:
         )
         return Answer(done.returncode, done.stdout)
 
-    def register(self, *paths: str, version: str = "", domain: str = DOMAIN, folder: "Path | None" = None) -> Answer:
+    def register(
+        self, *paths: str, version: str = "", domain: str = DOMAIN, folder: "Path | None" = None
+    ) -> Answer:
         """Registers files or folders."""
         versioned = ["--version", version] if version else []
         return self("register", "-p", PROJECT, "-d", domain, *versioned, *paths, folder=folder)

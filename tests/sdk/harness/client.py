@@ -106,7 +106,9 @@ def phase(execution: FlyteWorkflowExecution) -> str:
 def require_success(execution: FlyteWorkflowExecution) -> None:
     """Fails with the execution's own error unless it succeeded."""
     error = execution.error
-    assert phase(execution) == "SUCCEEDED", f"{phase(execution)}: {error.code if error else ''} {error.message if error else ''}"
+    assert phase(execution) == "SUCCEEDED", (
+        f"{phase(execution)}: {error.code if error else ''} {error.message if error else ''}"
+    )
 
 
 def unique(prefix: str) -> str:
@@ -141,7 +143,11 @@ def text(value: str) -> literals_pb2.Literal:
 
 
 def create_request(
-    plan: str, inputs: Optional[literals_pb2.LiteralMap] = None, name: str = "", version: str = VERSION, **spec: Any
+    plan: str,
+    inputs: Optional[literals_pb2.LiteralMap] = None,
+    name: str = "",
+    version: str = VERSION,
+    **spec: Any,
 ) -> execution_pb2.ExecutionCreateRequest:
     """A request to start a launch plan, as the CLI sends it."""
     return execution_pb2.ExecutionCreateRequest(

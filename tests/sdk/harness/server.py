@@ -63,10 +63,14 @@ class Skein:
         errors = open(self.folder / "stderr.txt", "a", encoding="utf-8")
         self.process = subprocess.Popen(
             [
-                str(binary()), "up",
-                "--data", str(self.data),
-                "--listen", self.endpoint,
-                "--python", str(self.python),
+                str(binary()),
+                "up",
+                "--data",
+                str(self.data),
+                "--listen",
+                self.endpoint,
+                "--python",
+                str(self.python),
             ],
             stdout=subprocess.PIPE,
             stderr=errors,

@@ -63,7 +63,9 @@ def node(
     )
 
 
-def workflow_request(name: str, version: str, nodes: list[core_workflow_pb2.Node]) -> workflow_pb2.WorkflowCreateRequest:
+def workflow_request(
+    name: str, version: str, nodes: list[core_workflow_pb2.Node]
+) -> workflow_pb2.WorkflowCreateRequest:
     """A request to register a workflow without inputs and outputs."""
     workflow_id = identifier("WORKFLOW", name, version)
     template = core_workflow_pb2.WorkflowTemplate(
