@@ -18,7 +18,7 @@ mod subworkflows;
 mod workflow;
 
 pub use catalog::{Definitions, LaunchPlanInterface};
-pub use errors::{Code, CompileError, CompileErrors, id_text};
+pub use errors::{Code, CompileError, CompileErrors, MESSAGE_BYTES_MAX, id_text};
 pub use nodes::{References, references};
 pub use single_task::{single_task, single_task_node_id};
 
