@@ -1,1 +1,46 @@
-//! Placeholder until its content lands.
+//! The front door: the gRPC services that the unmodified SDK speaks, and HTTP for data and logs, on one port.
+//!
+//! A request that changes something is checked, appended to the log, and answered once the views show it. A request
+//! that reads is answered from the views and the blobs they name.
+//!
+//! # Never
+//!
+//! - It never decides what an execution does next: it writes the first record of an execution's journal, and sends
+//!   commands to whoever writes the rest.
+//! - It never answers from memory what is not in the log: the views can be deleted at any time.
+//! - It never answers UNKNOWN, which the SDK takes for a missing login.
+//! - It never acknowledges a change before the log has.
+
+mod admin;
+mod attributes;
+mod config;
+mod data_proxy;
+mod entities;
+mod error;
+mod executions;
+pub mod filter;
+mod guard;
+mod http;
+mod launch_plans;
+mod listing;
+mod metrics;
+mod misc;
+mod named_entities;
+mod nodes;
+mod projects;
+mod quantity;
+mod registry;
+mod server;
+mod services;
+mod shared;
+mod task_executions;
+mod tasks;
+mod values;
+mod views;
+mod workflows;
+
+pub use config::{Config, Limits};
+pub use error::ApiError;
+pub use metrics::Metrics;
+pub use server::{Gateway, GatewayError, Ports};
+pub use shared::Clock;

@@ -1,0 +1,30 @@
+//! Creates, gets, lists, relaunches, terminates and archives executions.
+
+mod control;
+mod create;
+mod launch;
+mod read;
+mod settings;
+mod spans;
+mod supported;
+
+pub(crate) use control::{archive, terminate};
+pub(crate) use create::{create, relaunch};
+pub(crate) use read::{cut, data, error_to_proto, get, list};
+pub(crate) use spans::metrics;
+
+use crate::error::ApiError;
+use crate::shared::{Shared, select_execution};
+use crate::views::{ExecutionRow, Reader as _};
+use skein_model::ExecutionId;
+
+/// Finds an execution.
+///
+/// # Errors
+/// [`ApiError::NotFound`] when there is none.
+pub(crate) async fn find(shared: &Shared, id: &ExecutionId) -> Result<ExecutionRow, ApiError> {
+    let (condition, values) = select_execution(id);
+    let tail = format!("FROM executions WHERE {condition}");
+    let row: Option<ExecutionRow> = shared.views.read(move |tables| tables.find(&tail, &values)).await?;
+    row.ok_or_else(|| ApiError::no_execution(id))
+}

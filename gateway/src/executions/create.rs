@@ -1,0 +1,185 @@
+//! Creates executions: contract 1.5.
+
+use super::{find, launch, settings, supported};
+use crate::error::ApiError;
+use crate::shared::{Shared, execution_id};
+use prost::Message as _;
+use skein_idl::flyteidl::admin::execution_metadata::ExecutionMode;
+use skein_idl::flyteidl::{admin, core};
+use skein_log::AppendError;
+use skein_model::event::Created;
+use skein_model::launch::merge_inputs;
+use skein_model::{
+    BlobRef, Category, CauseId, EntityId, Event, ExecutionId, Head, JournalId, Record, codec, paths,
+};
+use std::hash::{BuildHasher as _, Hasher as _};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// How long a made-up name is, in characters.
+const NAME_CHARS: usize = 20;
+
+/// What is launched: where its inputs and its plan come from.
+pub(super) struct Launch {
+    /// What was asked for.
+    pub(super) launched: EntityId,
+    /// What runs.
+    pub(super) workflow: EntityId,
+    /// Its compiled closure.
+    pub(super) plan: BlobRef,
+    /// The same, decoded.
+    pub(super) closure: core::CompiledWorkflowClosure,
+    /// What may and must be given.
+    pub(super) expected_inputs: core::ParameterMap,
+    /// What is given always.
+    pub(super) fixed_inputs: core::LiteralMap,
+    /// What holds unless the request says otherwise; none for a task.
+    pub(super) defaults: Option<admin::LaunchPlanSpec>,
+}
+
+/// Creates an execution.
+///
+/// # Errors
+/// What is wrong with the request, or that the name is taken.
+pub(crate) async fn create(
+    shared: &Shared,
+    request: admin::ExecutionCreateRequest,
+) -> Result<admin::ExecutionCreateResponse, ApiError> {
+    let admin::ExecutionCreateRequest { project, domain, name, spec, inputs, org: _ } = request;
+    let mut spec = spec.ok_or_else(|| ApiError::missing("spec"))?;
+    let given = inputs.or_else(|| spec.inputs.take()).unwrap_or_default();
+    let id = new_id(&project, &domain, &name)?;
+    shared.check_scope(&project, &domain).await?;
+    start(shared, id, spec, given).await
+}
+
+/// Creates an execution that does what another did, with the inputs that its user gave.
+///
+/// # Errors
+/// [`ApiError::NotFound`] when the other is not there, or as [`create`].
+pub(crate) async fn relaunch(
+    shared: &Shared,
+    request: admin::ExecutionRelaunchRequest,
+) -> Result<admin::ExecutionCreateResponse, ApiError> {
+    let old = execution_id(request.id.as_ref())?;
+    let id = new_id(&old.project, &old.domain, &request.name)?;
+    let row = find(shared, &old).await?;
+    shared.check_scope(&old.project, &old.domain).await?;
+    let mut spec = admin::ExecutionSpec::decode(row.spec.as_slice())?;
+    let given: core::LiteralMap = shared.load(&row.user_inputs).await?;
+    let metadata = spec.metadata.get_or_insert_default();
+    metadata.set_mode(ExecutionMode::Relaunch);
+    metadata.reference_execution = Some(old.to_proto());
+    spec.overwrite_cache |= request.overwrite_cache;
+    start(shared, id, spec, given).await
+}
+
+fn new_id(project: &str, domain: &str, name: &str) -> Result<ExecutionId, ApiError> {
+    if name.is_empty() {
+        return Ok(ExecutionId::parse(project, domain, &made_up_name())?);
+    }
+    Ok(ExecutionId::parse_new(project, domain, name)?)
+}
+
+/// Makes up a name that nobody has: 19 random letters and digits, easy to tell apart when read aloud.
+fn made_up_name() -> String {
+    const ALPHABET: &[u8; 32] = b"bcdfghjklmnpqrstvwxz0123456789ae";
+    let mut name = String::from("a");
+    let mut bits = 0_u64;
+    for at in 0..NAME_CHARS - 1 {
+        if at % 12 == 0 {
+            // Keyed by the operating system's randomness; 12 characters take 60 of the 64 bits.
+            bits = std::collections::hash_map::RandomState::new().build_hasher().finish();
+        }
+        name.push(char::from(ALPHABET[(bits & 31) as usize]));
+        bits >>= 5;
+    }
+    name
+}
+
+async fn start(
+    shared: &Shared,
+    id: ExecutionId,
+    spec: admin::ExecutionSpec,
+    given: core::LiteralMap,
+) -> Result<admin::ExecutionCreateResponse, ApiError> {
+    let launch = launch::look_up(shared, &spec).await?;
+    supported::check(&launch.closure)?;
+    let all = merge_inputs(&launch.expected_inputs, &launch.fixed_inputs, &given)?;
+    let spec = settings::normalise(spec, &launch, &shared.config, &id);
+    let (merged, raw_root) = settings::of(&spec);
+    let data_prefix = paths::data_prefix(shared.blobs.root(), &id);
+    let raw_prefix = match raw_root {
+        Some(root) => {
+            let root = root.trim_end_matches('/');
+            format!("{root}/{}-{}-{}", id.project, id.domain, id.name)
+        }
+        None => paths::raw_prefix(shared.blobs.root(), &id),
+    };
+    // Named by content, so that of two requests for one name neither overwrites what the other refers to.
+    let stored = async |name: &str, map: &core::LiteralMap| {
+        let bytes = bytes::Bytes::from(map.encode_to_vec());
+        let uri = format!("{data_prefix}/{name}-{:016x}.pb", xxh3_64(&bytes));
+        shared.blobs.store(&uri, bytes).await
+    };
+    let created = Created {
+        inputs: stored("inputs", &all).await?,
+        user_inputs: stored("user_inputs", &given).await?,
+        execution: id.clone(),
+        launched: launch.launched,
+        workflow: launch.workflow,
+        plan: launch.plan,
+        spec: spec.encode_to_vec().into(),
+        settings: merged,
+        data_prefix: data_prefix.clone(),
+        raw_prefix,
+        principal: shared.config.principal.clone(),
+    };
+    append(shared, &id, created).await?;
+    Ok(admin::ExecutionCreateResponse { id: Some(id.to_proto()) })
+}
+
+async fn append(shared: &Shared, id: &ExecutionId, created: Created) -> Result<(), ApiError> {
+    let taken = || {
+        ApiError::AlreadyExists(format!("execution {id} already exists: value with matching already exists"))
+    };
+    let body = codec::encode(&[Event::Created(Box::new(created))])?;
+    let time = shared.now();
+    let cause = CauseId(xxh3_64(&body));
+    let record = Record { time, cause, trace: None, closes: false, body: body.clone() };
+    let journal = JournalId::execution(id);
+    let position = match shared.log.append(&journal, Head::EMPTY, record).await {
+        Ok(appended) => appended.position,
+        Err(AppendError::Conflict { .. }) => {
+            shared.catch_up(Category::Execution).await?;
+            return Err(taken());
+        }
+        Err(AppendError::Unknown { .. }) => {
+            let records = shared.log.read(&journal, Head::EMPTY).await?;
+            shared.catch_up(Category::Execution).await?;
+            return match records.first() {
+                Some(first) if first.record.time == time && first.record.body == body => Ok(()),
+                Some(_) => Err(taken()),
+                None => {
+                    Err(ApiError::Unavailable("the log did not say whether it took the execution".to_owned()))
+                }
+            };
+        }
+        Err(other) => return Err(other.into()),
+    };
+    shared.views.wait_for(Category::Execution, position).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_made_up_name_is_one_that_would_be_accepted_and_no_two_are_the_same() {
+        let names: std::collections::BTreeSet<String> = (0..1_000).map(|_| made_up_name()).collect();
+        assert_eq!(names.len(), 1_000);
+        for name in names {
+            assert_eq!(name.len(), NAME_CHARS);
+            assert!(ExecutionId::parse_new("p", "d", &name).is_ok(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What settings an execution gets: request before launch plan before defaults. Present but empty is not set.
+
+use super::create::Launch;
+use crate::config::Config;
+use skein_idl::flyteidl::{admin, core};
+use skein_model::event::Settings;
+use skein_model::{EntityKind, ExecutionId};
+use std::collections::BTreeMap;
+
+/// Makes the spec that is stored and shown: without inputs, and without what is present but empty.
+pub(super) fn normalise(
+    spec: admin::ExecutionSpec,
+    launch: &Launch,
+    config: &Config,
+    id: &ExecutionId,
+) -> admin::ExecutionSpec {
+    use admin::execution_spec::NotificationOverrides;
+    let defaults = launch.defaults.clone().unwrap_or_default();
+    let mut metadata = spec.metadata.unwrap_or_default();
+    metadata.principal.clone_from(&config.principal);
+    metadata.system_metadata = Some(admin::SystemMetadata {
+        namespace: format!("{}-{}", id.project, id.domain),
+        ..Default::default()
+    });
+    let security_context =
+        spec.security_context.filter(|context| *context != core::SecurityContext::default());
+    let security_context = security_context.or(defaults.security_context).unwrap_or_else(|| {
+        core::SecurityContext { run_as: Some(core::Identity::default()), ..Default::default() }
+    });
+    let fallback = match launch.launched.kind {
+        EntityKind::Task => 0,
+        EntityKind::Workflow | EntityKind::LaunchPlan => {
+            i32::try_from(config.max_parallelism).unwrap_or(i32::MAX)
+        }
+    };
+    let max_parallelism = [spec.max_parallelism, defaults.max_parallelism, fallback];
+    let raw = spec.raw_output_data_config.or(defaults.raw_output_data_config);
+    admin::ExecutionSpec {
+        launch_plan: Some(launch.launched.to_proto()),
+        inputs: None,
+        metadata: Some(metadata),
+        notification_overrides: spec
+            .notification_overrides
+            .filter(|overrides| *overrides != NotificationOverrides::DisableAll(false)),
+        labels: spec.labels.filter(|labels| !labels.values.is_empty()).or(not_empty_labels(defaults.labels)),
+        annotations: spec
+            .annotations
+            .filter(|annotations| !annotations.values.is_empty())
+            .or(defaults.annotations.filter(|annotations| !annotations.values.is_empty())),
+        security_context: Some(security_context),
+        auth_role: spec.auth_role.filter(|role| *role != admin::AuthRole::default()),
+        max_parallelism: max_parallelism.into_iter().find(|value| *value > 0).unwrap_or(0),
+        raw_output_data_config: raw.filter(|raw| !raw.output_location_prefix.is_empty()),
+        interruptible: spec.interruptible.or(defaults.interruptible),
+        overwrite_cache: spec.overwrite_cache || defaults.overwrite_cache,
+        envs: spec
+            .envs
+            .filter(|envs| !envs.values.is_empty())
+            .or(defaults.envs.filter(|envs| !envs.values.is_empty())),
+        cluster_assignment: spec
+            .cluster_assignment
+            .filter(|assignment| *assignment != admin::ClusterAssignment::default()),
+        execution_cluster_label: spec.execution_cluster_label.filter(|label| !label.value.is_empty()),
+        quality_of_service: spec.quality_of_service,
+        tags: spec.tags,
+        execution_env_assignments: spec.execution_env_assignments,
+    }
+}
+
+fn not_empty_labels(labels: Option<admin::Labels>) -> Option<admin::Labels> {
+    labels.filter(|labels| !labels.values.is_empty())
+}
+
+/// Answers what the engine goes by of a spec that [`normalise`] made, and the prefix for raw data if one was asked for.
+pub(super) fn of(spec: &admin::ExecutionSpec) -> (Settings, Option<String>) {
+    let values = |map: Option<&BTreeMap<String, String>>| map.cloned().unwrap_or_default();
+    let envs = spec.envs.iter().flat_map(|envs| &envs.values);
+    let settings = Settings {
+        max_parallelism: u32::try_from(spec.max_parallelism).unwrap_or(0),
+        interruptible: spec.interruptible,
+        overwrite_cache: spec.overwrite_cache,
+        envs: envs.map(|pair| (pair.key.clone(), pair.value.clone())).collect(),
+        labels: values(spec.labels.as_ref().map(|labels| &labels.values)),
+        annotations: values(spec.annotations.as_ref().map(|annotations| &annotations.values)),
+        tags: spec.tags.clone(),
+    };
+    (settings, spec.raw_output_data_config.as_ref().map(|raw| raw.output_location_prefix.clone()))
+}

@@ -1,0 +1,116 @@
+//! What stands round every handler: counting, and an answer even when a handler panics.
+
+use crate::metrics::{Metrics, RequestLabels};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use std::any::Any;
+use std::time::Instant;
+use tonic::Code;
+use tower_http::catch_panic::CatchPanicLayer;
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+
+/// Guards the gRPC routes.
+pub(crate) fn grpc(routes: Router, metrics: Metrics) -> Router {
+    routes.layer(CatchPanicLayer::custom(grpc_panic)).layer(from_fn_with_state(metrics, count))
+}
+
+/// Guards the HTTP routes.
+pub(crate) fn http(routes: Router) -> Router {
+    routes.layer(CatchPanicLayer::custom(http_panic))
+}
+
+fn report(panic: &(dyn Any + Send)) {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message");
+    tracing::error!(panic = text, "a handler panicked");
+}
+
+fn grpc_panic(panic: Box<dyn Any + Send>) -> Response<Body> {
+    report(&*panic);
+    let mut response = Response::new(Body::empty());
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(GRPC_STATUS, HeaderValue::from_static("13"));
+    headers.insert(GRPC_MESSAGE, HeaderValue::from_static("a fault of this server; its log says more"));
+    response
+}
+
+fn http_panic(panic: Box<dyn Any + Send>) -> Response<Body> {
+    report(&*panic);
+    let mut response = Response::new(Body::from("a fault of this server; its log says more\n"));
+    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    response
+}
+
+/// Counts a gRPC request, and makes INTERNAL of UNKNOWN: the SDK takes UNKNOWN for a missing login.
+async fn count(State(metrics): State<Metrics>, request: Request, next: Next) -> Response<Body> {
+    let method = method_label(request.uri().path());
+    metrics.in_flight.inc();
+    let started = Instant::now();
+    let mut response = next.run(request).await;
+    metrics.request_seconds.observe(started.elapsed().as_secs_f64());
+    metrics.in_flight.dec();
+    // An answer with a message has its status in the trailers, and is OK.
+    let code =
+        response.headers().get(GRPC_STATUS).map_or(Code::Ok, |value| Code::from_bytes(value.as_bytes()));
+    let code = if code == Code::Unknown {
+        response.headers_mut().insert(GRPC_STATUS, HeaderValue::from_static("13"));
+        Code::Internal
+    } else {
+        code
+    };
+    metrics.requests.get_or_create(&RequestLabels { method, code: code_name(code) }).inc();
+    response
+}
+
+/// Answers the label of a path: its method when it is one of ours, so that nobody can fill the registry with labels.
+fn method_label(path: &str) -> String {
+    let mut parts = path.trim_start_matches('/').splitn(2, '/');
+    let (service, method) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    if is_served(service, method) { format!("{service}/{method}") } else { "other".to_owned() }
+}
+
+fn is_served(service: &str, method: &str) -> bool {
+    use std::collections::BTreeSet;
+    use std::sync::LazyLock;
+    static METHODS: LazyLock<BTreeSet<(String, String)>> = LazyLock::new(|| {
+        use prost::Message as _;
+        let set = prost_types::FileDescriptorSet::decode(skein_idl::FILE_DESCRIPTOR_SET).unwrap_or_default();
+        let mut methods = BTreeSet::new();
+        for file in &set.file {
+            for service in &file.service {
+                let name = format!("{}.{}", file.package(), service.name());
+                methods.extend(service.method.iter().map(|method| (name.clone(), method.name().to_owned())));
+            }
+        }
+        methods
+    });
+    METHODS.contains(&(service.to_owned(), method.to_owned()))
+}
+
+const fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}

@@ -1,0 +1,62 @@
+//! What is served over plain HTTP beside gRPC: health, metrics, objects by signed URL, and logs.
+
+mod data;
+mod logs;
+
+use crate::shared::Shared;
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use prometheus_client::registry::Registry;
+use std::sync::Arc;
+
+/// The content type of OpenMetrics.
+const OPEN_METRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+
+/// An HTTP request that was not served: a status and a text.
+pub(crate) struct Refused(StatusCode, String);
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        (self.0, format!("{}\n", self.1)).into_response()
+    }
+}
+
+impl From<crate::error::ApiError> for Refused {
+    fn from(error: crate::error::ApiError) -> Self {
+        use crate::error::ApiError;
+        let status = match &error {
+            ApiError::InvalidArgument(_) | ApiError::AlreadyExists(_) | ApiError::FailedPrecondition(_) => {
+                StatusCode::BAD_REQUEST
+            }
+            ApiError::NotFound(_) => StatusCode::NOT_FOUND,
+            ApiError::ResourceExhausted(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            ApiError::Unimplemented(_) => StatusCode::NOT_IMPLEMENTED,
+            ApiError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            ApiError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self(status, error.to_string())
+    }
+}
+
+/// Answers the routes.
+pub(crate) fn routes(shared: Arc<Shared>, registry: Arc<Registry>) -> Router {
+    let metrics = Router::new().route("/metrics", get(metrics)).with_state(registry);
+    Router::new()
+        .route("/healthcheck", get(async || "ok\n"))
+        .route("/data/{*path}", get(data::get).head(data::head).put(data::put))
+        .route("/logs/{project}/{domain}/{execution}/{node}/{attempt}", get(logs::attempt))
+        .route("/logs/{project}/{domain}/{execution}/{node}/{attempt}/{items}", get(logs::items))
+        .with_state(shared)
+        .merge(metrics)
+}
+
+async fn metrics(State(registry): State<Arc<Registry>>) -> Result<Response, Refused> {
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry)
+        .map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    Ok(([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response())
+}

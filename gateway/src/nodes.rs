@@ -1,0 +1,208 @@
+//! Gets and lists the nodes of executions.
+
+use crate::error::ApiError;
+use crate::executions::{self, cut, error_to_proto};
+use crate::listing::{Asked, NODES};
+use crate::shared::{Shared, execution_id, proto_duration, select_execution};
+use crate::values::{Pair, pair};
+use crate::views::{ExecutionRow, NodeRow, Reader as _};
+use rusqlite::types::Value;
+use skein_idl::flyteidl::admin::{self, node_execution_closure::OutputResult};
+use skein_idl::flyteidl::core;
+use skein_model::ids::check_name;
+use skein_model::{ExecutionId, NodeId, paths};
+
+/// Takes the id of a node of an execution from a request.
+///
+/// # Errors
+/// [`ApiError::InvalidArgument`] for the first part that is missing or wrong.
+pub(crate) fn node_id(id: Option<&core::NodeExecutionIdentifier>) -> Result<(ExecutionId, String), ApiError> {
+    let id = id.ok_or_else(|| ApiError::missing("id"))?;
+    let execution = execution_id(id.execution_id.as_ref())?;
+    check_name("node_id", &id.node_id)?;
+    Ok((execution, id.node_id.clone()))
+}
+
+/// Finds a node and its execution.
+///
+/// # Errors
+/// [`ApiError::NotFound`] when either is not there.
+pub(crate) async fn find(
+    shared: &Shared,
+    execution: &ExecutionId,
+    node: &str,
+) -> Result<(ExecutionRow, NodeRow), ApiError> {
+    let (condition, values) = select_execution(execution);
+    let tail = format!("FROM executions WHERE {condition}");
+    let id = Value::Text(node.to_owned());
+    let found = shared.views.read(move |tables| {
+        let Some(execution) = tables.find::<ExecutionRow>(&tail, &values)? else { return Ok(None) };
+        let key = Value::Integer(execution.key);
+        let node = tables.find::<NodeRow>("FROM nodes WHERE execution = ? AND node_id = ?", &[key, id])?;
+        Ok(node.map(|node| (execution, node)))
+    });
+    found.await?.ok_or_else(|| ApiError::no_node(execution, node))
+}
+
+/// Gets a node.
+///
+/// # Errors
+/// [`ApiError::NotFound`] when there is none.
+pub(crate) async fn get(
+    shared: &Shared,
+    request: admin::NodeExecutionGetRequest,
+) -> Result<admin::NodeExecution, ApiError> {
+    let (execution, node) = node_id(request.id.as_ref())?;
+    let (execution, node) = find(shared, &execution, &node).await?;
+    Ok(to_proto(&execution.id, &execution.data_prefix, node))
+}
+
+/// Lists the nodes of an execution, or the children of one of them.
+///
+/// # Errors
+/// What is wrong with the request.
+pub(crate) async fn list(
+    shared: &Shared,
+    request: admin::NodeExecutionListRequest,
+) -> Result<admin::NodeExecutionList, ApiError> {
+    let id = execution_id(request.workflow_execution_id.as_ref())?;
+    let asked = Asked {
+        limit: request.limit,
+        token: &request.token,
+        filters: &request.filters,
+        sort_by: request.sort_by.as_ref(),
+    };
+    let query = NODES.query(&asked, shared.config.limits.page_rows_max)?;
+    // Nodes within nodes are not run yet, so that no node has children.
+    if !request.unique_parent_id.is_empty() {
+        return Ok(admin::NodeExecutionList::default());
+    }
+    let (condition, values) = select_execution(&id);
+    let tail = format!("FROM executions WHERE {condition}");
+    let found = shared.views.read(move |tables| {
+        let Some(execution) = tables.find::<ExecutionRow>(&tail, &values)? else { return Ok(None) };
+        let scope = ("nodes.execution = ?", vec![Value::Integer(execution.key)]);
+        Ok(Some((execution, NODES.page::<NodeRow>(tables, scope, &query)?)))
+    });
+    let Some((execution, page)) = found.await? else { return Ok(admin::NodeExecutionList::default()) };
+    let (node_executions, token) = page.fit(shared.config.limits.answer_bytes_max, |mut node| {
+        if let Some(error) = &mut node.error {
+            cut(&mut error.message);
+        }
+        to_proto(&execution.id, &execution.data_prefix, node)
+    })?;
+    Ok(admin::NodeExecutionList { node_executions, token })
+}
+
+/// Gets what a node took and gave.
+///
+/// # Errors
+/// [`ApiError::NotFound`] when there is no such node.
+pub(crate) async fn data(
+    shared: &Shared,
+    request: admin::NodeExecutionGetDataRequest,
+) -> Result<admin::NodeExecutionGetDataResponse, ApiError> {
+    let (execution, node) = node_id(request.id.as_ref())?;
+    let (execution, node) = find(shared, &execution, &node).await?;
+    // The start node hands out the inputs of the execution.
+    let (inputs, outputs) = if node.node_id == NodeId::START {
+        (None, Some(&execution.inputs))
+    } else {
+        (node.inputs.as_ref(), node.outputs.as_ref())
+    };
+    let Pair { inputs, outputs, full_inputs, full_outputs } =
+        pair(shared, &execution.data_prefix, inputs, outputs).await?;
+    Ok(admin::NodeExecutionGetDataResponse {
+        inputs,
+        outputs,
+        full_inputs,
+        full_outputs,
+        dynamic_workflow: None,
+        flyte_urls: Some(flyte_urls(&execution.id, &node.node_id, None, node.deck.is_some())),
+    })
+}
+
+/// Says what became of asking for the workflow that a dynamic node made.
+///
+/// # Errors
+/// Always: dynamic nodes are run as the tasks they are, and make no workflow yet.
+pub(crate) async fn dynamic_workflow(
+    shared: &Shared,
+    request: admin::GetDynamicNodeWorkflowRequest,
+) -> Result<admin::DynamicNodeWorkflowResponse, ApiError> {
+    let (execution, node) = node_id(request.id.as_ref())?;
+    find(shared, &execution, &node).await?;
+    Err(ApiError::NotFound("node does not contain dynamic workflow".to_owned()))
+}
+
+/// Lists the nodes that a task made: none does yet.
+///
+/// # Errors
+/// What is wrong with the request.
+pub(crate) async fn list_for_task(
+    shared: &Shared,
+    request: admin::NodeExecutionForTaskListRequest,
+) -> Result<admin::NodeExecutionList, ApiError> {
+    let task = request.task_execution_id.as_ref().ok_or_else(|| ApiError::missing("task_execution_id"))?;
+    let (execution, _) = node_id(task.node_execution_id.as_ref())?;
+    let asked = Asked {
+        limit: request.limit,
+        token: &request.token,
+        filters: &request.filters,
+        sort_by: request.sort_by.as_ref(),
+    };
+    NODES.query(&asked, shared.config.limits.page_rows_max)?;
+    executions::find(shared, &execution).await?;
+    Ok(admin::NodeExecutionList::default())
+}
+
+/// Answers the addresses under which `GetData` finds what a node, or one of its attempts, took and gave.
+pub(crate) fn flyte_urls(
+    execution: &ExecutionId,
+    node: &str,
+    attempt: Option<u32>,
+    has_deck: bool,
+) -> admin::FlyteUrLs {
+    let ExecutionId { project, domain, name } = execution;
+    let attempt = attempt.map(|attempt| format!("/{attempt}")).unwrap_or_default();
+    let url = |what: &str| format!("flyte://v1/{project}/{domain}/{name}/{node}{attempt}/{what}");
+    admin::FlyteUrLs {
+        inputs: url("i"),
+        outputs: url("o"),
+        deck: if has_deck { url("d") } else { String::new() },
+    }
+}
+
+fn to_proto(execution: &ExecutionId, data_prefix: &str, node: NodeRow) -> admin::NodeExecution {
+    let node_id = NodeId::new(node.node_id.as_str());
+    let is_edge = matches!(node.node_id.as_str(), NodeId::START | NodeId::END);
+    let uri = format!("{data_prefix}/{node_id}/data/{}/outputs.pb", node.attempt);
+    let has_outputs = node.outputs.is_some() || node.node_id == NodeId::START;
+    let result = match node.error {
+        Some(error) => Some(OutputResult::Error(error_to_proto(error))),
+        None => has_outputs.then_some(OutputResult::OutputUri(uri)),
+    };
+    let duration = node.ended_at.zip(node.started_at).map(|(end, start)| proto_duration(end.since(start)));
+    admin::NodeExecution {
+        id: Some(core::NodeExecutionIdentifier {
+            node_id: node.node_id.clone(),
+            execution_id: Some(execution.to_proto()),
+        }),
+        input_uri: if is_edge { String::new() } else { paths::node_inputs(data_prefix, &node_id) },
+        closure: Some(admin::NodeExecutionClosure {
+            output_result: result,
+            phase: node.phase,
+            started_at: node.started_at.map(Into::into),
+            duration,
+            created_at: Some(node.created_at.into()),
+            updated_at: Some(node.updated_at.into()),
+            deck_uri: node.deck.unwrap_or_default(),
+            ..Default::default()
+        }),
+        metadata: Some(admin::NodeExecutionMetaData {
+            spec_node_id: node.node_id,
+            is_array: node.is_array,
+            ..Default::default()
+        }),
+    }
+}

@@ -1,0 +1,157 @@
+//! Puts the gateway together and serves it on one port.
+
+use crate::admin::Admin;
+use crate::config::Config;
+use crate::error::ApiError;
+use crate::guard;
+use crate::metrics::Metrics;
+use crate::services::{DataProxy, Identity, Signals};
+use crate::shared::{Clock, Shared};
+use crate::views::Views;
+use crate::{http, projects};
+use prometheus_client::registry::Registry;
+use skein_idl::flyteidl::service::admin_service_server::AdminServiceServer;
+use skein_idl::flyteidl::service::auth_metadata_service_server::AuthMetadataServiceServer;
+use skein_idl::flyteidl::service::data_proxy_service_server::DataProxyServiceServer;
+use skein_idl::flyteidl::service::identity_service_server::IdentityServiceServer;
+use skein_idl::flyteidl::service::signal_service_server::SignalServiceServer;
+use skein_log::blob_store::UrlSigner;
+use skein_log::{BlobStore, EventLog, Inbox};
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tonic::service::Routes;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+
+/// What the gateway is given by whoever composes a process.
+pub struct Ports {
+    /// The journals.
+    pub log: Arc<dyn EventLog>,
+    /// The way in to executions.
+    pub inbox: Arc<dyn Inbox>,
+    /// The values.
+    pub blobs: Arc<BlobStore>,
+    /// Signs URLs of objects that the gateway serves itself.
+    pub signer: UrlSigner,
+    /// Tells the time.
+    pub clock: Clock,
+    /// The gateway's own instruments.
+    pub metrics: Metrics,
+}
+
+/// Why the gateway does not run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GatewayError {
+    /// It could not be put together.
+    #[error("the gateway cannot start")]
+    Start(#[source] ApiError),
+    /// The descriptors that reflection serves are none.
+    #[error("the descriptors for reflection cannot be read")]
+    Reflection(#[source] tonic_reflection::server::Error),
+    /// It could not serve.
+    #[error("the gateway cannot serve")]
+    Serve(#[source] tonic::transport::Error),
+}
+
+/// The front door, ready to be opened.
+pub struct Gateway {
+    shared: Arc<Shared>,
+}
+
+impl Gateway {
+    /// Puts the gateway together: makes the default project unless it is there, opens the views in `views_folder`
+    /// (made anew when missing or of another version) and begins to follow the log. Returns before the views have
+    /// caught up; requests wait for that.
+    ///
+    /// # Errors
+    /// [`GatewayError::Start`] when log or folder do not serve.
+    pub async fn new(config: Config, ports: Ports, views_folder: &Path) -> Result<Self, GatewayError> {
+        let Ports { log, inbox, blobs, signer, clock, metrics } = ports;
+        projects::seed(&*log, clock()).await.map_err(GatewayError::Start)?;
+        let wait_max = config.limits.view_wait_max;
+        let views = Views::open(views_folder, log.clone(), blobs.clone(), wait_max);
+        let views = views.await.map_err(GatewayError::Start)?;
+        let shared = Shared { config, log, inbox, blobs, signer, clock, views, metrics };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Says whether the views have everything that was in the log when the gateway was put together.
+    pub fn is_caught_up(&self) -> bool {
+        self.shared.views.is_caught_up()
+    }
+
+    /// Serves gRPC and HTTP on `listener` until `shutdown` ends and what is under way is answered, for at most
+    /// the configured time. `registry` is what `/metrics` shows.
+    ///
+    /// # Errors
+    /// [`GatewayError::Serve`] when the port stops answering.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        registry: Arc<Registry>,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), GatewayError> {
+        let drain_max = self.shared.config.limits.drain_max;
+        let streams_max = self.shared.config.limits.streams_per_connection_max;
+        let routes = self.routes(registry)?;
+        let (stopping, stopped) = tokio::sync::oneshot::channel();
+        let shutdown = async move {
+            shutdown.await;
+            if stopping.send(()).is_err() {
+                tracing::debug!("the server had ended by itself");
+            }
+        };
+        let server = Server::builder()
+            .accept_http1(true)
+            .max_concurrent_streams(streams_max)
+            .add_routes(routes)
+            .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), shutdown);
+        let give_up = async move {
+            if stopped.await.is_ok() {
+                tokio::time::sleep(drain_max).await;
+            } else {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            served = server => served.map_err(GatewayError::Serve),
+            () = give_up => {
+                tracing::warn!(?drain_max, "requests are still under way after the time to drain, and are cut off");
+                Ok(())
+            }
+        }
+    }
+
+    fn routes(self, registry: Arc<Registry>) -> Result<Routes, GatewayError> {
+        let shared = self.shared;
+        let bytes_max = shared.config.limits.request_bytes_max;
+        let reflection = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(skein_idl::FILE_DESCRIPTOR_SET)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        let (_, health) = tonic_health::server::health_reporter();
+        let grpc =
+            Routes::new(AdminServiceServer::new(Admin(shared.clone())).max_decoding_message_size(bytes_max))
+                .add_service(
+                    DataProxyServiceServer::new(DataProxy(shared.clone()))
+                        .max_decoding_message_size(bytes_max),
+                )
+                .add_service(
+                    SignalServiceServer::new(Signals(shared.clone())).max_decoding_message_size(bytes_max),
+                )
+                .add_service(IdentityServiceServer::new(Identity(shared.clone())))
+                .add_service(AuthMetadataServiceServer::new(Identity(shared.clone())))
+                .add_service(health)
+                .add_service(reflection().build_v1().map_err(GatewayError::Reflection)?)
+                .add_service(reflection().build_v1alpha().map_err(GatewayError::Reflection)?)
+                .prepare()
+                .into_axum_router();
+        let grpc = guard::grpc(grpc, shared.metrics.clone());
+        let http = guard::http(http::routes(shared, registry));
+        Ok(Routes::from(grpc.merge(http)))
+    }
+}

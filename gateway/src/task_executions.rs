@@ -1,0 +1,212 @@
+//! Gets and lists the tries of a node's task; a map has one that shows all its items.
+
+mod items;
+
+use crate::error::ApiError;
+use crate::executions::error_to_proto;
+use crate::listing::{Asked, TASK_EXECUTIONS};
+use crate::nodes::{find as find_node, flyte_urls, node_id};
+use crate::shared::{Shared, proto_duration, select_execution};
+use crate::values::{Pair, pair};
+use crate::views::{AttemptRow, ChunkRow, ExecutionRow, Reader as _};
+use rusqlite::types::Value;
+use skein_idl::flyteidl::admin::{self, task_execution_closure::OutputResult};
+use skein_idl::flyteidl::core::task_execution::Phase;
+use skein_idl::flyteidl::{core, event};
+use skein_model::{Attempt, ExecutionId, NodeId, paths};
+
+/// What the original calls the plugin that runs maps.
+const ARRAY_TASK_TYPE: &str = "container_array";
+
+/// Lists the tries of a node's task.
+///
+/// # Errors
+/// What is wrong with the request.
+pub(crate) async fn list(
+    shared: &Shared,
+    request: admin::TaskExecutionListRequest,
+) -> Result<admin::TaskExecutionList, ApiError> {
+    let (execution, node) = node_id(request.node_execution_id.as_ref())?;
+    let asked = Asked {
+        limit: request.limit,
+        token: &request.token,
+        filters: &request.filters,
+        sort_by: request.sort_by.as_ref(),
+    };
+    let query = TASK_EXECUTIONS.query(&asked, shared.config.limits.page_rows_max)?;
+    let (condition, values) = select_execution(&execution);
+    let tail = format!("FROM executions WHERE {condition}");
+    let id = Value::Text(node.clone());
+    let found = shared.views.read(move |tables| {
+        let Some(execution) = tables.find::<ExecutionRow>(&tail, &values)? else { return Ok(None) };
+        let key = Value::Integer(execution.key);
+        let condition = "attempts.execution = ? AND attempts.node_id = ?";
+        let page =
+            TASK_EXECUTIONS.page::<AttemptRow>(tables, (condition, vec![key.clone(), id.clone()]), &query)?;
+        let chunks = chunks(tables, key, id)?;
+        Ok(Some((execution, page, chunks)))
+    });
+    let Some((execution, page, chunks)) = found.await? else {
+        return Ok(admin::TaskExecutionList::default());
+    };
+    let node = NodeId::new(node);
+    let (task_executions, token) = page.fit(shared.config.limits.answer_bytes_max, |attempt| {
+        to_proto(shared, &execution, &node, attempt, &chunks)
+    })?;
+    Ok(admin::TaskExecutionList { task_executions, token })
+}
+
+fn chunks(tables: &rusqlite::Connection, execution: Value, node: Value) -> Result<Vec<ChunkRow>, ApiError> {
+    let tail = "FROM map_chunks WHERE execution = ? AND node_id = ? ORDER BY first, attempt, last, ended_at";
+    tables.all(tail, &[execution, node])
+}
+
+/// Gets one try.
+///
+/// # Errors
+/// [`ApiError::NotFound`] when there is none.
+pub(crate) async fn get(
+    shared: &Shared,
+    request: admin::TaskExecutionGetRequest,
+) -> Result<admin::TaskExecution, ApiError> {
+    let (execution, node, attempt, chunks) = find(shared, request.id.as_ref()).await?;
+    Ok(to_proto(shared, &execution, &node, attempt, &chunks))
+}
+
+/// Gets what one try took and gave.
+///
+/// # Errors
+/// [`ApiError::NotFound`] when there is none.
+pub(crate) async fn data(
+    shared: &Shared,
+    request: admin::TaskExecutionGetDataRequest,
+) -> Result<admin::TaskExecutionGetDataResponse, ApiError> {
+    let (execution, node, attempt, _) = find(shared, request.id.as_ref()).await?;
+    let (_, node_row) = find_node(shared, &execution.id, node.as_str()).await?;
+    // A map's outputs are the node's.
+    let outputs = if attempt.is_array { node_row.outputs } else { attempt.outputs };
+    let Pair { inputs, outputs, full_inputs, full_outputs } =
+        pair(shared, &execution.data_prefix, node_row.inputs.as_ref(), outputs.as_ref()).await?;
+    let urls = flyte_urls(&execution.id, node.as_str(), Some(attempt.attempt), node_row.deck.is_some());
+    Ok(admin::TaskExecutionGetDataResponse {
+        inputs,
+        outputs,
+        full_inputs,
+        full_outputs,
+        flyte_urls: Some(urls),
+    })
+}
+
+type Found = (ExecutionRow, NodeId, AttemptRow, Vec<ChunkRow>);
+
+async fn find(shared: &Shared, id: Option<&core::TaskExecutionIdentifier>) -> Result<Found, ApiError> {
+    let id = id.ok_or_else(|| ApiError::missing("id"))?;
+    let (execution_id, node) = node_id(id.node_execution_id.as_ref())?;
+    let (execution, _) = find_node(shared, &execution_id, &node).await?;
+    let key = Value::Integer(execution.key);
+    let number = Value::Integer(i64::from(id.retry_attempt));
+    let text = Value::Text(node.clone());
+    let tail = format!(
+        "FROM {} WHERE attempts.execution = ? AND attempts.node_id = ? AND attempts.attempt = ?",
+        TASK_EXECUTIONS.from()
+    );
+    let found = shared.views.read(move |tables| {
+        let Some(attempt) = tables.find::<AttemptRow>(&tail, &[key.clone(), text.clone(), number])? else {
+            return Ok(None);
+        };
+        Ok(Some((attempt, chunks(tables, key, text)?)))
+    });
+    let (attempt, chunks) = found.await?.ok_or_else(|| {
+        ApiError::NotFound(format!(
+            "missing entity of type task execution with identifier node_id:{node:?}  retry_attempt:{}  execution_id:{{{}}}",
+            id.retry_attempt,
+            crate::error::describe_execution(&execution_id)
+        ))
+    })?;
+    Ok((execution, NodeId::new(node), attempt, chunks))
+}
+
+fn to_proto(
+    shared: &Shared,
+    execution: &ExecutionRow,
+    node: &NodeId,
+    attempt: AttemptRow,
+    chunks: &[ChunkRow],
+) -> admin::TaskExecution {
+    let metadata = if attempt.is_array {
+        let links =
+            items::Links { base: log_base(shared, &execution.id, node), execution: &execution.id.name, node };
+        event::TaskExecutionMetadata {
+            external_resources: links.resources(chunks, shared.config.limits.external_resources_max),
+            plugin_identifier: "k8s-array".to_owned(),
+            ..Default::default()
+        }
+    } else {
+        event::TaskExecutionMetadata {
+            generated_name: format!("{}-{node}-{}", execution.id.name, attempt.attempt),
+            plugin_identifier: "container".to_owned(),
+            ..Default::default()
+        }
+    };
+    let reasons = reasons(&attempt);
+    let prefix = paths::attempt_prefix(&execution.data_prefix, node, Attempt(attempt.attempt));
+    let succeeded = attempt.phase == Phase::Succeeded as i32;
+    let result = match attempt.error {
+        Some(error) => Some(OutputResult::Error(error_to_proto(error))),
+        None => succeeded.then(|| OutputResult::OutputUri(paths::outputs(&prefix))),
+    };
+    let has_log = !attempt.is_array && attempt.started_at.is_some();
+    let log = core::TaskLog {
+        uri: format!("{}/{}", log_base(shared, &execution.id, node), attempt.attempt),
+        name: "Task Logs".to_owned(),
+        ..Default::default()
+    };
+    let duration = attempt.ended_at.zip(attempt.started_at).map(|(end, start)| end.since(start));
+    admin::TaskExecution {
+        id: Some(core::TaskExecutionIdentifier {
+            task_id: Some(attempt.task.to_proto()),
+            node_execution_id: Some(core::NodeExecutionIdentifier {
+                node_id: node.as_str().to_owned(),
+                execution_id: Some(execution.id.to_proto()),
+            }),
+            retry_attempt: attempt.attempt,
+        }),
+        input_uri: paths::node_inputs(&execution.data_prefix, node),
+        closure: Some(admin::TaskExecutionClosure {
+            output_result: result,
+            phase: attempt.phase,
+            logs: if has_log { vec![log] } else { vec![] },
+            started_at: attempt.started_at.map(Into::into),
+            duration: duration.map(proto_duration),
+            created_at: Some(attempt.created_at.into()),
+            updated_at: Some(attempt.updated_at.into()),
+            reason: reasons.last().map(|reason| reason.message.clone()).unwrap_or_default(),
+            task_type: if attempt.is_array { ARRAY_TASK_TYPE.to_owned() } else { attempt.task_type },
+            metadata: Some(metadata),
+            event_version: 1,
+            reasons,
+            ..Default::default()
+        }),
+        is_parent: false,
+    }
+}
+
+/// Why the try is where it is, step by step.
+fn reasons(attempt: &AttemptRow) -> Vec<admin::Reason> {
+    let reason =
+        |at: skein_model::Timestamp, message: String| admin::Reason { occurred_at: Some(at.into()), message };
+    if attempt.is_array {
+        return vec![reason(attempt.created_at, "items submitted to the workers' queue".to_owned())];
+    }
+    let mut reasons = vec![reason(attempt.created_at, "task submitted to the workers' queue".to_owned())];
+    if let Some(started) = attempt.started_at {
+        reasons.push(reason(started, format!("started on worker {}", attempt.worker)));
+    }
+    reasons
+}
+
+/// The address under which the logs of a node's tries are served.
+fn log_base(shared: &Shared, execution: &ExecutionId, node: &NodeId) -> String {
+    let ExecutionId { project, domain, name } = execution;
+    format!("{}/logs/{project}/{domain}/{name}/{node}", shared.config.public_url)
+}

@@ -1,0 +1,129 @@
+//! Shows the items of a map: one external resource for each time an item was run.
+
+use crate::views::ChunkRow;
+use skein_idl::flyteidl::core::task_execution::Phase;
+use skein_idl::flyteidl::{core, event};
+use skein_model::NodeId;
+use skein_model::event::ItemRange;
+
+/// Where the items' logs are, and what they are called.
+pub(super) struct Links<'a> {
+    pub(super) base: String,
+    pub(super) execution: &'a str,
+    pub(super) node: &'a NodeId,
+}
+
+struct Run {
+    index: u32,
+    attempt: u32,
+    failed: bool,
+    /// The range that was run together: its log is one.
+    range: ItemRange,
+}
+
+impl Links<'_> {
+    /// Answers the runs of items in order of item and attempt. Of more than `max`, the failed ones come first and the
+    /// others from the beginning.
+    pub(super) fn resources(&self, chunks: &[ChunkRow], max: usize) -> Vec<event::ExternalResourceInfo> {
+        let mut runs: Vec<Run> = failed(chunks).take(max).collect();
+        let room = max - runs.len();
+        runs.extend(succeeded(chunks).take(room));
+        runs.sort_by_key(|run| (run.index, run.attempt));
+        runs.iter().map(|run| self.resource(run)).collect()
+    }
+
+    fn resource(&self, run: &Run) -> event::ExternalResourceInfo {
+        let Run { index, attempt, failed, range } = run;
+        let (execution, node, base) = (self.execution, self.node, &self.base);
+        let phase = if *failed { Phase::Failed } else { Phase::Succeeded };
+        event::ExternalResourceInfo {
+            external_id: format!("{execution}-{node}-0-n{index}-{attempt}"),
+            index: *index,
+            retry_attempt: *attempt,
+            phase: phase.into(),
+            logs: vec![core::TaskLog {
+                uri: format!("{base}/{attempt}/{}-{}", range.start, range.end),
+                name: format!("Task Logs-{index}"),
+                ..Default::default()
+            }],
+            ..Default::default()
+        }
+    }
+}
+
+fn failed(chunks: &[ChunkRow]) -> impl Iterator<Item = Run> {
+    chunks.iter().flat_map(|chunk| {
+        let run =
+            |index: &u32| Run { index: *index, attempt: chunk.attempt, failed: true, range: chunk.range };
+        chunk.failures.iter().map(run)
+    })
+}
+
+fn succeeded(chunks: &[ChunkRow]) -> impl Iterator<Item = Run> {
+    chunks.iter().flat_map(|chunk| {
+        let was_returned =
+            |index: u32| chunk.returned.iter().any(|range| (range.start..range.end).contains(&index));
+        (chunk.range.start..chunk.range.end)
+            .filter(move |index| chunk.failures.binary_search(index).is_err() && !was_returned(*index))
+            .map(|index| Run { index, attempt: chunk.attempt, failed: false, range: chunk.range })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk(start: u32, end: u32, attempt: u32, failures: &[u32], returned: &[(u32, u32)]) -> ChunkRow {
+        ChunkRow {
+            range: ItemRange { start, end },
+            attempt,
+            failures: failures.to_vec(),
+            returned: returned.iter().map(|&(start, end)| ItemRange { start, end }).collect(),
+        }
+    }
+
+    fn shown(chunks: &[ChunkRow], max: usize) -> Vec<(String, i32)> {
+        let node = NodeId::new("n0");
+        let links = Links { base: "http://x/logs/p/d/e/n0".to_owned(), execution: "e", node: &node };
+        let resources = links.resources(chunks, max);
+        resources.into_iter().map(|resource| (resource.external_id, resource.phase)).collect()
+    }
+
+    const FAILED: i32 = Phase::Failed as i32;
+    const SUCCEEDED: i32 = Phase::Succeeded as i32;
+
+    #[test]
+    fn a_retried_item_is_shown_once_for_each_attempt() {
+        let chunks = [chunk(0, 3, 0, &[1], &[]), chunk(1, 2, 1, &[], &[])];
+        let expected = [
+            ("e-n0-0-n0-0", SUCCEEDED),
+            ("e-n0-0-n1-0", FAILED),
+            ("e-n0-0-n1-1", SUCCEEDED),
+            ("e-n0-0-n2-0", SUCCEEDED),
+        ];
+        assert_eq!(shown(&chunks, 10), expected.map(|(id, phase)| (id.to_owned(), phase)));
+    }
+
+    #[test]
+    fn an_item_that_was_handed_back_is_not_shown_as_run() {
+        let chunks = [chunk(0, 3, 0, &[], &[(1, 3)]), chunk(1, 3, 0, &[], &[])];
+        assert_eq!(shown(&chunks, 10).len(), 3);
+    }
+
+    #[test]
+    fn of_too_many_items_the_failed_ones_are_shown_first() {
+        let chunks = [chunk(0, 1_000, 0, &[998, 999], &[])];
+        let shown = shown(&chunks, 3);
+        assert_eq!(shown[0].0, "e-n0-0-n0-0");
+        assert_eq!(shown[1..], [("e-n0-0-n998-0".to_owned(), FAILED), ("e-n0-0-n999-0".to_owned(), FAILED)]);
+    }
+
+    #[test]
+    fn the_log_of_an_item_is_the_log_of_the_range_it_ran_with() {
+        let node = NodeId::new("n0");
+        let links = Links { base: "http://x/logs/p/d/e/n0".to_owned(), execution: "e", node: &node };
+        let resources = links.resources(&[chunk(4, 8, 1, &[], &[])], 1);
+        assert_eq!(resources[0].logs[0].uri, "http://x/logs/p/d/e/n0/1/4-8");
+        assert_eq!(resources[0].logs[0].name, "Task Logs-4");
+    }
+}

@@ -1,0 +1,21 @@
+//! Read models in SQLite: folds of the log, for lists, filters and single gets.
+//!
+//! Disposable: deleted, or written by another version of this program, they are made again from the log. So nothing
+//! is in them that is not in the log or in the blobs it names, and no time or number that the log does not have.
+//!
+//! ```text
+//!  log ──follow──► follower (reads plans) ──► one writing thread, one transaction a batch ──► SQLite ──► readers
+//!                                                     └── how far it is: watched by whoever must read its own write
+//! ```
+
+mod apply;
+mod blobs;
+mod fold;
+mod follow;
+mod read;
+mod rows;
+mod schema;
+
+pub(crate) use follow::Views;
+pub(crate) use read::{Reader, Row};
+pub(crate) use rows::{AttemptRow, ChunkRow, EntityRow, ErrorRow, ExecutionRow, NodeRow, ProjectRow};

@@ -1,0 +1,97 @@
+//! Writes what events change into the tables.
+
+mod execution;
+mod registry;
+
+pub(super) use execution::apply_execution;
+pub(super) use registry::apply_registry;
+
+use super::blobs::encode;
+use rusqlite::{OptionalExtension, Transaction, params};
+use skein_log::Cursor;
+use skein_model::{Category, Event, ExecutionId, RegistryEvent, Timestamp};
+
+/// A record of the log as the tables take it: decoded, and with what the events only name.
+pub(super) enum Decoded {
+    /// A record of an execution.
+    Execution {
+        /// Which.
+        id: ExecutionId,
+        /// When.
+        at: Timestamp,
+        /// What happened.
+        events: Vec<Event>,
+        /// The nodes of the plan, when the record is the first of its execution.
+        plan: Vec<PlanNode>,
+    },
+    /// A record of the registry.
+    Registry {
+        /// The name of its journal.
+        key: String,
+        /// When.
+        at: Timestamp,
+        /// What happened.
+        events: Vec<RegistryEvent>,
+        /// What a launch plan names, when the record is the first of one.
+        launch: Option<LaunchFacts>,
+    },
+}
+
+/// What the tables know of one node of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct PlanNode {
+    pub(super) id: String,
+    pub(super) is_array: bool,
+    pub(super) task: skein_idl::flyteidl::core::Identifier,
+    pub(super) task_type: String,
+}
+
+/// What the tables know of a launch plan beside its id.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct LaunchFacts {
+    pub(super) workflow: skein_idl::flyteidl::core::Identifier,
+    pub(super) schedule_type: i64,
+}
+
+/// Writes one record.
+///
+/// # Errors
+/// SQLite's; the whole batch is given up then.
+pub(super) fn apply(tx: &Transaction<'_>, decoded: &Decoded) -> Result<(), rusqlite::Error> {
+    match decoded {
+        Decoded::Execution { id, at, events, plan } => {
+            events.iter().try_for_each(|event| apply_execution(tx, id, *at, event, plan))
+        }
+        Decoded::Registry { key, at, events, launch } => {
+            events.iter().try_for_each(|event| apply_registry(tx, key, *at, event, launch.as_ref()))
+        }
+    }
+}
+
+/// Notes how far a category has been folded.
+///
+/// # Errors
+/// SQLite's.
+pub(super) fn store_cursor(
+    tx: &Transaction<'_>,
+    category: Category,
+    cursor: &Cursor,
+) -> Result<(), rusqlite::Error> {
+    tx.prepare_cached("INSERT OR REPLACE INTO cursors VALUES (?1, ?2)")?
+        .execute(params![category.word(), encode(cursor)])?;
+    Ok(())
+}
+
+/// Answers how far a category has been folded.
+///
+/// # Errors
+/// SQLite's.
+pub(super) fn load_cursor(
+    connection: &rusqlite::Connection,
+    category: Category,
+) -> Result<Cursor, rusqlite::Error> {
+    let stored: Option<Vec<u8>> = connection
+        .query_row("SELECT cursor FROM cursors WHERE category = ?1", [category.word()], |row| row.get(0))
+        .optional()?;
+    Ok(stored.and_then(|bytes| rmp_serde::from_slice(&bytes).ok()).unwrap_or_default())
+}

@@ -1,0 +1,317 @@
+//! Writes what an event of an execution changes.
+
+use super::super::blobs::{encode, encode_data};
+use super::super::fold::{AttemptChange, Change, Error, NodeChange, changes};
+use super::PlanNode;
+use prost::Message as _;
+use rusqlite::{OptionalExtension, Transaction, params};
+use skein_idl::flyteidl::{admin, core};
+use skein_model::event::{Created, FinishedChunk};
+use skein_model::{Attempt, DataRef, Event, ExecutionId, ExecutionPhase, NodeId, NodePhase, Timestamp};
+
+/// Writes one event of one execution.
+///
+/// # Errors
+/// SQLite's.
+pub(in super::super) fn apply_execution(
+    tx: &Transaction<'_>,
+    id: &ExecutionId,
+    at: Timestamp,
+    event: &Event,
+    plan: &[PlanNode],
+) -> Result<(), rusqlite::Error> {
+    if let Event::Created(created) = event {
+        return insert(tx, at, created, plan);
+    }
+    let key: Option<i64> = tx
+        .prepare_cached("SELECT key FROM executions WHERE project = ?1 AND domain = ?2 AND name = ?3")?
+        .query_row(params![id.project, id.domain, id.name], |row| row.get(0))
+        .optional()?;
+    let Some(key) = key else {
+        // A journal that does not begin with its creation is nothing a client could have asked for.
+        tracing::warn!(execution = %id, "an execution without a beginning is left out of the views");
+        return Ok(());
+    };
+    let row = Row { tx, key, at: at.as_micros() };
+    changes(event).iter().try_for_each(|change| row.write(change))
+}
+
+fn insert(
+    tx: &Transaction<'_>,
+    at: Timestamp,
+    created: &Created,
+    plan: &[PlanNode],
+) -> Result<(), rusqlite::Error> {
+    let spec = admin::ExecutionSpec::decode(created.spec.as_ref()).unwrap_or_default();
+    let metadata = spec.metadata.unwrap_or_default();
+    let Created { execution, launched, workflow, settings, .. } = created;
+    let parent = metadata.parent_node_execution.map(|parent| parent.node_id).unwrap_or_default();
+    let digest = created.plan.digest.cast_signed();
+    tx.prepare_cached(
+        "INSERT OR IGNORE INTO executions (project, domain, name, created_at, updated_at, phase, mode, state_at, principal,
+            launch_kind, launch_project, launch_domain, launch_name, launch_version,
+            workflow_project, workflow_domain, workflow_name, workflow_version, parent_node,
+            spec, plan, plan_digest, inputs, user_inputs, data_prefix, raw_prefix)
+        VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?4, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
+            ?22, ?23, ?24)",
+    )?
+    .execute(params![
+        execution.project,
+        execution.domain,
+        execution.name,
+        at.as_micros(),
+        ExecutionPhase::Queued.as_proto() as i32,
+        metadata.mode,
+        created.principal,
+        launched.kind.as_proto() as i32,
+        launched.project,
+        launched.domain,
+        launched.name,
+        launched.version,
+        workflow.project,
+        workflow.domain,
+        workflow.name,
+        workflow.version,
+        parent,
+        created.spec.as_ref(),
+        encode(&created.plan),
+        digest,
+        encode_data(&created.inputs),
+        encode_data(&created.user_inputs),
+        created.data_prefix,
+        created.raw_prefix,
+    ])?;
+    let key = tx.last_insert_rowid();
+    let mut tag = tx.prepare_cached("INSERT OR IGNORE INTO execution_tags VALUES (?1, ?2, ?3, ?4)")?;
+    for (name, value) in &settings.labels {
+        tag.execute(params![key, name, value, 1])?;
+    }
+    for name in &settings.tags {
+        tag.execute(params![key, name, "", 0])?;
+    }
+    let mut node =
+        tx.prepare_cached("INSERT OR IGNORE INTO plan_nodes VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
+    for PlanNode { id, is_array, task, task_type } in plan {
+        node.execute(params![
+            digest,
+            id,
+            is_array,
+            task_type,
+            task.project,
+            task.domain,
+            task.name,
+            task.version
+        ])?;
+    }
+    Ok(())
+}
+
+/// One execution's rows, at the time of one record.
+struct Row<'t> {
+    tx: &'t Transaction<'t>,
+    key: i64,
+    at: i64,
+}
+
+impl Row<'_> {
+    fn write(&self, change: &Change<'_>) -> Result<(), rusqlite::Error> {
+        match change {
+            // Written by `insert`, which needs no key yet.
+            Change::Created(_) => Ok(()),
+            Change::Phase(phase) => self.phase(*phase),
+            Change::Outputs(outputs) => {
+                self.set("outputs = ?3", params![self.key, self.at, encode_data(outputs)])
+            }
+            Change::Error(Error { code, message, kind }) => self.set(
+                "error_code = ?3, error_message = ?4, error_kind = ?5",
+                params![self.key, self.at, code, message, *kind as i32],
+            ),
+            Change::Abort { cause, principal } => self
+                .set("abort_cause = ?3, abort_principal = ?4", params![self.key, self.at, cause, principal]),
+            Change::Archived { archived, principal } => self.set(
+                "state = ?3, state_at = ?2, state_principal = ?4",
+                params![self.key, self.at, archived, principal],
+            ),
+            Change::StartNode => self.edge_node(NodeId::START, None),
+            Change::EndNode(outputs) => self.edge_node(NodeId::END, Some(outputs)),
+            Change::Node(node, change) => self.node(node, change),
+            Change::Attempt(node, attempt, change) => self.attempt(node, *attempt, change),
+            Change::Map(node, size) => self.map(node, *size),
+            Change::Chunk(node, chunk) => self.chunk(node, chunk),
+            Change::EndMap(node, phase, error) => self.end_map(node, *phase, error.as_ref()),
+        }
+    }
+
+    fn set(&self, assignments: &str, values: impl rusqlite::Params) -> Result<(), rusqlite::Error> {
+        self.tx
+            .prepare_cached(&format!("UPDATE executions SET updated_at = ?2, {assignments} WHERE key = ?1"))?
+            .execute(values)?;
+        Ok(())
+    }
+
+    fn phase(&self, phase: ExecutionPhase) -> Result<(), rusqlite::Error> {
+        let number = phase.as_proto() as i32;
+        if phase == ExecutionPhase::Running {
+            return self.set(
+                "phase = ?3, started_at = coalesce(started_at, ?2)",
+                params![self.key, self.at, number],
+            );
+        }
+        let ended = phase.is_terminal().then_some(self.at);
+        self.set("phase = ?3, ended_at = coalesce(ended_at, ?4)", params![self.key, self.at, number, ended])
+    }
+
+    fn edge_node(&self, node: &str, data: Option<&DataRef>) -> Result<(), rusqlite::Error> {
+        let data = data.map(encode_data);
+        self.tx
+            .prepare_cached(
+                "INSERT OR REPLACE INTO nodes (execution, node_id, phase, created_at, updated_at, inputs, outputs)
+                VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?5)",
+            )?
+            .execute(params![self.key, node, NodePhase::Succeeded.as_proto() as i32, self.at, data])?;
+        Ok(())
+    }
+
+    fn node(&self, node: &NodeId, change: &NodeChange<'_>) -> Result<(), rusqlite::Error> {
+        let NodeChange { phase, inputs, outputs, error } = change;
+        let started = (*phase == NodePhase::Running).then_some(self.at);
+        let ended = phase.is_terminal().then_some(self.at);
+        self.tx
+            .prepare_cached(
+                "INSERT INTO nodes (execution, node_id, phase, created_at, updated_at, started_at, ended_at,
+                    inputs, outputs, error_code, error_message, error_kind)
+                VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+                ON CONFLICT DO UPDATE SET phase = excluded.phase, updated_at = excluded.updated_at,
+                    started_at = coalesce(started_at, excluded.started_at), ended_at = excluded.ended_at,
+                    inputs = coalesce(excluded.inputs, inputs), outputs = coalesce(excluded.outputs, outputs),
+                    error_code = excluded.error_code, error_message = excluded.error_message,
+                    error_kind = excluded.error_kind",
+            )?
+            .execute(params![
+                self.key,
+                node.as_str(),
+                phase.as_proto() as i32,
+                self.at,
+                started,
+                ended,
+                inputs.map(encode_data),
+                outputs.map(encode_data),
+                error.as_ref().map(|error| &error.code),
+                error.as_ref().map(|error| &error.message),
+                error.as_ref().map(|error| error.kind as i32),
+            ])?;
+        Ok(())
+    }
+
+    fn attempt(
+        &self,
+        node: &NodeId,
+        attempt: Attempt,
+        change: &AttemptChange<'_>,
+    ) -> Result<(), rusqlite::Error> {
+        use core::task_execution::Phase;
+        let AttemptChange { phase, worker, outputs, deck, error } = change;
+        let started = (*phase == Phase::Running).then_some(self.at);
+        let ended = matches!(phase, Phase::Succeeded | Phase::Failed | Phase::Aborted).then_some(self.at);
+        self.tx
+            .prepare_cached(
+                "INSERT INTO attempts (execution, node_id, attempt, phase, created_at, updated_at, started_at, ended_at,
+                    error_code, error_message, error_kind, outputs, worker)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+                ON CONFLICT DO UPDATE SET phase = excluded.phase, updated_at = excluded.updated_at,
+                    started_at = coalesce(started_at, excluded.started_at), ended_at = excluded.ended_at,
+                    error_code = excluded.error_code, error_message = excluded.error_message,
+                    error_kind = excluded.error_kind, outputs = coalesce(excluded.outputs, outputs),
+                    worker = CASE excluded.worker WHEN '' THEN worker ELSE excluded.worker END",
+            )?
+            .execute(params![
+                self.key,
+                node.as_str(),
+                attempt.0,
+                *phase as i32,
+                self.at,
+                started,
+                ended,
+                error.as_ref().map(|error| &error.code),
+                error.as_ref().map(|error| &error.message),
+                error.as_ref().map(|error| error.kind as i32),
+                outputs.map(encode_data),
+                worker.unwrap_or_default(),
+            ])?;
+        self.tx
+            .prepare_cached(
+                "UPDATE nodes SET attempt = max(attempt, ?3), deck = coalesce(?4, deck)
+                WHERE execution = ?1 AND node_id = ?2",
+            )?
+            .execute(params![self.key, node.as_str(), attempt.0, deck])?;
+        Ok(())
+    }
+
+    fn map(&self, node: &NodeId, size: u32) -> Result<(), rusqlite::Error> {
+        self.tx
+            .prepare_cached(
+                "INSERT OR REPLACE INTO attempts (execution, node_id, attempt, phase, is_array, size, created_at,
+                    updated_at, started_at)
+                VALUES (?1, ?2, 0, ?3, 1, ?4, ?5, ?5, ?5)",
+            )?
+            .execute(params![
+                self.key,
+                node.as_str(),
+                core::task_execution::Phase::Running as i32,
+                size,
+                self.at
+            ])?;
+        self.tx
+            .prepare_cached(
+                "UPDATE nodes SET is_array = 1, updated_at = ?3 WHERE execution = ?1 AND node_id = ?2",
+            )?
+            .execute(params![self.key, node.as_str(), self.at])?;
+        Ok(())
+    }
+
+    fn chunk(&self, node: &NodeId, chunk: &FinishedChunk) -> Result<(), rusqlite::Error> {
+        let failed: Vec<u32> = chunk.failures.iter().map(|failure| failure.index).collect();
+        self.tx
+            .prepare_cached("INSERT OR REPLACE INTO map_chunks VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
+            .execute(params![
+                self.key,
+                node.as_str(),
+                chunk.range.start,
+                chunk.attempt.0,
+                chunk.range.end,
+                encode(&failed),
+                encode(&chunk.returned),
+                self.at,
+            ])?;
+        self.tx
+            .prepare_cached(
+                "UPDATE attempts SET updated_at = ?3 WHERE execution = ?1 AND node_id = ?2 AND is_array = 1",
+            )?
+            .execute(params![self.key, node.as_str(), self.at])?;
+        Ok(())
+    }
+
+    fn end_map(
+        &self,
+        node: &NodeId,
+        phase: core::task_execution::Phase,
+        error: Option<&Error>,
+    ) -> Result<(), rusqlite::Error> {
+        self.tx
+            .prepare_cached(
+                "UPDATE attempts SET phase = ?3, updated_at = ?4, ended_at = ?4, error_code = ?5, error_message = ?6,
+                    error_kind = ?7
+                WHERE execution = ?1 AND node_id = ?2 AND is_array = 1 AND ended_at IS NULL",
+            )?
+            .execute(params![
+                self.key,
+                node.as_str(),
+                phase as i32,
+                self.at,
+                error.map(|error| &error.code),
+                error.map(|error| &error.message),
+                error.map(|error| error.kind as i32),
+            ])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,220 @@
+//! What an event of an execution changes in the tables: pure, so that a rebuild gives what the first fold gave.
+
+use skein_idl::flyteidl::core;
+use skein_model::event::{Created, FinishedChunk};
+use skein_model::{Attempt, Charge, DataRef, Event, ExecutionPhase, Failure, NodeId, NodePhase};
+
+/// One change of the tables, by one event.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Change<'e> {
+    /// A new execution.
+    Created(&'e Created),
+    /// The execution is in another phase.
+    Phase(ExecutionPhase),
+    /// The execution has outputs.
+    Outputs(&'e DataRef),
+    /// The execution has an error.
+    Error(Error),
+    /// Somebody ended it.
+    Abort {
+        /// Why.
+        cause: &'e str,
+        /// Who.
+        principal: &'e str,
+    },
+    /// It was archived or brought back.
+    Archived {
+        /// Whether it is archived now.
+        archived: bool,
+        /// Who did it.
+        principal: &'e str,
+    },
+    /// The start node, which hands out the inputs.
+    StartNode,
+    /// The end node, which took the outputs.
+    EndNode(&'e DataRef),
+    /// A node changed.
+    Node(&'e NodeId, NodeChange<'e>),
+    /// A try changed.
+    Attempt(&'e NodeId, Attempt, AttemptChange<'e>),
+    /// The node is a map of so many items.
+    Map(&'e NodeId, u32),
+    /// Items of a map ended.
+    Chunk(&'e NodeId, &'e FinishedChunk),
+    /// What still runs of a map's one task execution ends as its node does.
+    EndMap(&'e NodeId, core::task_execution::Phase, Option<Error>),
+}
+
+/// What changed in a node.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct NodeChange<'e> {
+    pub(super) phase: NodePhase,
+    pub(super) inputs: Option<&'e DataRef>,
+    pub(super) outputs: Option<&'e DataRef>,
+    pub(super) error: Option<Error>,
+}
+
+/// What changed in a try.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct AttemptChange<'e> {
+    pub(super) phase: core::task_execution::Phase,
+    pub(super) worker: Option<&'e str>,
+    pub(super) outputs: Option<&'e DataRef>,
+    pub(super) deck: Option<&'e str>,
+    pub(super) error: Option<Error>,
+}
+
+/// An error as clients see it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Error {
+    pub(super) code: String,
+    pub(super) message: String,
+    pub(super) kind: core::execution_error::ErrorKind,
+}
+
+impl From<&Failure> for Error {
+    fn from(failure: &Failure) -> Self {
+        use core::execution_error::ErrorKind;
+        let kind = match failure.charge {
+            Charge::User => ErrorKind::User,
+            Charge::System | Charge::Interruption => ErrorKind::System,
+        };
+        Self { code: failure.code.clone(), message: failure.message.clone(), kind }
+    }
+}
+
+impl<'e> NodeChange<'e> {
+    const fn to(phase: NodePhase) -> Self {
+        Self { phase, inputs: None, outputs: None, error: None }
+    }
+}
+
+impl<'e> AttemptChange<'e> {
+    const fn to(phase: core::task_execution::Phase) -> Self {
+        Self { phase, worker: None, outputs: None, deck: None, error: None }
+    }
+}
+
+/// Answers what `event` changes.
+pub(super) fn changes(event: &Event) -> Vec<Change<'_>> {
+    use core::task_execution::Phase;
+    match event {
+        Event::Created(created) => vec![Change::Created(created)],
+        Event::Started => vec![Change::Phase(ExecutionPhase::Running), Change::StartNode],
+        Event::NodeQueued { node } => vec![Change::Node(node, NodeChange::to(NodePhase::Queued))],
+        Event::NodeStarted { node, inputs } => {
+            vec![Change::Node(
+                node,
+                NodeChange { inputs: Some(inputs), ..NodeChange::to(NodePhase::Running) },
+            )]
+        }
+        Event::AttemptQueued { node, attempt, not_before: _ } => {
+            vec![Change::Attempt(node, *attempt, AttemptChange::to(Phase::Queued))]
+        }
+        Event::AttemptStarted { node, attempt, worker } => {
+            let change = AttemptChange { worker: Some(worker), ..AttemptChange::to(Phase::Running) };
+            vec![Change::Attempt(node, *attempt, change)]
+        }
+        Event::AttemptSucceeded { node, attempt, outputs, deck } => {
+            let change = AttemptChange {
+                outputs: Some(outputs),
+                deck: deck.as_deref(),
+                ..AttemptChange::to(Phase::Succeeded)
+            };
+            vec![Change::Attempt(node, *attempt, change)]
+        }
+        Event::AttemptFailed { node, attempt, failure } => {
+            let change = AttemptChange { error: Some(failure.into()), ..AttemptChange::to(Phase::Failed) };
+            vec![Change::Attempt(node, *attempt, change)]
+        }
+        Event::AttemptAborted { node, attempt } => {
+            vec![Change::Attempt(node, *attempt, AttemptChange::to(Phase::Aborted))]
+        }
+        Event::LateResultIgnored { .. } => vec![],
+        Event::MapStarted { node, size } => vec![Change::Map(node, *size)],
+        Event::ItemsFinished { node, chunk, again: _ } => vec![Change::Chunk(node, chunk)],
+        Event::NodeSucceeded { node, outputs } => {
+            let change = NodeChange { outputs: Some(outputs), ..NodeChange::to(NodePhase::Succeeded) };
+            vec![Change::Node(node, change), Change::EndMap(node, Phase::Succeeded, None)]
+        }
+        Event::NodeFailed { node, failure } => node_ended(node, NodePhase::Failed, failure.into()),
+        Event::NodeTimedOut { node, failure } => node_ended(node, NodePhase::TimedOut, failure.into()),
+        Event::NodeAborted { node, reason } => {
+            let error = Error {
+                code: "NodeAborted".to_owned(),
+                message: reason.clone(),
+                kind: core::execution_error::ErrorKind::Unknown,
+            };
+            let change = NodeChange { error: Some(error), ..NodeChange::to(NodePhase::Aborted) };
+            vec![Change::Node(node, change), Change::EndMap(node, Phase::Aborted, None)]
+        }
+        Event::NodeSkipped { node } => vec![Change::Node(node, NodeChange::to(NodePhase::Skipped))],
+        Event::Failing { failure } => {
+            vec![Change::Phase(ExecutionPhase::Failing), Change::Error(failure.into())]
+        }
+        Event::Aborting { cause, principal } => {
+            vec![Change::Phase(ExecutionPhase::Aborting), Change::Abort { cause, principal }]
+        }
+        Event::Succeeding => vec![Change::Phase(ExecutionPhase::Succeeding)],
+        Event::Succeeded { outputs } => {
+            vec![Change::Phase(ExecutionPhase::Succeeded), Change::Outputs(outputs), Change::EndNode(outputs)]
+        }
+        Event::Failed { failure } => {
+            vec![Change::Phase(ExecutionPhase::Failed), Change::Error(failure.into())]
+        }
+        Event::Aborted => vec![Change::Phase(ExecutionPhase::Aborted)],
+        Event::Archived { archived, principal } => vec![Change::Archived { archived: *archived, principal }],
+    }
+}
+
+fn node_ended(node: &NodeId, phase: NodePhase, error: Error) -> Vec<Change<'_>> {
+    let change = NodeChange { error: Some(error.clone()), ..NodeChange::to(phase) };
+    vec![Change::Node(node, change), Change::EndMap(node, core::task_execution::Phase::Failed, Some(error))]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use skein_model::FailureCause;
+
+    fn failure(charge: Charge) -> Failure {
+        Failure { code: "C".to_owned(), message: "m".to_owned(), cause: FailureCause::OutOfMemory, charge }
+    }
+
+    #[test]
+    fn a_fault_of_the_system_is_never_shown_as_the_users() {
+        use core::execution_error::ErrorKind;
+        assert_eq!(Error::from(&failure(Charge::User)).kind, ErrorKind::User);
+        assert_eq!(Error::from(&failure(Charge::System)).kind, ErrorKind::System);
+        assert_eq!(Error::from(&failure(Charge::Interruption)).kind, ErrorKind::System);
+    }
+
+    #[test]
+    fn a_failed_map_ends_its_one_task_execution_with_the_nodes_error() {
+        let event = Event::NodeFailed { node: NodeId::new("n0"), failure: failure(Charge::User) };
+        let changes = changes(&event);
+        assert!(matches!(
+            &changes[1],
+            Change::EndMap(_, core::task_execution::Phase::Failed, Some(Error { code, .. })) if code == "C"
+        ));
+    }
+
+    #[test]
+    fn a_late_result_changes_nothing() {
+        let event = Event::LateResultIgnored { node: NodeId::new("n0"), attempt: Attempt(0) };
+        assert_eq!(changes(&event), vec![]);
+    }
+
+    #[test]
+    fn an_aborted_node_says_what_ended_it_and_blames_nobody() {
+        let event = Event::NodeAborted { node: NodeId::new("n0"), reason: "Workflow aborted.".to_owned() };
+        let expected = Error {
+            code: "NodeAborted".to_owned(),
+            message: "Workflow aborted.".to_owned(),
+            kind: core::execution_error::ErrorKind::Unknown,
+        };
+        assert!(
+            matches!(&changes(&event)[0], Change::Node(_, NodeChange { error: Some(error), .. }) if *error == expected)
+        );
+    }
+}

@@ -1,0 +1,322 @@
+//! Keeps the tables up with the log, and lets readers at them.
+
+use super::apply::{Decoded, LaunchFacts, PlanNode, apply, load_cursor, store_cursor};
+use super::schema;
+use crate::error::ApiError;
+use futures::StreamExt as _;
+use prost::Message as _;
+use rusqlite::Connection;
+use skein_idl::flyteidl::{admin, core};
+use skein_log::{BlobStore, Cursor, EventLog, Followed, Position};
+use skein_model::{Category, Event, RegistryEvent, codec};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
+
+/// How many records are folded in one transaction at most.
+const BATCH_RECORDS_MAX: usize = 512;
+/// How many decoded records wait for the writer at most: what bounds memory while the views catch up.
+const QUEUED_RECORDS_MAX: usize = 2 * BATCH_RECORDS_MAX;
+/// How many readers are in the tables at once. More would only wait for the same cores.
+const READERS_MAX: usize = 8;
+/// How long a follower waits after the log failed it.
+const RETRY: Duration = Duration::from_secs(1);
+
+struct Item {
+    category: Category,
+    position: Position,
+    /// None for a record that cannot be read: it is passed over, and said so.
+    decoded: Option<Decoded>,
+}
+
+/// The views, and how far they are.
+pub(crate) struct Views {
+    file: PathBuf,
+    progress: [watch::Receiver<Cursor>; 2],
+    targets: [Cursor; 2],
+    idle: Mutex<Vec<Connection>>,
+    readers: Arc<Semaphore>,
+    wait_max: Duration,
+    followers: Vec<JoinHandle<()>>,
+}
+
+impl Drop for Views {
+    fn drop(&mut self) {
+        for follower in &self.followers {
+            follower.abort();
+        }
+    }
+}
+
+const fn index(category: Category) -> usize {
+    match category {
+        Category::Registry => 0,
+        Category::Execution => 1,
+    }
+}
+
+impl Views {
+    /// Opens the views in `folder` (made when missing) and begins to follow the log.
+    ///
+    /// # Errors
+    /// When the folder cannot be written or the log cannot say where it ends.
+    pub(crate) async fn open(
+        folder: &Path,
+        log: Arc<dyn EventLog>,
+        blobs: Arc<BlobStore>,
+        wait_max: Duration,
+    ) -> Result<Self, ApiError> {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| ApiError::internal("the folder of the views", &error))?;
+        let file = folder.join("views.sqlite");
+        let connection = schema::open_writer(&file)?;
+        let targets = [log.end(Category::Registry).await?, log.end(Category::Execution).await?];
+        let cursors =
+            [load_cursor(&connection, Category::Registry)?, load_cursor(&connection, Category::Execution)?];
+        let (items, queue) = mpsc::channel(QUEUED_RECORDS_MAX);
+        let (publish_registry, registry) = watch::channel(cursors[0].clone());
+        let (publish_execution, execution) = watch::channel(cursors[1].clone());
+        let mut followers = Vec::new();
+        for category in Category::ALL {
+            let cursor = cursors[index(category)].clone();
+            followers.push(tokio::spawn(follow(category, cursor, log.clone(), blobs.clone(), items.clone())));
+        }
+        std::thread::Builder::new()
+            .name("views".to_owned())
+            .spawn(move || write(connection, queue, cursors, [publish_registry, publish_execution]))
+            .map_err(|error| ApiError::internal("the thread of the views", &error))?;
+        Ok(Self {
+            file,
+            progress: [registry, execution],
+            targets,
+            idle: Mutex::new(Vec::new()),
+            readers: Arc::new(Semaphore::new(READERS_MAX)),
+            wait_max,
+            followers,
+        })
+    }
+
+    /// Waits until a record is in the views.
+    ///
+    /// # Errors
+    /// [`ApiError::Unavailable`] when it does not come in time; what was written stands nevertheless.
+    pub(crate) async fn wait_for(&self, category: Category, position: Position) -> Result<(), ApiError> {
+        self.wait(category, |cursor| cursor.covers(position)).await
+    }
+
+    /// Waits until the views have everything that `cursor` covers.
+    ///
+    /// # Errors
+    /// As [`Views::wait_for`].
+    pub(crate) async fn wait_for_all(&self, category: Category, cursor: &Cursor) -> Result<(), ApiError> {
+        self.wait(category, |seen| covers_all(seen, cursor)).await
+    }
+
+    async fn wait(&self, category: Category, enough: impl Fn(&Cursor) -> bool) -> Result<(), ApiError> {
+        let mut progress = self.progress[index(category)].clone();
+        match tokio::time::timeout(self.wait_max, progress.wait_for(|cursor| enough(cursor))).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(ApiError::Unavailable("the views have stopped".to_owned())),
+            Err(_) => Err(ApiError::Unavailable("the views are behind the log; ask again".to_owned())),
+        }
+    }
+
+    /// Says whether everything that was in the log at start is in the views.
+    pub(crate) fn is_caught_up(&self) -> bool {
+        (0..2).all(|at| covers_all(&self.progress[at].borrow(), &self.targets[at]))
+    }
+
+    /// Reads with `query`; waits first until the views have what was in the log at start.
+    ///
+    /// # Errors
+    /// What `query` answers, or why it could not be asked.
+    pub(crate) async fn read<T, Q>(&self, query: Q) -> Result<T, ApiError>
+    where
+        T: Send + 'static,
+        Q: FnOnce(&Connection) -> Result<T, ApiError> + Send + 'static,
+    {
+        for category in Category::ALL {
+            self.wait_for_all(category, &self.targets[index(category)]).await?;
+        }
+        let permit = self.readers.acquire().await;
+        let _permit = permit.map_err(|_| ApiError::Unavailable("the views are closed".to_owned()))?;
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => schema::open_reader(&self.file)?,
+        };
+        let task = tokio::task::spawn_blocking(move || {
+            let answer = query(&connection);
+            (connection, answer)
+        });
+        let (connection, answer) =
+            task.await.map_err(|error| ApiError::internal("a query of the views", &error))?;
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        answer
+    }
+}
+
+fn covers_all(seen: &Cursor, target: &Cursor) -> bool {
+    target.0.iter().enumerate().all(|(shard, end)| *end == 0 || seen.0.get(shard).is_some_and(|at| at >= end))
+}
+
+async fn follow(
+    category: Category,
+    mut cursor: Cursor,
+    log: Arc<dyn EventLog>,
+    blobs: Arc<BlobStore>,
+    items: mpsc::Sender<Item>,
+) {
+    loop {
+        let mut records = log.follow(category, cursor.clone());
+        while let Some(record) = records.next().await {
+            let Followed { position, envelope } = match record {
+                Ok(followed) => followed,
+                Err(error) => {
+                    tracing::error!(%error, category = category.word(), "the views cannot follow the log");
+                    break;
+                }
+            };
+            let decoded = decode(category, &envelope, &blobs).await;
+            if items.send(Item { category, position, decoded }).await.is_err() {
+                return;
+            }
+            cursor.advance(position);
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+async fn decode(category: Category, envelope: &skein_model::Envelope, blobs: &BlobStore) -> Option<Decoded> {
+    let decoded = match category {
+        Category::Execution => decode_execution(envelope, blobs).await,
+        Category::Registry => decode_registry(envelope, blobs).await,
+    };
+    decoded.unwrap_or_else(|error| {
+        let version = envelope.version.0;
+        tracing::error!(%error, journal = %envelope.journal, version, "a record is left out of the views");
+        None
+    })
+}
+
+async fn decode_execution(
+    envelope: &skein_model::Envelope,
+    blobs: &BlobStore,
+) -> Result<Option<Decoded>, codec::CodecError> {
+    let Some(id) = envelope.journal.as_execution() else { return Ok(None) };
+    let events: Vec<Event> = codec::decode(envelope.schema, &envelope.record.body)?;
+    let mut plan = Vec::new();
+    if let Some(Event::Created(created)) = events.first() {
+        match blobs.get_checked(&created.plan).await {
+            Ok(bytes) => plan = plan_nodes(&bytes),
+            Err(error) => tracing::error!(%error, execution = %id, "the plan of an execution cannot be read"),
+        }
+    }
+    Ok(Some(Decoded::Execution { id, at: envelope.record.time, events, plan }))
+}
+
+/// Answers the task nodes of an encoded closure, and what task each runs.
+fn plan_nodes(closure: &[u8]) -> Vec<PlanNode> {
+    use core::{node, task_node};
+    let closure = core::CompiledWorkflowClosure::decode(closure).unwrap_or_default();
+    let types: std::collections::BTreeMap<(String, String), String> = closure
+        .tasks
+        .into_iter()
+        .filter_map(|task| task.template)
+        .filter_map(|template| template.id.map(|id| ((id.name, id.version), template.r#type)))
+        .collect();
+    let template = closure.primary.and_then(|primary| primary.template).unwrap_or_default();
+    let failure = template.failure_node;
+    let plan_node = |node: core::Node| {
+        let (inner, is_array) = match node.target? {
+            node::Target::ArrayNode(array) => (array.node?.target?, true),
+            other => (other, false),
+        };
+        let node::Target::TaskNode(task_node) = inner else { return None };
+        let task_node::Reference::ReferenceId(task) = task_node.reference?;
+        let task_type = types.get(&(task.name.clone(), task.version.clone())).cloned().unwrap_or_default();
+        Some(PlanNode { id: node.id, is_array, task, task_type })
+    };
+    template.nodes.into_iter().chain(failure).filter_map(plan_node).collect()
+}
+
+async fn decode_registry(
+    envelope: &skein_model::Envelope,
+    blobs: &BlobStore,
+) -> Result<Option<Decoded>, codec::CodecError> {
+    let events: Vec<RegistryEvent> = codec::decode(envelope.schema, &envelope.record.body)?;
+    let mut launch = None;
+    if let Some(RegistryEvent::Registered { id, closure, .. }) = events.first()
+        && id.kind == skein_model::EntityKind::LaunchPlan
+    {
+        match blobs.load(closure).await {
+            Ok(bytes) => launch = admin::LaunchPlan::decode(bytes).ok().map(launch_facts),
+            Err(error) => tracing::error!(%error, launch_plan = %id, "a launch plan cannot be read"),
+        }
+    }
+    let key = envelope.journal.key().to_owned();
+    Ok(Some(Decoded::Registry { key, at: envelope.record.time, events, launch }))
+}
+
+fn launch_facts(launch_plan: admin::LaunchPlan) -> LaunchFacts {
+    use admin::schedule::ScheduleExpression;
+    let spec = launch_plan.spec.unwrap_or_default();
+    let schedule = spec.entity_metadata.and_then(|metadata| metadata.schedule);
+    // The numbers of the original: none, cron, rate.
+    let schedule_type = match schedule.and_then(|schedule| schedule.schedule_expression) {
+        None => 0,
+        Some(ScheduleExpression::CronExpression(_) | ScheduleExpression::CronSchedule(_)) => 1,
+        Some(ScheduleExpression::Rate(_)) => 2,
+    };
+    LaunchFacts { workflow: spec.workflow_id.unwrap_or_default(), schedule_type }
+}
+
+fn write(
+    mut connection: Connection,
+    mut queue: mpsc::Receiver<Item>,
+    mut cursors: [Cursor; 2],
+    publish: [watch::Sender<Cursor>; 2],
+) {
+    while let Some(first) = queue.blocking_recv() {
+        let mut batch = vec![first];
+        while batch.len() < BATCH_RECORDS_MAX
+            && let Ok(item) = queue.try_recv()
+        {
+            batch.push(item);
+        }
+        for item in &batch {
+            cursors[index(item.category)].advance(item.position);
+        }
+        while let Err(error) = write_batch(&mut connection, &batch, &cursors) {
+            tracing::error!(%error, "the views cannot be written; trying again");
+            if queue.is_closed() {
+                return;
+            }
+            std::thread::sleep(RETRY);
+        }
+        for (publish, cursor) in publish.iter().zip(&cursors) {
+            publish.send_if_modified(|seen| {
+                let changed = seen != cursor;
+                seen.clone_from(cursor);
+                changed
+            });
+        }
+    }
+}
+
+fn write_batch(
+    connection: &mut Connection,
+    batch: &[Item],
+    cursors: &[Cursor; 2],
+) -> Result<(), rusqlite::Error> {
+    let tx = connection.transaction()?;
+    for decoded in batch.iter().filter_map(|item| item.decoded.as_ref()) {
+        apply(&tx, decoded)?;
+    }
+    for category in Category::ALL {
+        store_cursor(&tx, category, &cursors[index(category)])?;
+    }
+    tx.commit()
+}

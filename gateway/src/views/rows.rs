@@ -1,0 +1,283 @@
+//! What is read out of the tables.
+
+use super::blobs::decode_data;
+use super::read::Row;
+use rusqlite::types::Type;
+use skein_model::event::ItemRange;
+use skein_model::{DataRef, EntityId, EntityKind, ExecutionId, Timestamp};
+use std::collections::BTreeMap;
+
+type Read<T> = Result<T, rusqlite::Error>;
+type SqlRow<'r> = rusqlite::Row<'r>;
+
+fn conversion(at: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(at, Type::Blob, Box::new(error))
+}
+
+fn data(row: &SqlRow<'_>, at: usize) -> Read<DataRef> {
+    let column: Vec<u8> = row.get(at)?;
+    decode_data(&column).map_err(|error| conversion(at, error))
+}
+
+fn optional_data(row: &SqlRow<'_>, at: usize) -> Read<Option<DataRef>> {
+    let column: Option<Vec<u8>> = row.get(at)?;
+    column.map(|column| decode_data(&column).map_err(|error| conversion(at, error))).transpose()
+}
+
+fn packed<T: serde::de::DeserializeOwned>(row: &SqlRow<'_>, at: usize) -> Read<T> {
+    let column: Vec<u8> = row.get(at)?;
+    rmp_serde::from_slice(&column).map_err(|error| conversion(at, error))
+}
+
+fn time(row: &SqlRow<'_>, at: usize) -> Read<Timestamp> {
+    Ok(Timestamp::from_micros(row.get(at)?))
+}
+
+fn optional_time(row: &SqlRow<'_>, at: usize) -> Read<Option<Timestamp>> {
+    Ok(row.get::<_, Option<i64>>(at)?.map(Timestamp::from_micros))
+}
+
+fn kind(row: &SqlRow<'_>, at: usize) -> Read<EntityKind> {
+    let number: i32 = row.get(at)?;
+    [EntityKind::Task, EntityKind::Workflow, EntityKind::LaunchPlan]
+        .into_iter()
+        .find(|kind| kind.as_proto() as i32 == number)
+        .ok_or(rusqlite::Error::IntegralValueOutOfRange(at, number.into()))
+}
+
+fn entity(row: &SqlRow<'_>, kind: EntityKind, at: usize) -> Read<EntityId> {
+    Ok(EntityId {
+        kind,
+        project: row.get(at)?,
+        domain: row.get(at + 1)?,
+        name: row.get(at + 2)?,
+        version: row.get(at + 3)?,
+    })
+}
+
+/// An error as clients see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ErrorRow {
+    pub(crate) code: String,
+    pub(crate) message: String,
+    pub(crate) kind: i32,
+}
+
+fn error(row: &SqlRow<'_>, at: usize) -> Read<Option<ErrorRow>> {
+    let Some(code) = row.get::<_, Option<String>>(at)? else { return Ok(None) };
+    Ok(Some(ErrorRow { code, message: row.get(at + 1)?, kind: row.get(at + 2)? }))
+}
+
+/// One version of a definition.
+#[derive(Clone, Debug)]
+pub(crate) struct EntityRow {
+    pub(crate) id: EntityId,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+    pub(crate) closure: DataRef,
+    pub(crate) short_description: String,
+    pub(crate) is_active: bool,
+}
+
+impl Row for EntityRow {
+    const COLUMNS: &'static str = "entities.kind, entities.project, entities.domain, entities.name, entities.version, \
+        entities.created_at, entities.updated_at, entities.closure, entities.short_description, entities.state";
+
+    fn read(row: &SqlRow<'_>) -> Read<Self> {
+        Ok(Self {
+            id: entity(row, kind(row, 0)?, 1)?,
+            created_at: time(row, 5)?,
+            updated_at: time(row, 6)?,
+            closure: data(row, 7)?,
+            short_description: row.get(8)?,
+            is_active: row.get(9)?,
+        })
+    }
+}
+
+/// One project.
+#[derive(Clone, Debug)]
+pub(crate) struct ProjectRow {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) state: i32,
+    pub(crate) labels: BTreeMap<String, String>,
+}
+
+impl Row for ProjectRow {
+    const COLUMNS: &'static str =
+        "projects.id, projects.name, projects.description, projects.state, projects.labels";
+
+    fn read(row: &SqlRow<'_>) -> Read<Self> {
+        Ok(Self {
+            id: row.get(0)?,
+            name: row.get(1)?,
+            description: row.get(2)?,
+            state: row.get(3)?,
+            labels: packed(row, 4)?,
+        })
+    }
+}
+
+/// One execution.
+#[derive(Clone, Debug)]
+pub(crate) struct ExecutionRow {
+    pub(crate) key: i64,
+    pub(crate) id: ExecutionId,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+    pub(crate) started_at: Option<Timestamp>,
+    pub(crate) ended_at: Option<Timestamp>,
+    pub(crate) phase: i32,
+    pub(crate) is_archived: bool,
+    pub(crate) state_at: Timestamp,
+    pub(crate) state_principal: String,
+    pub(crate) workflow: EntityId,
+    pub(crate) error: Option<ErrorRow>,
+    pub(crate) abort: Option<(String, String)>,
+    pub(crate) spec: Vec<u8>,
+    pub(crate) inputs: DataRef,
+    pub(crate) user_inputs: DataRef,
+    pub(crate) outputs: Option<DataRef>,
+    pub(crate) data_prefix: String,
+}
+
+impl Row for ExecutionRow {
+    const COLUMNS: &'static str = "executions.key, executions.project, executions.domain, executions.name, \
+        executions.created_at, executions.updated_at, executions.started_at, executions.ended_at, executions.phase, \
+        executions.state, executions.state_at, executions.state_principal, executions.workflow_project, executions.workflow_domain, \
+        executions.workflow_name, executions.workflow_version, executions.error_code, executions.error_message, \
+        executions.error_kind, executions.abort_cause, executions.abort_principal, executions.spec, \
+        executions.inputs, executions.user_inputs, executions.outputs, executions.data_prefix";
+
+    fn read(row: &SqlRow<'_>) -> Read<Self> {
+        let cause: Option<String> = row.get(19)?;
+        let by: Option<String> = row.get(20)?;
+        Ok(Self {
+            key: row.get(0)?,
+            id: ExecutionId { project: row.get(1)?, domain: row.get(2)?, name: row.get(3)? },
+            created_at: time(row, 4)?,
+            updated_at: time(row, 5)?,
+            started_at: optional_time(row, 6)?,
+            ended_at: optional_time(row, 7)?,
+            phase: row.get(8)?,
+            is_archived: row.get(9)?,
+            state_at: time(row, 10)?,
+            state_principal: row.get(11)?,
+            workflow: entity(row, EntityKind::Workflow, 12)?,
+            error: error(row, 16)?,
+            abort: cause.map(|cause| (cause, by.unwrap_or_default())),
+            spec: row.get(21)?,
+            inputs: data(row, 22)?,
+            user_inputs: data(row, 23)?,
+            outputs: optional_data(row, 24)?,
+            data_prefix: row.get(25)?,
+        })
+    }
+}
+
+/// One node of an execution.
+#[derive(Clone, Debug)]
+pub(crate) struct NodeRow {
+    pub(crate) node_id: String,
+    pub(crate) phase: i32,
+    pub(crate) is_array: bool,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+    pub(crate) started_at: Option<Timestamp>,
+    pub(crate) ended_at: Option<Timestamp>,
+    pub(crate) error: Option<ErrorRow>,
+    pub(crate) inputs: Option<DataRef>,
+    pub(crate) outputs: Option<DataRef>,
+    pub(crate) deck: Option<String>,
+    pub(crate) attempt: u32,
+}
+
+impl Row for NodeRow {
+    const COLUMNS: &'static str = "nodes.node_id, nodes.phase, nodes.is_array, nodes.created_at, nodes.updated_at, \
+        nodes.started_at, nodes.ended_at, nodes.error_code, nodes.error_message, nodes.error_kind, nodes.inputs, \
+        nodes.outputs, nodes.deck, nodes.attempt";
+
+    fn read(row: &SqlRow<'_>) -> Read<Self> {
+        Ok(Self {
+            node_id: row.get(0)?,
+            phase: row.get(1)?,
+            is_array: row.get(2)?,
+            created_at: time(row, 3)?,
+            updated_at: time(row, 4)?,
+            started_at: optional_time(row, 5)?,
+            ended_at: optional_time(row, 6)?,
+            error: error(row, 7)?,
+            inputs: optional_data(row, 10)?,
+            outputs: optional_data(row, 11)?,
+            deck: row.get(12)?,
+            attempt: row.get(13)?,
+        })
+    }
+}
+
+/// One try of a node's task; the only one of a map.
+#[derive(Clone, Debug)]
+pub(crate) struct AttemptRow {
+    pub(crate) attempt: u32,
+    pub(crate) phase: i32,
+    pub(crate) is_array: bool,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+    pub(crate) started_at: Option<Timestamp>,
+    pub(crate) ended_at: Option<Timestamp>,
+    pub(crate) error: Option<ErrorRow>,
+    pub(crate) outputs: Option<DataRef>,
+    pub(crate) worker: String,
+    pub(crate) task: EntityId,
+    pub(crate) task_type: String,
+}
+
+impl Row for AttemptRow {
+    const COLUMNS: &'static str = "attempts.attempt, attempts.phase, attempts.is_array, attempts.created_at, \
+        attempts.updated_at, attempts.started_at, attempts.ended_at, attempts.error_code, attempts.error_message, \
+        attempts.error_kind, attempts.outputs, attempts.worker, coalesce(plan_nodes.task_project, ''), \
+        coalesce(plan_nodes.task_domain, ''), coalesce(plan_nodes.task_name, ''), \
+        coalesce(plan_nodes.task_version, ''), coalesce(plan_nodes.task_type, '')";
+
+    fn read(row: &SqlRow<'_>) -> Read<Self> {
+        Ok(Self {
+            attempt: row.get(0)?,
+            phase: row.get(1)?,
+            is_array: row.get(2)?,
+            created_at: time(row, 3)?,
+            updated_at: time(row, 4)?,
+            started_at: optional_time(row, 5)?,
+            ended_at: optional_time(row, 6)?,
+            error: error(row, 7)?,
+            outputs: optional_data(row, 10)?,
+            worker: row.get(11)?,
+            task: entity(row, EntityKind::Task, 12)?,
+            task_type: row.get(16)?,
+        })
+    }
+}
+
+/// What became of a range of a map's items.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ChunkRow {
+    pub(crate) range: ItemRange,
+    pub(crate) attempt: u32,
+    pub(crate) failures: Vec<u32>,
+    pub(crate) returned: Vec<ItemRange>,
+}
+
+impl Row for ChunkRow {
+    const COLUMNS: &'static str =
+        "map_chunks.first, map_chunks.last, map_chunks.attempt, map_chunks.failures, map_chunks.returned";
+
+    fn read(row: &SqlRow<'_>) -> Read<Self> {
+        Ok(Self {
+            range: ItemRange { start: row.get(0)?, end: row.get(1)? },
+            attempt: row.get(2)?,
+            failures: packed(row, 3)?,
+            returned: packed(row, 4)?,
+        })
+    }
+}
