@@ -60,7 +60,10 @@ fn python_finding(doctor: &Doctor) -> Finding {
             found.version,
             found.flytekit
         )),
-        Err(error) => not_fine(error, "`python3 -m venv .venv && .venv/bin/pip install flytekit`, then --python .venv/bin/python"),
+        Err(error) => not_fine(
+            error,
+            "`python3 -m venv .venv && .venv/bin/pip install flytekit`, then --python .venv/bin/python",
+        ),
     }
 }
 
@@ -79,7 +82,11 @@ fn space(folder: &Path) -> Finding {
         Ok(stats) => {
             let free = stats.f_bavail.saturating_mul(stats.f_frsize);
             let what = format!("{} GiB free at {}", free >> 30, folder.display());
-            if free < SPACE_LOW { not_fine(what, "free some, or put the data elsewhere: --data DIR") } else { Finding::Fine(what) }
+            if free < SPACE_LOW {
+                not_fine(what, "free some, or put the data elsewhere: --data DIR")
+            } else {
+                Finding::Fine(what)
+            }
         }
         Err(error) => not_fine(format!("{}: {error}", folder.display()), "say --data DIR"),
     }
@@ -92,7 +99,10 @@ fn fsync(folder: &Path) -> Finding {
             "acknowledgements wait for the disk: a local SSD is faster",
         ),
         Ok(rate) => Finding::Fine(format!("{rate:.0} durable writes a second")),
-        Err(error) => not_fine(format!("{}: {error}", folder.display()), "the data folder has to be writable: --data DIR"),
+        Err(error) => not_fine(
+            format!("{}: {error}", folder.display()),
+            "the data folder has to be writable: --data DIR",
+        ),
     }
 }
 
@@ -126,7 +136,9 @@ fn containers() -> Finding {
     let sockets = ["/var/run/docker.sock", "/run/podman/podman.sock"];
     match sockets.iter().find(|socket| Path::new(socket).exists()) {
         Some(socket) => Finding::Fine(format!("an engine listens at {socket}")),
-        None => Finding::Note("no engine".to_owned(), "only container tasks need one, and they are not run yet"),
+        None => {
+            Finding::Note("no engine".to_owned(), "only container tasks need one, and they are not run yet")
+        }
     }
 }
 

@@ -21,7 +21,9 @@ pub struct Python {
 #[derive(Debug, thiserror::Error)]
 pub enum PythonError {
     /// It cannot be started.
-    #[error("Python cannot be started as {path} ({source}); say --python PATH, or activate a virtual environment that has flytekit")]
+    #[error(
+        "Python cannot be started as {path} ({source}); say --python PATH, or activate a virtual environment that has flytekit"
+    )]
     NotThere {
         /// What was tried.
         path: String,
@@ -37,7 +39,9 @@ pub enum PythonError {
         version: String,
     },
     /// It has no flytekit.
-    #[error("{path} has no flytekit: run `{path} -m pip install flytekit`, or say --python PATH of one that has it")]
+    #[error(
+        "{path} has no flytekit: run `{path} -m pip install flytekit`, or say --python PATH of one that has it"
+    )]
     NoFlytekit {
         /// The interpreter.
         path: String,

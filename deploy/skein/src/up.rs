@@ -1,0 +1,196 @@
+//! `skein up`: gateway, engine and workers in one process.
+
+use crate::args::{self, Up};
+use crate::client;
+use crate::parts::{self, Parts};
+use crate::python::{self, Python};
+use crate::signals::Signals;
+use anyhow::{Context as _, bail};
+use prometheus_client::registry::Registry;
+use skein_gateway::Gateway;
+use skein_log::{BlobStore, UrlSigner};
+use skein_model::{PoolId, Timestamp};
+use skein_runtime::{Clock, Engine};
+use skein_telemetry::LogFormat;
+use skein_workers::Workers;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+/// How long what runs may take to end once the process is told to; afterwards it is handed back.
+const DRAIN: Duration = Duration::from_secs(5);
+/// What a process exits with that was told twice to end: as a shell reports one that SIGINT ended.
+const ENDED_AT_ONCE: i32 = 130;
+
+/// Everything that runs, in the order in which it is stopped.
+struct System {
+    stop_gateway: oneshot::Sender<()>,
+    gateway: tokio::task::JoinHandle<anyhow::Result<()>>,
+    workers: Workers,
+    engine: Engine,
+    parts: Parts,
+}
+
+/// Starts everything, says so, and runs until told to end.
+///
+/// # Errors
+/// When something cannot be started; the text says what to do.
+pub async fn run(up: Up) -> anyhow::Result<ExitCode> {
+    let begun = Instant::now();
+    let _telemetry = skein_telemetry::start(&telemetry(&up))?;
+    let mut signals = Signals::take()?;
+    let data = prepare(&up)?;
+    let interpreter = up.python.clone();
+    let python = tokio::task::spawn_blocking(move || python::find(interpreter.as_deref()));
+    let listener = listen(&up).await?;
+    let address = listener.local_addr()?;
+    let parts = parts::open(&up, &data).await?;
+    let python = python.await??;
+    let system = start(&up, &data, &python, listener, address, parts).await?;
+    let config = client::write(&data, address).context("the client's configuration cannot be written")?;
+    announce(begun.elapsed(), address, &data, &python, &config)?;
+    wait(system, &mut signals).await
+}
+
+fn telemetry(up: &Up) -> skein_telemetry::Settings {
+    skein_telemetry::Settings {
+        service: "skein".to_owned(),
+        filter: std::env::var("SKEIN_LOG").ok().filter(|filter| !filter.is_empty()),
+        format: if up.json_logs { LogFormat::Json } else { LogFormat::Text },
+        otlp_endpoint: std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").ok().filter(|at| !at.is_empty()),
+    }
+}
+
+fn prepare(up: &Up) -> anyhow::Result<PathBuf> {
+    if !up.listen.ip().is_loopback() && !up.allow_remote {
+        bail!(
+            "{} can be reached by others, and there is no login: whoever reaches it can run code here. \
+             Listen on 127.0.0.1, or say --allow-remote",
+            up.listen
+        );
+    }
+    let data = args::data_folder(up.data.clone())?;
+    std::fs::create_dir_all(&data)
+        .with_context(|| format!("the data folder {} cannot be made", data.display()))?;
+    data.canonicalize().with_context(|| format!("the data folder {} cannot be used", data.display()))
+}
+
+async fn listen(up: &Up) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(up.listen).await.with_context(|| {
+        format!(
+            "{} cannot be listened on; end what does (perhaps another `skein up`), or say --listen 127.0.0.1:0",
+            up.listen
+        )
+    })
+}
+
+async fn start(
+    up: &Up,
+    data: &Path,
+    python: &Python,
+    listener: TcpListener,
+    address: SocketAddr,
+    parts: Parts,
+) -> anyhow::Result<System> {
+    let blobs = Arc::new(BlobStore::local(&data.join("blobs"))?);
+    let signer =
+        UrlSigner::load_or_create(&data.join("url.key")).context("the key for signed URLs cannot be had")?;
+    let clock: Clock = Arc::new(now);
+    let mut registry = Registry::default();
+    let metrics = skein_runtime::Metrics::default();
+    metrics.register(&mut registry);
+    let gateway = Gateway::new(
+        skein_gateway::Config { public_url: format!("http://{address}"), ..skein_gateway::Config::default() },
+        Arc::clone(&parts.log),
+        parts.inbox.clone(),
+        Arc::clone(&blobs),
+        signer,
+        Arc::clone(&clock),
+        &data.join("views"),
+        registry,
+    )
+    .await?;
+    let engine = Engine::start(
+        skein_runtime::Config::default(),
+        metrics,
+        Arc::clone(&parts.log),
+        parts.inbox.clone(),
+        parts.queue.clone(),
+        Arc::clone(&blobs),
+        clock,
+    )
+    .await?;
+    let pool = PoolId("default".to_owned());
+    let mut config = skein_workers::Config::new(pool, python.path.clone(), data.join("scratch"));
+    config.slots = up.slots.unwrap_or(config.slots);
+    let workers = Workers::start(config, parts.queue.clone(), parts.inbox.clone(), blobs)
+        .context("the scratch folder cannot be set up")?;
+    let (stop_gateway, stopped) = oneshot::channel();
+    let serving = tokio::spawn(async move {
+        let until = async move { drop(stopped.await) };
+        Ok(gateway.serve(listener, until).await?)
+    });
+    Ok(System { stop_gateway, gateway: serving, workers, engine, parts })
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+fn announce(
+    took: Duration,
+    address: SocketAddr,
+    data: &Path,
+    python: &Python,
+    config: &Path,
+) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "skein is ready: http://{address}  ({:.2} s)", took.as_secs_f64())?;
+    writeln!(out, "  data      {}", data.display())?;
+    writeln!(
+        out,
+        "  python    {} (Python {}, flytekit {})",
+        python.path.display(),
+        python.version,
+        python.flytekit
+    )?;
+    writeln!(out, "In another terminal, for pyflyte and for union:")?;
+    writeln!(out, "  export FLYTECTL_CONFIG={}", config.display())?;
+    writeln!(out, "  export UNION_CONFIG={}", config.display())?;
+    out.flush()
+}
+
+async fn wait(mut system: System, signals: &mut Signals) -> anyhow::Result<ExitCode> {
+    tokio::select! {
+        ended = &mut system.gateway => {
+            ended??;
+            bail!("the gateway has ended by itself");
+        }
+        () = signals.next() => {}
+    }
+    eprintln!("skein: ending; what runs has {} s, a second signal ends at once", DRAIN.as_secs());
+    tokio::select! {
+        () = system.stop() => Ok(ExitCode::SUCCESS),
+        () = signals.next() => std::process::exit(ENDED_AT_ONCE),
+    }
+}
+
+impl System {
+    /// Lets no more in, lets what runs end, and hands back what does not.
+    async fn stop(self) {
+        // A gateway that has ended by itself has been reported.
+        let _ended = self.stop_gateway.send(());
+        self.workers.drain(DRAIN).await;
+        drop(self.gateway.await);
+        self.engine.stop().await;
+        if let Some(owner) = self.parts.owner {
+            owner.release().await;
+        }
+    }
+}
