@@ -2,7 +2,7 @@
 
 mod unpack;
 
-pub use unpack::UnpackError;
+pub use unpack::{UnpackError, unpack};
 
 use crate::config::ArchiveLimits;
 use skein_log::{BlobError, BlobStore};
@@ -86,7 +86,7 @@ impl Archives {
         }
         let (limits, target, is_pickle) = (self.limits, folder.clone(), uri.rsplit('/').next() == Some(PICKLE));
         let unpacked = tokio::task::spawn_blocking(move || {
-            if is_pickle { unpack::keep(&bytes, PICKLE, &target) } else { unpack::unpack(&bytes, limits, &target) }
+            if is_pickle { unpack::keep(&bytes, PICKLE, &target) } else { unpack(&bytes, limits, &target) }
         });
         match unpacked.await.map_err(io::Error::other).map_err(disk)? {
             Ok(()) => Ok(folder),

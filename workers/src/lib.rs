@@ -38,5 +38,6 @@ mod stop;
 mod workers;
 mod zygote;
 
+pub use archive::{UnpackError, unpack};
 pub use config::{ArchiveLimits, Config, FastPath, LogLimits};
 pub use workers::Workers;

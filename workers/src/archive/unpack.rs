@@ -54,7 +54,7 @@ pub enum UnpackError {
 ///
 /// # Errors
 /// The first thing that is wrong with it.
-pub(super) fn unpack(bytes: &[u8], limits: ArchiveLimits, target: &Path) -> Result<(), UnpackError> {
+pub fn unpack(bytes: &[u8], limits: ArchiveLimits, target: &Path) -> Result<(), UnpackError> {
     into_place(target, |folder| {
         let mut archive = Archive::new(Bounded { inner: GzDecoder::new(bytes), left: limits.unpacked_bytes_max });
         let bounded = |error| unreadable(error, limits);
