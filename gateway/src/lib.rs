@@ -42,5 +42,5 @@ mod workflows;
 pub use config::{Config, Limits};
 pub use error::ApiError;
 pub use metrics::Metrics;
-pub use server::{Gateway, GatewayError, Ports};
+pub use server::{Gateway, GatewayError};
 pub use shared::Clock;

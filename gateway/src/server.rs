@@ -25,22 +25,6 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
-/// What the gateway is given by whoever composes a process.
-pub struct Ports {
-    /// The journals.
-    pub log: Arc<dyn EventLog>,
-    /// The way in to executions.
-    pub inbox: Arc<dyn Inbox>,
-    /// The values.
-    pub blobs: Arc<BlobStore>,
-    /// Signs URLs of objects that the gateway serves itself.
-    pub signer: UrlSigner,
-    /// Tells the time.
-    pub clock: Clock,
-    /// The gateway's own instruments.
-    pub metrics: Metrics,
-}
-
 /// Why the gateway does not run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -59,23 +43,35 @@ pub enum GatewayError {
 /// The front door, ready to be opened.
 pub struct Gateway {
     shared: Arc<Shared>,
+    registry: Arc<Registry>,
 }
 
 impl Gateway {
     /// Puts the gateway together: makes the default project unless it is there, opens the views in `views_folder`
     /// (made anew when missing or of another version) and begins to follow the log. Returns before the views have
-    /// caught up; requests wait for that.
+    /// caught up; requests wait for that. `signer` signs URLs of objects that the gateway serves itself, `registry`
+    /// gets its instruments and is what `/metrics` shows.
     ///
     /// # Errors
     /// [`GatewayError::Start`] when log or folder do not serve.
-    pub async fn new(config: Config, ports: Ports, views_folder: &Path) -> Result<Self, GatewayError> {
-        let Ports { log, inbox, blobs, signer, clock, metrics } = ports;
+    #[expect(clippy::too_many_arguments, reason = "one for each port; named where they are made")]
+    pub async fn new(
+        config: Config,
+        log: Arc<dyn EventLog>,
+        inbox: Arc<dyn Inbox>,
+        blobs: Arc<BlobStore>,
+        signer: UrlSigner,
+        clock: Clock,
+        views_folder: &Path,
+        mut registry: Registry,
+    ) -> Result<Self, GatewayError> {
+        let metrics = Metrics::register(&mut registry);
         projects::seed(&*log, clock()).await.map_err(GatewayError::Start)?;
         let wait_max = config.limits.view_wait_max;
         let views = Views::open(views_folder, log.clone(), blobs.clone(), wait_max);
         let views = views.await.map_err(GatewayError::Start)?;
         let shared = Shared { config, log, inbox, blobs, signer, clock, views, metrics };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { shared: Arc::new(shared), registry: Arc::new(registry) })
     }
 
     /// Says whether the views have everything that was in the log when the gateway was put together.
@@ -84,19 +80,18 @@ impl Gateway {
     }
 
     /// Serves gRPC and HTTP on `listener` until `shutdown` ends and what is under way is answered, for at most
-    /// the configured time. `registry` is what `/metrics` shows.
+    /// the configured time.
     ///
     /// # Errors
     /// [`GatewayError::Serve`] when the port stops answering.
     pub async fn serve(
         self,
         listener: TcpListener,
-        registry: Arc<Registry>,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), GatewayError> {
         let drain_max = self.shared.config.limits.drain_max;
         let streams_max = self.shared.config.limits.streams_per_connection_max;
-        let routes = self.routes(registry)?;
+        let routes = self.routes()?;
         let (stopping, stopped) = tokio::sync::oneshot::channel();
         let shutdown = async move {
             shutdown.await;
@@ -125,8 +120,8 @@ impl Gateway {
         }
     }
 
-    fn routes(self, registry: Arc<Registry>) -> Result<Routes, GatewayError> {
-        let shared = self.shared;
+    fn routes(self) -> Result<Routes, GatewayError> {
+        let Self { shared, registry } = self;
         let bytes_max = shared.config.limits.request_bytes_max;
         let reflection = || {
             tonic_reflection::server::Builder::configure()
