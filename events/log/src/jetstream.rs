@@ -51,6 +51,16 @@ pub async fn connect(url: &str, settings: Settings) -> Result<JetStream, Connect
     Ok(JetStream { api })
 }
 
+/// Connects to the servers at `url` and changes nothing there: for looking into a log that others keep. Reading a
+/// stream that is missing fails.
+///
+/// # Errors
+/// See [`ConnectError`].
+pub async fn connect_to_existing(url: &str, settings: Settings) -> Result<JetStream, ConnectError> {
+    settings.check()?;
+    Ok(JetStream { api: Arc::new(Api::connect(url, settings).await?) })
+}
+
 impl JetStream {
     /// Answers the journals.
     pub fn log(&self) -> JetStreamLog {
