@@ -1,17 +1,19 @@
 //! What every implementation of a contract must do, as checks that run on any of them.
 //!
-//! [`event_log()`], [`inbox()`], [`task_queue()`] and [`lease_store()`] run everything there is for a contract; each
+//! [`event_log()`], [`inbox()`], [`task_queue()`], [`lease_store()`] and [`blob_store()`] run everything there is for a contract; each
 //! check is public too, so that a failing one can be run alone. A check panics with the promise that was broken. Checks
 //! name journals, executions, pools and keys of their own, so they may share one log, queue or store.
 //!
 //! Durability across the death of a process or a server cannot be checked from inside; [`event_log::reopening`] checks
 //! what can be seen of it, the rest is for the tests of each implementation.
 
+pub mod blob_store;
 pub mod event_log;
 pub mod inbox;
 pub mod lease_store;
 pub mod task_queue;
 
+pub use blob_store::blob_store;
 pub use event_log::event_log;
 pub use inbox::inbox;
 pub use lease_store::lease_store;

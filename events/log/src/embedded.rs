@@ -141,6 +141,7 @@ impl EmbeddedLog {
     pub fn open_with(folder: &Path, options: Options) -> Result<Self, OpenError> {
         let lock = FolderLock::take(folder)?;
         let file = folder::database(folder);
+        table::create(&file)?;
         let connection = table::open_writer(&file)?;
         folder::sync(folder).map_err(|source| OpenError::Io { file: folder.to_owned(), source })?;
         let mut scan = Scan::default();

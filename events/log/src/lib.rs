@@ -14,6 +14,7 @@ pub mod clock;
 pub mod conformance;
 pub mod embedded;
 pub mod event_log;
+pub mod faulty;
 pub mod inbox;
 pub mod jetstream;
 pub mod lease;

@@ -177,14 +177,15 @@ pub async fn of_racing_writers_exactly_one_succeeds(log: Log) {
             let (log, journal) = (Arc::clone(&log), journal.clone());
             tokio::spawn(async move { log.append(&journal, last, record(&format!("writer {writer}"))).await })
         });
-        let (mut won, mut lost) = (Vec::new(), 0);
+        let (mut won, mut lost, mut others) = (Vec::new(), 0, Vec::new());
         for ended in future::join_all(appends).await {
             match ended.expect("an append does not panic") {
                 Ok(appended) => won.push(appended),
                 Err(AppendError::Conflict { .. }) => lost += 1,
-                Err(other) => assert!(false, "a racing append succeeds or conflicts: {other:?}"),
+                Err(other) => others.push(other),
             }
         }
+        assert!(others.is_empty(), "a racing append succeeds or conflicts: {others:?}");
         assert_eq!((won.len(), lost), (1, WRITERS - 1), "of {WRITERS} racing appends exactly one succeeds");
         last = won[0].head;
         assert_eq!(last.version, Version(round), "the one that succeeds writes one record");

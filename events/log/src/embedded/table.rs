@@ -10,9 +10,9 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
 use skein_model::envelope::{SCHEMA, TraceContext};
 use skein_model::{Category, CauseId, Digest, Envelope, JournalId, Record, Timestamp, Version};
-use std::io;
 use std::path::Path;
 use std::time::Duration;
+use std::{fs, io};
 
 /// `SKEN`: marks the file as a log.
 const APPLICATION_ID: i64 = 0x534b_454e;
@@ -42,23 +42,51 @@ pub(super) const INSERT: &str = "INSERT INTO record
     (sequence, category, journal, version, schema, time, cause, trace, closes, digest, body)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 
-/// Opens for writing; makes the file and the table where there are none.
-pub(super) fn open_writer(file: &Path) -> Result<Connection, OpenError> {
+/// Makes the file with its table where there is none. It gets its name last: so a log that has one and is empty was
+/// not left by a process that died while it made it.
+pub(super) fn create(file: &Path) -> Result<(), OpenError> {
+    if file.exists() {
+        return Ok(());
+    }
+    let failed = |source| OpenError::Io { file: file.to_owned(), source };
+    let draft = file.with_extension("draft");
+    for left in [draft.clone(), file.with_extension("draft-journal")] {
+        match fs::remove_file(&left) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            Ok(()) | Err(_) => {}
+        }
+    }
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = open(file, flags)?;
-    let failed = |error| open_error(file, &error);
+    let connection = open(&draft, flags)?;
+    let create = format!(
+        "BEGIN IMMEDIATE; {CREATE} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {LAYOUT}; COMMIT;"
+    );
+    connection.execute_batch(&create).map_err(|error| open_error(file, &error))?;
+    connection.close().map_err(|(_, error)| open_error(file, &error))?;
+    fs::File::open(&draft).and_then(|draft| draft.sync_all()).map_err(failed)?;
+    fs::rename(&draft, file).map_err(failed)
+}
+
+/// Opens a file that is there for writing.
+pub(super) fn open_writer(file: &Path) -> Result<Connection, OpenError> {
+    let damaged = |reason: &str| OpenError::Damaged {
+        file: file.to_owned(),
+        damage: Damage::File { after: 0, reason: reason.to_owned() },
+    };
+    // To SQLite, an empty file is an empty database.
+    if fs::metadata(file).is_ok_and(|metadata| metadata.len() == 0) {
+        return Err(damaged("it is empty"));
+    }
+    let connection = open(file, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    if check_kind(&connection, file)? == Kind::Empty {
+        return Err(damaged("its table is gone"));
+    }
     // FULL syncs the write-ahead log at every commit; NORMAL would lose the last commits in a power cut.
     // Checkpoints are done by a thread of their own, because one takes as long as a hundred commits.
     let settings = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;
         PRAGMA journal_size_limit = 67108864;";
-    connection.execute_batch(settings).map_err(failed)?;
-    if check_kind(&connection, file)? == Kind::Empty {
-        let create = format!(
-            "BEGIN IMMEDIATE; {CREATE} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {LAYOUT}; COMMIT;"
-        );
-        connection.execute_batch(&create).map_err(failed)?;
-    }
+    connection.execute_batch(settings).map_err(|error| open_error(file, &error))?;
     Ok(connection)
 }
 

@@ -67,7 +67,8 @@ impl Writer {
             since_checkpoint +=
                 group.iter().map(|one| one.envelope.record.body.len() + OVERHEAD_BYTES).sum::<usize>();
             if let Err(error) = self.commit(&group) {
-                // The waiting appends are dropped unanswered: whether they were written is not known.
+                // What comes later is refused. What waits is dropped unanswered: whether it was written is not known.
+                self.requests.close();
                 let reason = error.to_string();
                 (self.on_fatal)(&Fatal { file: self.file.clone(), during: "commit", reason });
                 return;
