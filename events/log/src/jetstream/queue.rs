@@ -20,7 +20,7 @@ use async_nats::jetstream::{AckKind, Message};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
-use held::{Held, Holding};
+use held::{Ended, Held, Holding};
 use skein_model::{PoolId, Work, WorkId};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ use tokio::time::{Instant, sleep};
 const PULL_EXPIRES: Duration = Duration::from_secs(20);
 /// A silent server is noticed after two of these.
 const PULL_HEARTBEAT: Duration = Duration::from_secs(5);
-const WAIT_FIRST: Duration = Duration::from_millis(5);
+const WAIT_FIRST: Duration = Duration::from_millis(2);
 const WAIT_MAX: Duration = Duration::from_millis(250);
 /// How many pieces of work of one pool may be leased at once.
 const LEASES_MAX: i64 = 1_000_000;
@@ -102,6 +102,21 @@ impl JetStreamQueue {
             Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(false),
             Err(error) => Err(unavailable(error)),
         }
+    }
+
+    /// Waits until a message that was acknowledged is out of the stream. With replicas that takes a moment longer, in
+    /// which an offer of the same work would be taken for one that is held.
+    async fn gone(&self, sequence: u64) -> Result<(), QueueError> {
+        let deadline = Instant::now() + self.api.settings.patience;
+        let mut wait = WAIT_FIRST;
+        while self.is_there(sequence).await? {
+            if Instant::now() >= deadline {
+                return Err(unavailable("work that is done stays in the stream"));
+            }
+            sleep(wait).await;
+            wait = (wait * 2).min(WAIT_MAX);
+        }
+        Ok(())
     }
 }
 
@@ -187,16 +202,18 @@ impl TaskQueue for JetStreamQueue {
     }
 
     async fn complete(&self, lease: LeaseId) -> Result<(), QueueError> {
-        let (reply, in_time) = self.held.end(lease, Instant::now()).ok_or(QueueError::LeaseEnded)?;
+        let Ended { reply, sequence, in_time } =
+            self.held.end(lease, Instant::now()).ok_or(QueueError::LeaseEnded)?;
         // Also when it is late: its result is stored, so nobody needs to run it again.
         self.tell(&reply, AckKind::Ack).await?;
+        self.gone(sequence).await?;
         if in_time { Ok(()) } else { Err(QueueError::LeaseEnded) }
     }
 
     async fn give_back(&self, lease: LeaseId) -> Result<(), QueueError> {
         match self.held.end(lease, Instant::now()) {
-            Some((reply, true)) => self.tell(&reply, AckKind::Nak(None)).await,
-            Some((_, false)) | None => Err(QueueError::LeaseEnded),
+            Some(Ended { reply, in_time: true, .. }) => self.tell(&reply, AckKind::Nak(None)).await,
+            Some(Ended { in_time: false, .. }) | None => Err(QueueError::LeaseEnded),
         }
     }
 

@@ -13,8 +13,8 @@ use tempfile::TempDir;
 const START_MAX: Duration = Duration::from_secs(20);
 
 /// One server; ends with this value, whatever became of the test.
-pub struct Server {
-    pub name: String,
+pub(crate) struct Server {
+    pub(crate) name: String,
     port: u16,
     config: PathBuf,
     log: PathBuf,
@@ -22,19 +22,19 @@ pub struct Server {
 }
 
 /// Servers that know each other.
-pub struct Servers {
-    pub servers: Vec<Server>,
+pub(crate) struct Servers {
+    pub(crate) servers: Vec<Server>,
     _folder: TempDir,
 }
 
 impl Servers {
     /// Starts `count` servers that sync every write, and waits until they listen.
-    pub fn start(count: usize) -> Self {
+    pub(crate) fn start(count: usize) -> Self {
         Self::start_with(count, "always")
     }
 
     /// Starts `count` servers with a sync interval of their configuration's words.
-    pub fn start_with(count: usize, sync: &str) -> Self {
+    pub(crate) fn start_with(count: usize, sync: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let ports = free_ports(2 * count);
         let (clients, routes) = ports.split_at(count);
@@ -65,36 +65,36 @@ impl Servers {
         Self { servers, _folder: folder }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         let url = |server: &Server| format!("nats://127.0.0.1:{}", server.port);
         self.servers.iter().map(url).collect::<Vec<_>>().join(",")
     }
 
-    pub async fn connect(&self, settings: Settings) -> JetStream {
+    pub(crate) async fn connect(&self, settings: Settings) -> JetStream {
         connect(&self.url(), settings).await.unwrap()
     }
 
     /// A client of its own, for what only a test does.
-    pub async fn client(&self) -> async_nats::Client {
+    pub(crate) async fn client(&self) -> async_nats::Client {
         let urls: Vec<String> = self.url().split(',').map(str::to_owned).collect();
         async_nats::connect(urls).await.unwrap()
     }
 
-    pub fn named(&mut self, name: &str) -> &mut Server {
+    pub(crate) fn named(&mut self, name: &str) -> &mut Server {
         self.servers.iter_mut().find(|server| server.name == name).unwrap()
     }
 }
 
 impl Server {
     /// Starts the server on its own folder, for the first time or again.
-    pub fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         let log = File::options().create(true).append(true).open(&self.log).unwrap();
         let mut command = Command::new(binary());
         command.arg("-c").arg(&self.config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.process = Some(command.spawn().unwrap());
     }
 
-    pub fn wait(&self) {
+    pub(crate) fn wait(&self) {
         let started = Instant::now();
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             let log = || std::fs::read_to_string(&self.log).unwrap_or_default();
@@ -104,18 +104,18 @@ impl Server {
     }
 
     /// Ends the server without a chance to write anything.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().unwrap();
             process.wait().unwrap();
         }
     }
 
-    pub fn freeze(&self) {
+    pub(crate) fn freeze(&self) {
         self.signal(Signal::STOP);
     }
 
-    pub fn thaw(&self) {
+    pub(crate) fn thaw(&self) {
         self.signal(Signal::CONT);
     }
 
@@ -144,7 +144,7 @@ fn free_ports(count: usize) -> Vec<u16> {
 }
 
 /// Settings of a region on `replicas` servers, with few shards and short waits.
-pub fn settings(replicas: usize) -> Settings {
+pub(crate) fn settings(replicas: usize) -> Settings {
     Settings {
         execution_shards: 3,
         replicas,

@@ -44,6 +44,14 @@ impl Holding {
     }
 }
 
+/// A lease that is no more.
+pub(super) struct Ended {
+    pub(super) reply: String,
+    pub(super) sequence: u64,
+    /// Whether it held until now.
+    pub(super) in_time: bool,
+}
+
 #[derive(Default)]
 struct State {
     /// Counted up from anywhere, so that the ids of two processes are not mistaken for each other.
@@ -105,10 +113,10 @@ impl Held {
         self.state().leases.get_mut(&id).map(|lease| lease.1 = ends).is_some()
     }
 
-    /// Ends a lease; answers its reply subject and whether it still held at `now`.
-    pub(super) fn end(&self, id: LeaseId, now: Instant) -> Option<(String, bool)> {
-        let (holding, ends) = self.state().leases.remove(&id)?;
-        Some((holding.reply, now <= ends))
+    /// Ends a lease.
+    pub(super) fn end(&self, id: LeaseId, now: Instant) -> Option<Ended> {
+        let (Holding { reply, sequence, .. }, ends) = self.state().leases.remove(&id)?;
+        Some(Ended { reply, sequence, in_time: now <= ends })
     }
 
     /// Ends a lease whose offer is gone, and tells its worker.

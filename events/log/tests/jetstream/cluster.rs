@@ -1,11 +1,8 @@
 //! The JetStream log on three real servers, three replicas, every write synced; servers die in mid-append.
 
-#[path = "jetstream/servers.rs"]
-mod servers;
-
+use crate::servers::{Servers, settings};
 use futures::StreamExt;
 use futures::future::join_all;
-use servers::{Servers, settings};
 use skein_log::conformance;
 use skein_log::conformance::event_log::{append_all, record};
 use skein_log::{Cursor, EventLog, Followed, LeaseStore, TaskQueue};
@@ -13,7 +10,7 @@ use skein_model::{Category, Head, JournalId};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 const WRITERS: usize = 16;
@@ -22,10 +19,18 @@ async fn log(servers: &Servers) -> Arc<dyn EventLog> {
     Arc::new(servers.connect(settings(3)).await.log())
 }
 
-async fn leader(servers: &Servers, stream: &str) -> String {
-    let context = async_nats::jetstream::new(servers.client().await);
-    let info = context.get_stream(stream).await.unwrap().cached_info().clone();
-    info.cluster.unwrap().leader.unwrap()
+/// Answers which server leads a stream, once the others are back and agree on one.
+async fn leader(client: &async_nats::Client, stream: &str) -> String {
+    let context = async_nats::jetstream::new(client.clone());
+    let started = Instant::now();
+    loop {
+        let found = context.get_stream(stream).await.ok();
+        if let Some(leader) = found.and_then(|stream| stream.cached_info().cluster.clone()?.leader) {
+            return leader;
+        }
+        assert!(started.elapsed() < Duration::from_secs(30), "{stream} has no leader");
+        sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,9 +91,10 @@ async fn a_leader_that_is_killed_in_mid_append_takes_nothing_acknowledged_with_i
         }
         seen
     });
+    let client = servers.client().await;
     for shard in 0..2 {
         progress(&done, 300).await;
-        let leading = leader(&servers, &format!("SKEIN_test_0_EXECUTION_{shard}")).await;
+        let leading = leader(&client, &format!("SKEIN_test_0_EXECUTION_{shard}")).await;
         servers.named(&leading).kill();
         progress(&done, 300).await;
         servers.named(&leading).start();
