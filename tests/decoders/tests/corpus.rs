@@ -4,7 +4,7 @@ use skein_decoders::TARGETS;
 use std::path::Path;
 
 /// Variants made of each file of the corpus.
-const VARIANTS: u64 = 2000;
+const VARIANTS: u64 = 300;
 
 fn corpus(target: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
