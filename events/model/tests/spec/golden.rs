@@ -1,1 +1,396 @@
+//! What was written once can be read for ever: one file for every form in which something is stored.
+//!
+//! A file is never changed. A new form gets a new one, written by `SKEIN_WRITE_GOLDEN=1 cargo test -p skein-model`.
 
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde::de::value::{Error, StrDeserializer};
+use skein_model::codec;
+use skein_model::command::Outcome;
+use skein_model::envelope::{SCHEMA, TraceContext};
+use skein_model::event::{Created, FinishedChunk, ItemFailure, ItemRange, Settings};
+use skein_model::work::{Work, WorkId, WorkKind};
+use skein_model::{
+    Attempt, BlobRef, CauseId, Charge, Command, DataRef, EntityId, EntityKind, Envelope, Event, ExecutionId,
+    Failure, FailureCause, Head, JournalId, NodeId, PoolId, Record, RegistryEvent, Timestamp,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+fn node() -> NodeId {
+    NodeId::new("n0")
+}
+
+fn attempt() -> Attempt {
+    Attempt(2)
+}
+
+fn inline() -> DataRef {
+    DataRef::Inline(Bytes::from_static(&[0x0a, 0x00, 0xff]))
+}
+
+fn blob_ref() -> BlobRef {
+    BlobRef { uri: "file:///store/outputs.pb".to_owned(), size: 4096, digest: 0x0123_4567_89ab_cdef }
+}
+
+fn blob() -> DataRef {
+    DataRef::Blob(blob_ref())
+}
+
+fn entity(kind: EntityKind) -> EntityId {
+    EntityId {
+        kind,
+        project: "flytesnacks".to_owned(),
+        domain: "development".to_owned(),
+        name: "module.name".to_owned(),
+        version: "v1".to_owned(),
+    }
+}
+
+fn execution() -> ExecutionId {
+    ExecutionId {
+        project: "flytesnacks".to_owned(),
+        domain: "development".to_owned(),
+        name: "abc".to_owned(),
+    }
+}
+
+fn failure_by(cause: FailureCause, charge: Charge) -> Failure {
+    Failure { code: "USER:RuntimeError".to_owned(), message: "it broke: ä".to_owned(), cause, charge }
+}
+
+fn failure() -> Failure {
+    failure_by(FailureCause::TaskRaised { recoverable: true }, Charge::User)
+}
+
+fn failures() -> Vec<Failure> {
+    vec![
+        failure(),
+        failure_by(FailureCause::SdkFault { recoverable: false }, Charge::System),
+        failure_by(FailureCause::ExitCode(3), Charge::User),
+        failure_by(FailureCause::Signal(9), Charge::Interruption),
+        failure_by(FailureCause::OutOfMemory, Charge::User),
+        failure_by(FailureCause::OutputsNotFound, Charge::User),
+        failure_by(FailureCause::OutputsUnreadable, Charge::User),
+        failure_by(FailureCause::TimedOut, Charge::User),
+        failure_by(FailureCause::WorkerLost, Charge::System),
+        failure_by(FailureCause::Interrupted, Charge::Interruption),
+        failure_by(FailureCause::StartFailed, Charge::System),
+        failure_by(FailureCause::InputsUnresolvable, Charge::User),
+        failure_by(FailureCause::InvalidRequest, Charge::User),
+    ]
+}
+
+fn pairs() -> BTreeMap<String, String> {
+    BTreeMap::from([("key".to_owned(), "value".to_owned())])
+}
+
+fn created() -> Created {
+    Created {
+        execution: execution(),
+        launched: entity(EntityKind::LaunchPlan),
+        workflow: entity(EntityKind::Workflow),
+        plan: blob_ref(),
+        inputs: blob(),
+        user_inputs: inline(),
+        spec: Bytes::from_static(&[1, 2]),
+        settings: Settings {
+            max_parallelism: 25,
+            interruptible: Some(true),
+            overwrite_cache: true,
+            envs: pairs(),
+            labels: pairs(),
+            annotations: pairs(),
+            tags: vec!["tag".to_owned()],
+        },
+        data_prefix: "file:///store/metadata/x".to_owned(),
+        raw_prefix: "file:///store/raw/x".to_owned(),
+        principal: "somebody".to_owned(),
+    }
+}
+
+fn chunk() -> FinishedChunk {
+    FinishedChunk {
+        range: ItemRange { start: 100, end: 200 },
+        attempt: attempt(),
+        outputs: blob(),
+        failures: vec![ItemFailure { index: 150, failure: failure() }],
+        returned: vec![ItemRange { start: 190, end: 200 }],
+        micros: 1_500_000,
+        worker: "worker-1".to_owned(),
+    }
+}
+
+/// Every event, several where it has several forms.
+fn events() -> Vec<(&'static str, Vec<Event>)> {
+    let plain = Created { settings: Settings::default(), inputs: DataRef::empty(), ..created() };
+    let empty = FinishedChunk { failures: vec![], returned: vec![], outputs: DataRef::empty(), ..chunk() };
+    let (node, attempt, worker) = (node(), attempt(), "worker-1".to_owned());
+    let principal = || "somebody".to_owned();
+    vec![
+        ("Created", vec![Event::Created(Box::new(created())), Event::Created(Box::new(plain))]),
+        ("Started", vec![Event::Started]),
+        ("NodeQueued", vec![Event::NodeQueued { node: node.clone() }]),
+        (
+            "NodeStarted",
+            [inline(), blob()].map(|inputs| Event::NodeStarted { node: node.clone(), inputs }).into(),
+        ),
+        (
+            "AttemptQueued",
+            [None, Some(Timestamp::from_micros(-7))]
+                .map(|not_before| Event::AttemptQueued { node: node.clone(), attempt, not_before })
+                .into(),
+        ),
+        ("AttemptStarted", vec![Event::AttemptStarted { node: node.clone(), attempt, worker }]),
+        (
+            "AttemptSucceeded",
+            [None, Some("file:///deck.html".to_owned())]
+                .map(|deck| Event::AttemptSucceeded { node: node.clone(), attempt, outputs: inline(), deck })
+                .into(),
+        ),
+        (
+            "AttemptFailed",
+            failures()
+                .into_iter()
+                .map(|failure| Event::AttemptFailed { node: node.clone(), attempt, failure })
+                .collect(),
+        ),
+        ("AttemptAborted", vec![Event::AttemptAborted { node: node.clone(), attempt }]),
+        ("LateResultIgnored", vec![Event::LateResultIgnored { node: node.clone(), attempt }]),
+        ("MapStarted", vec![Event::MapStarted { node: node.clone(), size: 100_000 }]),
+        (
+            "ItemsFinished",
+            [(chunk(), vec![150]), (empty, vec![])]
+                .map(|(chunk, again)| Event::ItemsFinished { node: node.clone(), chunk, again })
+                .into(),
+        ),
+        ("NodeSucceeded", vec![Event::NodeSucceeded { node: node.clone(), outputs: blob() }]),
+        ("NodeFailed", vec![Event::NodeFailed { node: node.clone(), failure: failure() }]),
+        ("NodeTimedOut", vec![Event::NodeTimedOut { node: node.clone(), failure: failure() }]),
+        (
+            "NodeAborted",
+            vec![Event::NodeAborted { node: node.clone(), reason: "Workflow aborted.".to_owned() }],
+        ),
+        ("NodeSkipped", vec![Event::NodeSkipped { node }]),
+        ("Failing", vec![Event::Failing { failure: failure() }]),
+        ("Aborting", vec![Event::Aborting { cause: "enough".to_owned(), principal: principal() }]),
+        ("Succeeding", vec![Event::Succeeding]),
+        ("Succeeded", vec![Event::Succeeded { outputs: inline() }]),
+        ("Failed", vec![Event::Failed { failure: failure() }]),
+        ("Aborted", vec![Event::Aborted]),
+        ("Archived", vec![Event::Archived { archived: true, principal: principal() }]),
+    ]
+}
+
+fn registry_events() -> Vec<(&'static str, Vec<RegistryEvent>)> {
+    let registered = |kind| RegistryEvent::Registered {
+        id: entity(kind),
+        digest: 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef,
+        closure: blob(),
+        task_type: "python-task".to_owned(),
+        short_description: "What it does.".to_owned(),
+    };
+    let (version, principal) = (|| "v1".to_owned(), || "somebody".to_owned());
+    vec![
+        (
+            "Registered",
+            [EntityKind::Task, EntityKind::Workflow, EntityKind::LaunchPlan].map(registered).into(),
+        ),
+        ("Activated", vec![RegistryEvent::Activated { version: version(), principal: principal() }]),
+        ("Deactivated", vec![RegistryEvent::Deactivated { version: version(), principal: principal() }]),
+        (
+            "NameUpdated",
+            vec![RegistryEvent::NameUpdated {
+                description: "what it is".to_owned(),
+                archived: true,
+                principal: principal(),
+            }],
+        ),
+        (
+            "ProjectPut",
+            vec![RegistryEvent::ProjectPut {
+                project: "flytesnacks".to_owned(),
+                name: "Snacks".to_owned(),
+                description: "examples".to_owned(),
+                archived: false,
+                labels: pairs(),
+            }],
+        ),
+        (
+            "AttributePut",
+            [None, Some(Bytes::from_static(&[1]))]
+                .map(|value| RegistryEvent::AttributePut {
+                    domain: "development".to_owned(),
+                    workflow: String::new(),
+                    resource: 7,
+                    value,
+                })
+                .into(),
+        ),
+    ]
+}
+
+fn commands() -> Vec<(&'static str, Vec<Command>)> {
+    let (node, attempt) = (node(), attempt());
+    let succeeded = Outcome::Succeeded { outputs: inline(), deck: Some("file:///deck.html".to_owned()) };
+    let principal = || "somebody".to_owned();
+    vec![
+        ("Start", vec![Command::Start]),
+        (
+            "InputsResolved",
+            [None, Some(100_000)]
+                .map(|items| Command::InputsResolved { node: node.clone(), inputs: blob(), items })
+                .into(),
+        ),
+        ("InputsFailed", vec![Command::InputsFailed { node: node.clone(), failure: failure() }]),
+        (
+            "AttemptStarted",
+            vec![Command::AttemptStarted { node: node.clone(), attempt, worker: "worker-1".to_owned() }],
+        ),
+        (
+            "AttemptFinished",
+            [succeeded, Outcome::Failed(failure())]
+                .map(|outcome| Command::AttemptFinished { node: node.clone(), attempt, outcome })
+                .into(),
+        ),
+        ("ItemsFinished", vec![Command::ItemsFinished { node: node.clone(), chunk: chunk() }]),
+        ("MapAssembled", vec![Command::MapAssembled { node, outputs: blob() }]),
+        ("OutputsResolved", vec![Command::OutputsResolved { outputs: inline() }]),
+        ("OutputsFailed", vec![Command::OutputsFailed { failure: failure() }]),
+        ("Terminate", vec![Command::Terminate { cause: "enough".to_owned(), principal: principal() }]),
+        ("Archive", vec![Command::Archive { archived: true, principal: principal() }]),
+        ("Tick", vec![Command::Tick]),
+    ]
+}
+
+fn works() -> Vec<(&'static str, Vec<Work>)> {
+    let work = |kind, items, timeout| Work {
+        id: WorkId { execution: execution(), node: node(), attempt: attempt(), items },
+        pool: PoolId("default".to_owned()),
+        task: entity(EntityKind::Task),
+        template: blob_ref(),
+        kind,
+        args: vec!["pyflyte-execute".to_owned(), String::new()],
+        env: vec![("NAME".to_owned(), "value".to_owned())],
+        inputs: blob(),
+        input_uri: "file:///store/inputs.pb".to_owned(),
+        output_prefix: "file:///store/n0/data/2".to_owned(),
+        timeout,
+        workflow: entity(EntityKind::Workflow),
+        trace: timeout.map(|_| TraceContext { trace_id: 1, span_id: 2 }),
+    };
+    let items = WorkKind::Items { bound: vec!["y".to_owned()], of: 100_000 };
+    let range = Some(ItemRange { start: 100, end: 200 });
+    vec![
+        ("Task", vec![work(WorkKind::Task, None, Some(Duration::from_millis(1_500)))]),
+        ("Items", vec![work(items, range, None)]),
+    ]
+}
+
+fn file(family: &str, name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(family).join(format!("{name}.mpk"))
+}
+
+/// Answers the names of an enum's variants, which serde tells whoever asks for one that there is not.
+fn variants_of<T: DeserializeOwned>() -> BTreeSet<String> {
+    let refusal = match T::deserialize(StrDeserializer::<Error>::new("?")) {
+        Ok(_) => panic!("there is no variant of this name"),
+        Err(error) => error.to_string(),
+    };
+    // "unknown variant `?`, expected one of `A`, `B`, `C`", or "expected `A` or `B`".
+    let (_, names) = refusal.split_once("expected ").expect("serde lists what it expected");
+    names.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+fn check<T>(family: &str, known: &BTreeSet<String>, examples: &[(&'static str, Vec<T>)])
+where
+    T: Serialize + DeserializeOwned + PartialEq + Debug,
+{
+    let named: BTreeSet<String> = examples.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(&named, known, "every form of {family} has examples here");
+    for (name, values) in examples {
+        let (file, encoded) = (file(family, name), codec::encode(values).expect("an example is small"));
+        if !file.exists() && std::env::var_os("SKEIN_WRITE_GOLDEN").is_some() {
+            std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder that can be made");
+            std::fs::write(&file, &encoded).expect("a file that can be written");
+        }
+        let golden = std::fs::read(&file)
+            .unwrap_or_else(|error| panic!("{}: {error}; SKEIN_WRITE_GOLDEN=1 writes it", file.display()));
+        let decoded: Vec<T> =
+            codec::decode(SCHEMA, &golden).unwrap_or_else(|error| panic!("{family} {name}: {error}"));
+        assert_eq!(&decoded, values, "{family} {name} means what it meant");
+        assert_eq!(encoded, golden, "{family} {name} is written as it was");
+    }
+}
+
+#[test]
+fn every_event_is_read_and_written_as_ever() {
+    check("event", &variants_of::<Event>(), &events());
+}
+
+#[test]
+fn every_registry_event_is_read_and_written_as_ever() {
+    check("registry", &variants_of::<RegistryEvent>(), &registry_events());
+}
+
+#[test]
+fn every_command_is_read_and_written_as_ever() {
+    check("command", &variants_of::<Command>(), &commands());
+}
+
+#[test]
+fn every_kind_of_work_is_read_and_written_as_ever() {
+    check("work", &variants_of::<WorkKind>(), &works());
+}
+
+#[test]
+fn every_cause_of_failure_has_an_example() {
+    let written = codec::encode(&failures()).expect("examples are small");
+    for cause in variants_of::<FailureCause>() {
+        assert!(written.windows(cause.len()).any(|window| window == cause.as_bytes()), "{cause}");
+    }
+}
+
+#[test]
+fn a_field_that_an_older_program_does_not_know_is_passed_over() {
+    // `[{"NodeQueued": {"node": "n0", "later": 1}}]`
+    let body = b"\x91\x81\xaaNodeQueued\x82\xa4node\xa2n0\xa5later\x01";
+    let events: Vec<Event> = codec::decode(SCHEMA, body).expect("an event with one field more");
+    assert_eq!(events, [Event::NodeQueued { node: node() }]);
+}
+
+#[test]
+fn a_record_from_a_newer_program_and_a_damaged_one_are_refused() {
+    assert!(matches!(codec::decode::<Event>(SCHEMA + 1, &[0x90]), Err(codec::CodecError::Schema { .. })));
+    assert!(matches!(codec::decode::<Event>(SCHEMA, &[0x91, 0x81]), Err(codec::CodecError::Malformed(_))));
+}
+
+#[test]
+fn the_digest_of_a_record_is_what_it_was() {
+    let record = |trace, closes| Record {
+        time: Timestamp::from_micros(1_700_000_000_000_000),
+        cause: CauseId(0x0123_4567_89ab_cdef),
+        trace,
+        closes,
+        body: codec::encode(&[Event::Started]).expect("an event is small"),
+    };
+    let first = Envelope::seal(JournalId::execution(&execution()), Head::EMPTY, record(None, false));
+    let trace = Some(TraceContext { trace_id: 1, span_id: 2 });
+    let second = Envelope::seal(JournalId::execution(&execution()), first.head(1), record(trace, true));
+    assert_eq!((first.schema, second.version.0), (1, 2));
+    assert_eq!(
+        format!("{:016x} {:016x}", first.digest.0, second.digest.0),
+        "433b85d250677711 a0900de8681a5bf0"
+    );
+}
+
+#[test]
+fn the_cause_that_a_command_names_is_what_it_was() {
+    assert_eq!(
+        format!("{:016x} {:016x}", Command::Start.cause().0, Command::Tick.cause().0),
+        "dbc70a3045ca9ac2 56f61412fe766208"
+    );
+}
