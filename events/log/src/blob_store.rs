@@ -9,7 +9,7 @@ mod s3;
 mod signer;
 
 pub use error::BlobError;
-pub use s3::S3Settings;
+pub use s3::{S3Keys, S3Settings};
 pub use signer::{SignatureError, UrlSigner};
 
 use bytes::Bytes;

@@ -21,7 +21,7 @@ pub mod lease;
 pub mod memory;
 pub mod task_queue;
 
-pub use blob_store::{BlobError, BlobStore, Method, S3Settings, SignatureError, UrlSigner};
+pub use blob_store::{BlobError, BlobStore, Method, S3Keys, S3Settings, SignatureError, UrlSigner};
 pub use event_log::{AppendError, Appended, Cursor, EventLog, Followed, Position, ReadError};
 pub use inbox::{Delivery, Inbox, Mail, Refusal, SendError};
 pub use lease::{LeaseError, LeaseStore, Revision};
