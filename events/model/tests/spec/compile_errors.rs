@@ -480,7 +480,7 @@ fn values_are_not_nested_without_end() {
     for _ in 0..150 {
         value = bound_list([value]);
     }
-    let mut template =
+    let template =
         workflow([runs("n0", "inc", [("x", value.clone())]), node("n1", approve(), [("x", value)])]);
     let codes: Vec<Code> = found(&template).into_iter().map(|(code, ..)| code).collect();
     assert_eq!(codes, [Code::MismatchingBindings, Code::WorkflowBuildError]);

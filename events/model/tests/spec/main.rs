@@ -1,5 +1,7 @@
 //! What the model promises, as examples.
 
+#![expect(clippy::panic, reason = "a test fails by panicking")]
+
 mod bindings;
 mod compile;
 mod compile_errors;
