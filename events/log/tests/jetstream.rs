@@ -1,5 +1,8 @@
 //! The log, the inbox, the task queue and the leases on real NATS servers.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where something is not as it should be")]
 
+#[path = "jetstream/apart.rs"]
+mod apart;
 #[path = "jetstream/cluster.rs"]
 mod cluster;
 #[path = "jetstream/figures.rs"]
