@@ -244,8 +244,8 @@ impl EventLog for EmbeddedLog {
         batches.try_flatten().boxed()
     }
 
-    async fn end(&self, _category: Category) -> Result<Cursor, ReadError> {
-        Ok(Cursor(vec![*self.last.borrow()]))
+    async fn end(&self, category: Category) -> Result<Cursor, ReadError> {
+        Ok(Cursor(vec![self.shared.index().last(category)]))
     }
 
     async fn open_journals(&self, category: Category) -> Result<Vec<JournalId>, ReadError> {

@@ -162,7 +162,8 @@ pub trait EventLog: Send + Sync + 'static {
     /// Streams the records of a category after `from`, then waits for more. Ends after the first error.
     fn follow(&self, category: Category, from: Cursor) -> BoxStream<'static, Result<Followed, ReadError>>;
 
-    /// Answers how far a category reaches now: following it up to there gives all that was acknowledged before.
+    /// Answers how far a category reaches now: following it up to there gives all that was acknowledged before. A
+    /// follower gets there: in each shard it is the place of the category's own last record (0 when there is none).
     ///
     /// # Errors
     /// See [`ReadError`].

@@ -21,7 +21,8 @@ async fn the_embedded_log_keeps_the_contract() {
     let log: Log = Arc::new(EmbeddedLog::open(folder.path()).unwrap());
     conformance::event_log(async || Arc::clone(&log)).await;
     drop(log);
-    conformance::event_log::reopening(async || Arc::new(EmbeddedLog::open(folder.path()).unwrap()) as Log).await;
+    conformance::event_log::reopening(async || Arc::new(EmbeddedLog::open(folder.path()).unwrap()) as Log)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,6 +27,7 @@ pub async fn event_log(make: impl AsyncFn() -> Log) {
     a_follower_waits_for_what_is_not_there_yet(make().await).await;
     all_followers_see_the_same(make().await).await;
     following_to_the_end_gives_all_that_was_acknowledged(make().await).await;
+    the_end_of_a_category_is_reached_though_another_has_grown_since(make().await).await;
     journals_are_open_until_a_record_closes_them(make().await).await;
     names_are_kept_apart_whatever_they_hold(make().await).await;
     a_name_of_two_categories_is_two_journals(make().await).await;
@@ -380,6 +381,25 @@ pub async fn following_to_the_end_gives_all_that_was_acknowledged(log: Log) {
         }
     }
     assert_eq!(found.len(), 2 * journals.len(), "following to the end gives all that was acknowledged");
+}
+
+/// Whoever follows one category up to its end gets there, whatever was appended to another.
+pub async fn the_end_of_a_category_is_reached_though_another_has_grown_since(log: Log) {
+    append_all(&log, &journal("this-category"), Head::EMPTY, &["one"]).await;
+    let other = JournalId::from_parts(Category::Registry, "conformance/event_log/other-category");
+    append_all(&log, &other, Head::EMPTY, &["one", "two"]).await;
+    let to = end(&log, Category::Execution).await;
+    let mut stream = log.follow(Category::Execution, Cursor::default());
+    let mut cursor = Cursor::default();
+    let reached = |cursor: &Cursor| {
+        to.0.iter().enumerate().all(|(shard, seen)| cursor.0.get(shard).copied().unwrap_or(0) >= *seen)
+    };
+    while !reached(&cursor) {
+        let next = soon("a record before the end of the category", stream.next()).await;
+        assert!(matches!(next, Some(Ok(_))), "a follower gets records without end and error: {next:?}");
+        let Some(Ok(followed)) = next else { break };
+        cursor.advance(followed.position);
+    }
 }
 
 /// A journal is listed while its last record does not close it.

@@ -10,8 +10,16 @@ use std::hash::{Hash, Hasher};
 
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    registry: HashMap<Key, Journal>,
-    execution: HashMap<Key, Journal>,
+    registry: Family,
+    execution: Family,
+}
+
+/// The journals of one category.
+#[derive(Debug, Default)]
+struct Family {
+    journals: HashMap<Key, Journal>,
+    /// The sequence of the last record of any of them; 0 when there is none.
+    last: u64,
 }
 
 /// A journal, looked up by its key alone: the scan at start must not allocate for each record.
@@ -47,7 +55,7 @@ pub(super) struct Journal {
 
 impl Index {
     pub(super) fn find(&self, category: Category, key: &str) -> Option<(&JournalId, &Journal)> {
-        self.family(category).get_key_value(key).map(|(key, journal)| (&key.0, journal))
+        self.family(category).journals.get_key_value(key).map(|(key, journal)| (&key.0, journal))
     }
 
     pub(super) fn head(&self, journal: &JournalId) -> Head {
@@ -58,9 +66,10 @@ impl Index {
     pub(super) fn note(&mut self, envelope: &Envelope, sequence: u64) {
         let Envelope { journal, record, .. } = envelope;
         let family = self.family_mut(journal.category());
-        let known = match family.get_mut(journal.key()) {
+        family.last = sequence;
+        let known = match family.journals.get_mut(journal.key()) {
             Some(known) => known,
-            None => family.entry(Key(journal.clone())).or_default(),
+            None => family.journals.entry(Key(journal.clone())).or_default(),
         };
         known.sequences.push(known.head.sequence, sequence);
         known.head = envelope.head(sequence);
@@ -85,17 +94,22 @@ impl Index {
     }
 
     pub(super) fn journals(&self, category: Category) -> impl Iterator<Item = (&JournalId, &Journal)> {
-        self.family(category).iter().map(|(key, journal)| (&key.0, journal))
+        self.family(category).journals.iter().map(|(key, journal)| (&key.0, journal))
     }
 
-    const fn family(&self, category: Category) -> &HashMap<Key, Journal> {
+    /// Answers the sequence of a category's last record; 0 when there is none.
+    pub(super) const fn last(&self, category: Category) -> u64 {
+        self.family(category).last
+    }
+
+    const fn family(&self, category: Category) -> &Family {
         match category {
             Category::Registry => &self.registry,
             Category::Execution => &self.execution,
         }
     }
 
-    const fn family_mut(&mut self, category: Category) -> &mut HashMap<Key, Journal> {
+    const fn family_mut(&mut self, category: Category) -> &mut Family {
         match category {
             Category::Registry => &mut self.registry,
             Category::Execution => &mut self.execution,

@@ -127,8 +127,10 @@ impl EventLog for MemoryLog {
         batches.try_flatten().boxed()
     }
 
-    async fn end(&self, _category: Category) -> Result<Cursor, ReadError> {
-        Ok(Cursor(vec![lock(&self.0.state).records.len() as u64]))
+    async fn end(&self, category: Category) -> Result<Cursor, ReadError> {
+        let state = lock(&self.0.state);
+        let last = state.records.iter().rposition(|record| record.journal.category() == category);
+        Ok(Cursor(vec![last.map_or(0, |place| place as u64 + 1)]))
     }
 
     async fn open_journals(&self, category: Category) -> Result<Vec<JournalId>, ReadError> {
