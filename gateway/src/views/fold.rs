@@ -175,6 +175,8 @@ fn node_ended(node: &NodeId, phase: NodePhase, error: Error) -> Vec<Change<'_>> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use skein_idl::flyteidl::core::execution_error::ErrorKind;
+    use skein_idl::flyteidl::core::task_execution;
     use skein_model::FailureCause;
 
     fn failure(charge: Charge) -> Failure {
@@ -183,7 +185,6 @@ mod tests {
 
     #[test]
     fn a_fault_of_the_system_is_never_shown_as_the_users() {
-        use core::execution_error::ErrorKind;
         assert_eq!(Error::from(&failure(Charge::User)).kind, ErrorKind::User);
         assert_eq!(Error::from(&failure(Charge::System)).kind, ErrorKind::System);
         assert_eq!(Error::from(&failure(Charge::Interruption)).kind, ErrorKind::System);
@@ -195,7 +196,7 @@ mod tests {
         let changes = changes(&event);
         assert!(matches!(
             &changes[1],
-            Change::EndMap(_, core::task_execution::Phase::Failed, Some(Error { code, .. })) if code == "C"
+            Change::EndMap(_, task_execution::Phase::Failed, Some(Error { code, .. })) if code == "C"
         ));
     }
 
@@ -211,7 +212,7 @@ mod tests {
         let expected = Error {
             code: "NodeAborted".to_owned(),
             message: "Workflow aborted.".to_owned(),
-            kind: core::execution_error::ErrorKind::Unknown,
+            kind: ErrorKind::Unknown,
         };
         assert!(
             matches!(&changes(&event)[0], Change::Node(_, NodeChange { error: Some(error), .. }) if *error == expected)
