@@ -1,5 +1,7 @@
 //! Objects in a local folder.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
 use bytes::Bytes;
 use skein_log::blob_store::{BlobError, BlobStore, Method};
 use skein_log::conformance;

@@ -1,5 +1,7 @@
 //! What an embedded log holds after its process died, its disk was full, or its file was damaged.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
 use bytes::Bytes;
 use futures::StreamExt;
 use rusqlite::Connection;

@@ -1,5 +1,7 @@
 //! Objects in S3, as `moto` plays it.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
 use bytes::Bytes;
 use skein_log::blob_store::{BlobStore, Method, S3Keys, S3Settings};
 use skein_log::conformance;

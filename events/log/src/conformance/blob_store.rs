@@ -54,7 +54,7 @@ pub async fn what_was_put_is_got(store: &BlobStore) {
         assert_eq!(store.get_checked(&blob).await.ok(), Some(bytes.clone()), "a reference gets what was put");
         let streamed = store.get_stream(&uri).await;
         assert!(streamed.is_ok(), "an object can be read in pieces");
-        let (size, pieces) = streamed.ok().expect("checked by the line above");
+        let (size, pieces) = streamed.expect("checked by the line above");
         let pieces: Result<Vec<Bytes>, BlobError> = pieces.try_collect().await;
         let pieces = pieces.map(|pieces| pieces.concat());
         assert!(pieces.is_ok_and(|all| all == bytes && size == blob.size), "pieces make up the object");
