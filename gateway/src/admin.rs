@@ -116,14 +116,14 @@ impl AdminService for Admin {
         &self,
         request: Request<ExecutionCreateRequest>,
     ) -> Answer<ExecutionCreateResponse> {
-        answer(executions::create(&self.0, request.into_inner()).await)
+        answer(Box::pin(executions::create(&self.0, request.into_inner())).await)
     }
 
     async fn relaunch_execution(
         &self,
         request: Request<ExecutionRelaunchRequest>,
     ) -> Answer<ExecutionCreateResponse> {
-        answer(executions::relaunch(&self.0, request.into_inner()).await)
+        answer(Box::pin(executions::relaunch(&self.0, request.into_inner())).await)
     }
 
     async fn recover_execution(

@@ -133,7 +133,8 @@ fn parse_term(term: &str) -> Result<Filter, FilterError> {
     let (field, value) = inner.split_once(',').ok_or(FilterError::Form)?;
     let value = value.strip_prefix(' ').unwrap_or(value);
     let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
-    if name.is_empty() || field.is_empty() || value.is_empty() || !field.chars().all(word) {
+    let is_word = |text: &str| !text.is_empty() && text.chars().all(word);
+    if !is_word(name) || !is_word(field) || value.is_empty() {
         return Err(FilterError::Form);
     }
     let function: Function = name.parse()?;

@@ -114,3 +114,56 @@ const fn code_name(code: Code) -> &'static str {
         Code::Unauthenticated => "UNAUTHENTICATED",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::any;
+    use prometheus_client::registry::Registry;
+    use tower::ServiceExt as _;
+
+    async fn explode() -> &'static str {
+        panic!("a handler with a bug")
+    }
+
+    async fn unknown() -> Response<Body> {
+        let mut response = Response::new(Body::empty());
+        response.headers_mut().insert(GRPC_STATUS, HeaderValue::from_static("2"));
+        response
+    }
+
+    async fn call(routes: Router, path: &str) -> Response<Body> {
+        let request = Request::builder().uri(path).body(Body::empty()).expect("a good request");
+        routes.oneshot(request).await.expect("a router answers")
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_panics_is_answered_internal() {
+        let metrics = Metrics::register(&mut Registry::default());
+        let path = "/flyteidl.service.AdminService/GetTask";
+        let response = call(grpc(Router::new().route(path, any(explode)), metrics.clone()), path).await;
+        assert_eq!(response.headers()[GRPC_STATUS], "13");
+        let labels =
+            RequestLabels { method: "flyteidl.service.AdminService/GetTask".to_owned(), code: "INTERNAL" };
+        assert_eq!(metrics.requests.get_or_create(&labels).get(), 1);
+        let response = call(http(Router::new().route("/x", any(explode))), "/x").await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
+
+    #[tokio::test]
+    async fn unknown_becomes_internal() {
+        let metrics = Metrics::register(&mut Registry::default());
+        let response = call(grpc(Router::new().route("/x/y", any(unknown)), metrics), "/x/y").await;
+        assert_eq!(response.headers()[GRPC_STATUS], "13");
+    }
+
+    #[test]
+    fn only_methods_that_are_served_become_labels() {
+        assert_eq!(
+            method_label("/flyteidl.service.AdminService/GetTask"),
+            "flyteidl.service.AdminService/GetTask"
+        );
+        assert_eq!(method_label("/flyteidl.service.AdminService/x"), "other");
+        assert_eq!(method_label("/"), "other");
+    }
+}

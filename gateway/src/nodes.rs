@@ -4,7 +4,7 @@ use crate::error::ApiError;
 use crate::executions::{self, cut, error_to_proto};
 use crate::listing::{Asked, NODES};
 use crate::shared::{Shared, execution_id, proto_duration, select_execution};
-use crate::values::{Pair, pair};
+use crate::values::{self, Pair, pair};
 use crate::views::{ExecutionRow, NodeRow, Reader as _};
 use rusqlite::types::Value;
 use skein_idl::flyteidl::admin::{self, node_execution_closure::OutputResult};
@@ -176,11 +176,14 @@ pub(crate) fn flyte_urls(
 fn to_proto(execution: &ExecutionId, data_prefix: &str, node: NodeRow) -> admin::NodeExecution {
     let node_id = NodeId::new(node.node_id.as_str());
     let is_edge = matches!(node.node_id.as_str(), NodeId::START | NodeId::END);
-    let uri = format!("{data_prefix}/{node_id}/data/{}/outputs.pb", node.attempt);
-    let has_outputs = node.outputs.is_some() || node.node_id == NodeId::START;
+    let usual = || format!("{data_prefix}/{node_id}/data/{}/outputs.pb", node.attempt);
+    let output_uri = match &node.outputs {
+        Some(outputs) => Some(values::uri(outputs, usual)),
+        None => (node.node_id == NodeId::START).then(usual),
+    };
     let result = match node.error {
         Some(error) => Some(OutputResult::Error(error_to_proto(error))),
-        None => has_outputs.then_some(OutputResult::OutputUri(uri)),
+        None => output_uri.map(OutputResult::OutputUri),
     };
     let duration = node.ended_at.zip(node.started_at).map(|(end, start)| proto_duration(end.since(start)));
     admin::NodeExecution {

@@ -14,6 +14,14 @@ pub(crate) struct Pair {
     pub(crate) full_outputs: Option<core::LiteralMap>,
 }
 
+/// Answers where a value is: its object, or for one that travels inside events the place where it would be.
+pub(crate) fn uri(data: &DataRef, usual: impl FnOnce() -> String) -> String {
+    match data {
+        DataRef::Blob(blob) => blob.uri.clone(),
+        DataRef::Inline(_) => usual(),
+    }
+}
+
 /// Answers inputs and outputs; what is not there is empty. `folder` is where an inline value is put should it be
 /// too large for an answer.
 ///

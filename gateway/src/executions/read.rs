@@ -4,7 +4,7 @@ use super::find;
 use crate::error::ApiError;
 use crate::listing::{Asked, EXECUTIONS};
 use crate::shared::{Shared, execution_id, proto_duration};
-use crate::values::{Pair, pair};
+use crate::values::{self, Pair, pair};
 use crate::views::{ErrorRow, ExecutionRow};
 use prost::Message as _;
 use rusqlite::types::Value;
@@ -99,14 +99,16 @@ pub(crate) fn error_to_proto(error: ErrorRow) -> core::ExecutionError {
 
 fn to_proto(row: ExecutionRow) -> Result<admin::Execution, ApiError> {
     let spec = admin::ExecutionSpec::decode(row.spec.as_slice())?;
-    let uri = format!("{}/end-node/data/0/outputs.pb", row.data_prefix);
+    let usual = || format!("{}/end-node/data/0/outputs.pb", row.data_prefix);
     let result = if let Some((cause, principal)) = row.abort {
         Some(OutputResult::AbortMetadata(admin::AbortMetadata { cause, principal }))
     } else if let Some(error) = row.error {
         Some(OutputResult::Error(error_to_proto(error)))
     } else {
-        let data = Some(admin::literal_map_blob::Data::Uri(uri));
-        row.outputs.map(|_| OutputResult::Outputs(admin::LiteralMapBlob { data }))
+        row.outputs.as_ref().map(|outputs| {
+            let data = Some(admin::literal_map_blob::Data::Uri(values::uri(outputs, usual)));
+            OutputResult::Outputs(admin::LiteralMapBlob { data })
+        })
     };
     let state = if row.is_archived {
         admin::ExecutionState::ExecutionArchived

@@ -33,7 +33,7 @@ pub(super) enum Kind {
     /// Whether a project is archived.
     ProjectState,
     /// Whose fault an error is.
-    ErrorKind,
+    ErrorOrigin,
     /// What kind of definition was launched.
     Resource,
 }
@@ -86,7 +86,7 @@ impl Kind {
             Self::ProjectState => {
                 number(admin::project::ProjectState::from_str_name(value).map(|state| state as i64))
             }
-            Self::ErrorKind => {
+            Self::ErrorOrigin => {
                 number(core::execution_error::ErrorKind::from_str_name(value).map(|kind| kind as i64))
             }
             Self::Resource => number(core::ResourceType::from_str_name(value).map(|kind| kind as i64)),

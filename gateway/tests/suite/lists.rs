@@ -133,7 +133,7 @@ async fn pages_hold_every_row_once_and_end_with_an_empty_token() {
 #[tokio::test]
 async fn a_page_that_does_not_fit_into_an_answer_is_cut_and_goes_on_by_its_token() {
     let mut config = skein_gateway::Config::default();
-    config.limits.answer_bytes_max = 700;
+    config.limits.answer_bytes_max = 500;
     let harness = Harness::start_with(config).await;
     register(&harness).await;
     for name in ["a", "b", "c"] {
