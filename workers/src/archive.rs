@@ -84,7 +84,8 @@ impl Archives {
         if folder.is_dir() {
             return Ok(folder);
         }
-        let (limits, target, is_pickle) = (self.limits, folder.clone(), uri.rsplit('/').next() == Some(PICKLE));
+        let (limits, target, is_pickle) =
+            (self.limits, folder.clone(), uri.rsplit('/').next() == Some(PICKLE));
         let unpacked = tokio::task::spawn_blocking(move || {
             if is_pickle { unpack::keep(&bytes, PICKLE, &target) } else { unpack(&bytes, limits, &target) }
         });

@@ -27,7 +27,12 @@ enum Wait {
 }
 
 /// Runs one try of a task node; calls `started` when user code begins.
-pub(crate) async fn run(machine: &Machine, work: &Work, stop: &mut Stop, started: impl FnOnce()) -> Ended<Outcome> {
+pub(crate) async fn run(
+    machine: &Machine,
+    work: &Work,
+    stop: &mut Stop,
+    started: impl FnOnce(),
+) -> Ended<Outcome> {
     let mut early = stop.clone();
     let begun = tokio::select! {
         biased;

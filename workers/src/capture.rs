@@ -132,7 +132,10 @@ impl Reader {
 
     async fn finish(&mut self) -> String {
         self.flush().await;
-        self.current.take().map(|output| String::from_utf8_lossy(&output.tail).into_owned()).unwrap_or_default()
+        self.current
+            .take()
+            .map(|output| String::from_utf8_lossy(&output.tail).into_owned())
+            .unwrap_or_default()
     }
 }
 

@@ -60,15 +60,22 @@ impl Child {
     ///
     /// # Errors
     /// When there are no more files to be had.
-    pub(crate) fn fork(zygote: Arc<Zygote>, page: &Path, capture: impl FnOnce(pipe::Receiver) -> Capture) -> io::Result<Self> {
+    pub(crate) fn fork(
+        zygote: Arc<Zygote>,
+        page: &Path,
+        capture: impl FnOnce(pipe::Receiver) -> Capture,
+    ) -> io::Result<Self> {
         let (ours, theirs) = StdUnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let (log_write, log_read) = pipe::pipe()?;
         let progress = File::options().read(true).write(true).create(true).truncate(true).open(page)?;
         progress.set_len(PROGRESS_BYTES)?;
         progress.write_all_at(&(-1_i64).to_ne_bytes(), 0)?;
-        let birth =
-            Birth { socket: theirs.into(), log: log_write.into_blocking_fd()?, progress: progress.try_clone()?.into() };
+        let birth = Birth {
+            socket: theirs.into(),
+            log: log_write.into_blocking_fd()?,
+            progress: progress.try_clone()?.into(),
+        };
         let (number, exit) = zygote.fork(birth);
         let frames = Frames::new(UnixStream::from_std(ours)?);
         Ok(Self { number, zygote, frames, exit, progress, capture: capture(log_read) })

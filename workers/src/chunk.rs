@@ -76,7 +76,8 @@ pub(crate) async fn run(
         }
         None => (Wait::Exited(Exit::Lost), String::new()),
     };
-    if !matches!(waited, Wait::Done(_)) || warm.as_ref().is_some_and(|warm| warm.is_worn_out(&machine.config)) {
+    if !matches!(waited, Wait::Done(_)) || warm.as_ref().is_some_and(|warm| warm.is_worn_out(&machine.config))
+    {
         *warm = None;
     }
     match waited {
@@ -189,7 +190,13 @@ async fn wait(warm: &mut Warm, work: &Work, gather: &mut Gather, stop: &mut Stop
     }
 }
 
-async fn finish(machine: &Machine, work: &Work, range: &Range<'_>, gather: Gather, micros: u64) -> FinishedChunk {
+async fn finish(
+    machine: &Machine,
+    work: &Work,
+    range: &Range<'_>,
+    gather: Gather,
+    micros: u64,
+) -> FinishedChunk {
     let (outputs, failures, returned) = gather.finish();
     let uri = paths::outputs(&work.output_prefix);
     let stored = report::insist(&machine.config, || machine.blobs.store(&uri, outputs.clone())).await;

@@ -44,7 +44,8 @@ impl CommandLine {
     pub(crate) fn tell_archive(&mut self, folder: &str) {
         let Some(archive) = self.archive.clone() else { return };
         let Some(at) = self.own().iter().position(|arg| arg == "--resolver") else { return };
-        let told = ["--dynamic-addl-distro".to_owned(), archive, "--dynamic-dest-dir".to_owned(), folder.to_owned()];
+        let told =
+            ["--dynamic-addl-distro".to_owned(), archive, "--dynamic-dest-dir".to_owned(), folder.to_owned()];
         self.argv.splice(at..at, told);
     }
 
@@ -70,8 +71,13 @@ impl CommandLine {
     /// Answers the command line without what differs between tries: the same for all work of one task that the same
     /// process can do.
     pub(crate) fn identity(&self) -> Vec<String> {
-        const DIFFERS: [&str; 5] =
-            ["--inputs", "--output-prefix", "--raw-output-data-prefix", "--checkpoint-path", "--prev-checkpoint"];
+        const DIFFERS: [&str; 5] = [
+            "--inputs",
+            "--output-prefix",
+            "--raw-output-data-prefix",
+            "--checkpoint-path",
+            "--prev-checkpoint",
+        ];
         let own = self.own().len();
         let differs = |at: usize| at > 0 && at < own && DIFFERS.contains(&self.argv[at - 1].as_str());
         self.argv.iter().enumerate().filter(|(at, _)| !differs(*at)).map(|(_, arg)| arg.clone()).collect()
@@ -107,7 +113,8 @@ mod tests {
 
     #[test]
     fn only_whole_arguments_of_the_sdk_are_redirected_but_also_parts_of_a_users_own() {
-        let mut sdk = CommandLine::parse(&args("pyflyte-execute --output-prefix file:///p/0 --raw file:///p/0/raw"));
+        let mut sdk =
+            CommandLine::parse(&args("pyflyte-execute --output-prefix file:///p/0 --raw file:///p/0/raw"));
         sdk.redirect("file:///p/0", "/local");
         assert_eq!(sdk.argv, args("pyflyte-execute --output-prefix /local --raw file:///p/0/raw"));
         let mut own = CommandLine::parse(&args("cp out.csv file:///p/0/out.csv"));

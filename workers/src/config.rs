@@ -19,6 +19,9 @@ pub struct Config {
     /// A folder of this process alone; what an earlier one left there is removed at the start. Working folders and
     /// unpacked code archives go there.
     pub scratch: PathBuf,
+    /// Where interpreters keep compiled modules; may be shared by processes and may be deleted at any time. Default: in
+    /// `scratch`. Without it every start compiles the whole SDK, which takes three times as long as the rest of it.
+    pub bytecode: PathBuf,
     /// How long interpreters are kept that nobody uses. 1 s and more; default 60 s: work comes in bursts, a start costs
     /// a second, and an idle interpreter holds 84 MB.
     pub idle_ttl: Duration,
@@ -87,6 +90,7 @@ impl Config {
             worker: format!("worker-{}", std::process::id()),
             slots: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             interpreter,
+            bytecode: scratch.join("bytecode"),
             scratch,
             idle_ttl: Duration::from_secs(60),
             start_timeout: Duration::from_secs(120),

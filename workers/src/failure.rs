@@ -21,7 +21,8 @@ pub(crate) fn from_documents<'a>(documents: impl IntoIterator<Item = &'a [u8]>) 
         }
     }
     // Of several workers of one attempt the first to fail is the cause.
-    let earliest = |error: &ContainerError| error.timestamp.map(|at| (at.seconds, at.nanos)).unwrap_or_default();
+    let earliest =
+        |error: &ContainerError| error.timestamp.map(|at| (at.seconds, at.nanos)).unwrap_or_default();
     Some(from_error(errors.into_iter().min_by_key(earliest)?))
 }
 
@@ -66,7 +67,9 @@ fn lost() -> Failure {
 pub(crate) fn outputs_not_found(prefix: &str) -> Failure {
     Failure {
         code: "OutputsNotFound".to_owned(),
-        message: format!("the task declares outputs, but ended without {prefix}/outputs.pb and without an error"),
+        message: format!(
+            "the task declares outputs, but ended without {prefix}/outputs.pb and without an error"
+        ),
         cause: FailureCause::OutputsNotFound,
         charge: Charge::User,
     }
@@ -86,7 +89,8 @@ pub(crate) fn unreadable(name: &str) -> Failure {
 pub(crate) fn dynamic() -> Failure {
     Failure {
         code: "DynamicNotSupported".to_owned(),
-        message: "the task is @dynamic: it made a plan of further nodes, which this version does not run yet".to_owned(),
+        message: "the task is @dynamic: it made a plan of further nodes, which this version does not run yet"
+            .to_owned(),
         cause: FailureCause::InvalidRequest,
         charge: Charge::User,
     }
@@ -171,7 +175,9 @@ mod tests {
 
     #[test]
     fn a_time_limit_is_written_as_go_writes_it() {
-        for (millis, text) in [(2_000, "2s"), (1_500, "1.5s"), (90_000, "1m30s"), (3_600_000, "1h0m0s"), (250, "250ms")] {
+        for (millis, text) in
+            [(2_000, "2s"), (1_500, "1.5s"), (90_000, "1m30s"), (3_600_000, "1h0m0s"), (250, "250ms")]
+        {
             assert_eq!(duration(Duration::from_millis(millis)), text);
         }
     }

@@ -1,8 +1,8 @@
 //! Frames: a length of four bytes, big end first, then that many bytes of MessagePack.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use serde::de::DeserializeOwned;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -58,7 +58,8 @@ impl Frames {
     }
 
     fn complete(&mut self) -> Option<BytesMut> {
-        let head: [u8; LENGTH_BYTES] = self.read.get(..LENGTH_BYTES)?.try_into().expect("a slice of that length");
+        let head: [u8; LENGTH_BYTES] =
+            self.read.get(..LENGTH_BYTES)?.try_into().expect("a slice of that length");
         let length = u32::from_be_bytes(head) as usize;
         if self.read.len() < LENGTH_BYTES + length {
             self.read.reserve(LENGTH_BYTES + length - self.read.len());

@@ -29,9 +29,11 @@ impl Interpreter {
     /// When no zygote can be started.
     pub(crate) async fn fork(self: &Arc<Self>, page: &Path) -> Result<Child, StartError> {
         let zygote = self.zygote().await?;
-        Child::fork(zygote, page, |log| Capture::start(log, Arc::clone(&self.blobs), self.config.log)).map_err(
-            |source| StartError::Spawn { interpreter: self.config.interpreter.display().to_string(), source },
-        )
+        Child::fork(zygote, page, |log| Capture::start(log, Arc::clone(&self.blobs), self.config.log))
+            .map_err(|source| StartError::Spawn {
+                interpreter: self.config.interpreter.display().to_string(),
+                source,
+            })
     }
 
     async fn zygote(self: &Arc<Self>) -> Result<Arc<Zygote>, StartError> {

@@ -101,7 +101,13 @@ impl Machine {
     }
 
     /// Answers how a command line is run in `folder`.
-    pub(crate) fn setting(&self, work: &Work, argv: Vec<String>, folder: &Folder, code: Option<&PathBuf>) -> Setting {
+    pub(crate) fn setting(
+        &self,
+        work: &Work,
+        argv: Vec<String>,
+        folder: &Folder,
+        code: Option<&PathBuf>,
+    ) -> Setting {
         let code = code.map(PathBuf::as_path);
         Setting {
             argv,

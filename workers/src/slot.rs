@@ -85,7 +85,13 @@ impl Slot {
         }
     }
 
-    async fn work(&self, lease: Lease, warm: &mut Option<Warm>, current: &Current, reports: &mut JoinSet<()>) {
+    async fn work(
+        &self,
+        lease: Lease,
+        warm: &mut Option<Warm>,
+        current: &Current,
+        reports: &mut JoinSet<()>,
+    ) {
         let (sender, mut stop) = Stop::new();
         set(current, Some((lease.work.id.clone(), sender.clone())));
         if *self.phase.borrow() == Phase::Closed {
@@ -191,7 +197,9 @@ async fn keep(queue: Arc<dyn TaskQueue>, lease: Lease, stop: watch::Sender<Stopp
                 stop.send_replace(Stopping::Withdrawn);
                 return;
             }
-            Err(error) => tracing::debug!(%error, work = %lease.work.id, "the lease cannot be extended at present"),
+            Err(error) => {
+                tracing::debug!(%error, work = %lease.work.id, "the lease cannot be extended at present")
+            }
         }
     }
 }

@@ -141,7 +141,7 @@ fn spawn_process(config: &Config, package: &Path) -> io::Result<(Process, StdUni
     std::fs::create_dir_all(&temporary)?;
     let process = Command::new(&config.interpreter)
         .arg("-X")
-        .arg(format!("pycache_prefix={}", config.scratch.join("bytecode").display()))
+        .arg(format!("pycache_prefix={}", config.bytecode.display()))
         .args(["-c", crate::python::START])
         .arg(package)
         .env_clear()

@@ -137,10 +137,13 @@ class MapTask:
         os.environ.update(job["env"])
         results = Results(frames, job["start"], job["budget"])
         began = time.perf_counter()
-        if "inputs" in job:
-            self._dispatch(job, results, progress)
-        else:
-            self._call(job, results, progress)
+        run = self._dispatch if "inputs" in job else self._call
+        try:
+            run(job, results, progress)
+        except BaseException:
+            # This item ends the process; those before it have results.
+            results.deliver()
+            raise
         progress.at(-1)
         results.deliver(done=True, micros=int((time.perf_counter() - began) * 1e6))
 

@@ -56,7 +56,8 @@ pub enum UnpackError {
 /// The first thing that is wrong with it.
 pub fn unpack(bytes: &[u8], limits: ArchiveLimits, target: &Path) -> Result<(), UnpackError> {
     into_place(target, |folder| {
-        let mut archive = Archive::new(Bounded { inner: GzDecoder::new(bytes), left: limits.unpacked_bytes_max });
+        let mut archive =
+            Archive::new(Bounded { inner: GzDecoder::new(bytes), left: limits.unpacked_bytes_max });
         let bounded = |error| unreadable(error, limits);
         let mut entries = 0;
         for entry in archive.entries().map_err(bounded)? {
@@ -69,7 +70,7 @@ pub fn unpack(bytes: &[u8], limits: ArchiveLimits, target: &Path) -> Result<(), 
                 other => other,
             })?;
         }
-        Ok(())
+        check_links(folder)
     })
 }
 
@@ -95,19 +96,20 @@ fn into_place(target: &Path, fill: impl FnOnce(&Path) -> Result<(), UnpackError>
 
 fn place<R: Read>(mut entry: Entry<'_, R>, folder: &Path) -> Result<(), UnpackError> {
     let path = entry.path().map_err(UnpackError::Unreadable)?.into_owned();
-    let inside = inside(&path).ok_or_else(|| UnpackError::Outside { path: path.clone() })?;
+    if inside(&path).is_none() {
+        return Err(UnpackError::Outside { path });
+    }
     match entry.header().entry_type() {
         EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse | EntryType::Directory => {}
         EntryType::Symlink => {
             let target = link_target(&entry)?;
-            let from = inside.parent().unwrap_or(Path::new("")).join(&target);
-            if target.is_absolute() || depth_goes_below_zero(&from) {
+            if target.is_absolute() {
                 return Err(UnpackError::Link { path, target });
             }
         }
         EntryType::Link => {
             let target = link_target(&entry)?;
-            if self::inside(&target).is_none() {
+            if inside(&target).is_none() {
                 return Err(UnpackError::Link { path, target });
             }
         }
@@ -140,15 +142,42 @@ fn inside(path: &Path) -> Option<PathBuf> {
         .collect()
 }
 
-fn depth_goes_below_zero(path: &Path) -> bool {
-    let mut depth = 0_i64;
-    path.components().any(|part| {
-        depth += match part {
-            Component::Normal(_) => 1,
-            Component::ParentDir => -1,
-            Component::CurDir | Component::RootDir | Component::Prefix(_) => 0,
-        };
-        depth < 0
+/// Checks where links lead once all is in place: before, what a path means may still change.
+fn check_links(folder: &Path) -> Result<(), UnpackError> {
+    let mut open = vec![(folder.to_path_buf(), 0)];
+    while let Some((path, depth)) = open.pop() {
+        for entry in std::fs::read_dir(&path).map_err(UnpackError::Disk)? {
+            let path = entry.map_err(UnpackError::Disk)?.path();
+            let kind = path.symlink_metadata().map_err(UnpackError::Disk)?.file_type();
+            if kind.is_dir() {
+                open.push((path, depth + 1));
+            } else if kind.is_symlink() {
+                let target = std::fs::read_link(&path).map_err(UnpackError::Disk)?;
+                if !stays_inside(&target, depth) {
+                    return Err(UnpackError::Link { path, target });
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Says whether a link that lies `depth` folders deep stays inside. It may only go up first and then down: after going
+/// down through another link, up would be elsewhere than it looks.
+fn stays_inside(target: &Path, depth: usize) -> bool {
+    let mut up = 0;
+    let mut is_down = false;
+    target.components().all(|part| match part {
+        Component::Normal(_) => {
+            is_down = true;
+            true
+        }
+        Component::ParentDir => {
+            up += 1;
+            !is_down && up <= depth
+        }
+        Component::CurDir => true,
+        Component::RootDir | Component::Prefix(_) => false,
     })
 }
 
@@ -180,7 +209,10 @@ fn unreadable(error: io::Error, limits: ArchiveLimits) -> UnpackError {
 
 fn is_about_the_archive(error: &io::Error) -> bool {
     mentions::<TooMuch>(error)
-        || matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)
+        || matches!(
+            error.kind(),
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
+        )
 }
 
 fn mentions<E: std::error::Error + 'static>(error: &io::Error) -> bool {
@@ -226,7 +258,9 @@ mod tests {
         builder.append(&header, body).expect("writing to memory");
     }
 
-    fn unpacked(fill: impl FnOnce(&mut Builder<GzEncoder<Vec<u8>>>)) -> (tempfile::TempDir, Result<(), UnpackError>) {
+    fn unpacked(
+        fill: impl FnOnce(&mut Builder<GzEncoder<Vec<u8>>>),
+    ) -> (tempfile::TempDir, Result<(), UnpackError>) {
         let folder = tempfile::tempdir().expect("a folder");
         let result = unpack(&archive(fill), LIMITS, &folder.path().join("code"));
         (folder, result)
@@ -261,6 +295,20 @@ mod tests {
             let (_folder, result) = unpacked(|builder| add(builder, kind, "pkg", target, b""));
             assert!(matches!(result, Err(UnpackError::Link { .. })), "{target}: {result:?}");
         }
+    }
+
+    #[test]
+    fn a_link_that_leaves_the_folder_by_way_of_another_is_refused() {
+        let (_folder, result) = unpacked(|builder| {
+            add(builder, EntryType::Symlink, "pkg/here", ".", b"");
+            add(builder, EntryType::Symlink, "pkg/out", "here/../../evil", b"");
+        });
+        assert!(matches!(result, Err(UnpackError::Link { .. })), "{result:?}");
+        let (_folder, result) = unpacked(|builder| {
+            add(builder, EntryType::Symlink, "a/b/top", "../..", b"");
+            add(builder, EntryType::Symlink, "a/b/top/out", "../../../evil", b"");
+        });
+        assert!(result.is_err(), "{result:?}");
     }
 
     #[test]

@@ -25,7 +25,13 @@ const DECK: &str = "deck.html";
 type Files = BTreeMap<String, Bytes>;
 
 /// Stores what the attempt left, and says how it ended.
-pub(super) async fn collect(machine: &Machine, work: &Work, prepared: &Prepared, exit: Exit, tail: &str) -> Outcome {
+pub(super) async fn collect(
+    machine: &Machine,
+    work: &Work,
+    prepared: &Prepared,
+    exit: Exit,
+    tail: &str,
+) -> Outcome {
     let folder = prepared.folder.outputs();
     let local = folder.display().to_string();
     let files = tokio::task::spawn_blocking(move || read(&folder)).await.map_err(io::Error::other).flatten();

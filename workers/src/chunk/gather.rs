@@ -94,7 +94,8 @@ impl Gather {
     }
 
     fn take_value(&mut self, index: u32, value: Plain) {
-        let Some((name, shape)) = self.interface.as_ref().and_then(|interface| interface.output.as_ref()) else {
+        let Some((name, shape)) = self.interface.as_ref().and_then(|interface| interface.output.as_ref())
+        else {
             return;
         };
         let Some(literal) = to_literal(value, shape) else {
@@ -121,9 +122,8 @@ impl Gather {
 
     fn take_failure(&mut self, index: u32, document: Option<Bytes>, others: &[String]) {
         let failure = match document {
-            Some(document) => {
-                failure::from_documents([document.as_ref()]).unwrap_or_else(|| failure::unreadable("error.pb"))
-            }
+            Some(document) => failure::from_documents([document.as_ref()])
+                .unwrap_or_else(|| failure::unreadable("error.pb")),
             None if others.iter().any(|name| name == "futures.pb") => failure::dynamic(),
             // The task asked for its outputs to be ignored, and there are none to miss.
             None if self.declared.is_empty() => return,

@@ -24,8 +24,11 @@ pub(super) fn of_chunk(
     for (name, literal) in map.literals.iter().filter(|(name, _)| !range.bound.contains(name)) {
         let (found, wanted) = (elements(literal).map(<[_]>::len), range.items.len());
         if found != Some(wanted as usize) {
-            let found = found.map_or_else(|| "is not a list".to_owned(), |found| format!("has {found} values"));
-            return Err(failure::invalid(format!("input {name} of a map {found}, but there are {wanted} items")));
+            let found =
+                found.map_or_else(|| "is not a list".to_owned(), |found| format!("has {found} values"));
+            return Err(failure::invalid(format!(
+                "input {name} of a map {found}, but there are {wanted} items"
+            )));
         }
     }
     let plain = interface.and_then(|interface| plain(&map, range, interface));

@@ -2,7 +2,9 @@
 
 use super::{Plain, Shape};
 use prost_types::{Duration, Timestamp};
-use skein_idl::flyteidl::core::{Literal, LiteralCollection, LiteralMap, Primitive, Scalar, literal, primitive, scalar};
+use skein_idl::flyteidl::core::{
+    Literal, LiteralCollection, LiteralMap, Primitive, Scalar, literal, primitive, scalar,
+};
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const NANOS_PER_MICRO: i32 = 1_000;
@@ -16,10 +18,14 @@ pub(crate) fn from_literal(literal: &Literal, shape: &Shape) -> Option<Plain> {
             Some(Plain::List(values.collect::<Option<_>>()?))
         }
         (literal::Value::Map(map), Shape::Map(inner)) => {
-            let entries = map.literals.iter().map(|(key, value)| Some((key.clone(), from_literal(value, inner)?)));
+            let entries =
+                map.literals.iter().map(|(key, value)| Some((key.clone(), from_literal(value, inner)?)));
             Some(Plain::Map(entries.collect::<Option<_>>()?))
         }
-        (literal::Value::Collection(_) | literal::Value::Map(_) | literal::Value::OffloadedMetadata(_), _) => None,
+        (
+            literal::Value::Collection(_) | literal::Value::Map(_) | literal::Value::OffloadedMetadata(_),
+            _,
+        ) => None,
     }
 }
 

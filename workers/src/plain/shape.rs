@@ -75,7 +75,8 @@ impl Interface {
         let declared = template.interface.as_ref()?;
         let mut inputs = BTreeMap::new();
         for (name, declared) in variables(declared.inputs.as_ref()) {
-            let shape = if bound.contains(name) { Shape::of(declared)? } else { Shape::of(element(declared)?)? };
+            let shape =
+                if bound.contains(name) { Shape::of(declared)? } else { Shape::of(element(declared)?)? };
             inputs.insert(name.clone(), shape);
         }
         let mut outputs = variables(declared.outputs.as_ref());
@@ -88,7 +89,9 @@ impl Interface {
 }
 
 fn variables(map: Option<&VariableMap>) -> impl Iterator<Item = (&String, &LiteralType)> {
-    map.into_iter().flat_map(|map| &map.variables).filter_map(|(name, var)| Some((name, var.r#type.as_ref()?)))
+    map.into_iter()
+        .flat_map(|map| &map.variables)
+        .filter_map(|(name, var)| Some((name, var.r#type.as_ref()?)))
 }
 
 fn element(declared: &LiteralType) -> Option<&LiteralType> {

@@ -1,54 +1,56 @@
 //! A worker with everything round it: a queue, an inbox whose owner says yes to all, a blob store, user code.
 
-#![expect(clippy::unwrap_used, dead_code, reason = "tests; each file uses a part of this")]
-
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use prost::Message;
 use skein_idl::flyteidl::core::{
-    Literal, LiteralCollection, LiteralMap, LiteralType, Primitive, Scalar, SimpleType, TaskTemplate, TypedInterface,
-    Variable, VariableMap, literal, literal_type, primitive, scalar,
+    Literal, LiteralCollection, LiteralMap, LiteralType, Primitive, Scalar, SimpleType, TaskTemplate,
+    TypedInterface, Variable, VariableMap, literal, literal_type, primitive, scalar,
 };
 use skein_log::memory::{MemoryInbox, MemoryQueue};
 use skein_log::{BlobStore, Inbox, TaskQueue};
-use skein_model::event::{FinishedChunk, ItemRange};
 use skein_model::command::Outcome;
+use skein_model::event::{FinishedChunk, ItemRange};
 use skein_model::work::WorkKind;
-use skein_model::{Attempt, BlobRef, Command, DataRef, EntityId, EntityKind, ExecutionId, Failure, NodeId, PoolId, Work, WorkId};
+use skein_model::{
+    Attempt, BlobRef, Command, DataRef, EntityId, EntityKind, ExecutionId, Failure, NodeId, PoolId, Work,
+    WorkId,
+};
 use skein_workers::{Config, Workers};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// How long anything may take on a loaded machine.
-pub const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 const LEASE_TTL: Duration = Duration::from_secs(6);
 
-pub struct House {
-    pub folder: tempfile::TempDir,
-    pub queue: Arc<MemoryQueue>,
-    pub inbox: Arc<MemoryInbox>,
-    pub blobs: Arc<BlobStore>,
-    pub workers: Option<Workers>,
-    pub said: mpsc::UnboundedReceiver<Command>,
+pub(crate) struct House {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) queue: Arc<MemoryQueue>,
+    pub(crate) blobs: Arc<BlobStore>,
+    pub(crate) workers: Option<Workers>,
+    pub(crate) said: mpsc::UnboundedReceiver<Command>,
     archive: BlobRef,
+    works: AtomicU32,
 }
 
 /// Answers the interpreter that has the SDK.
-pub fn python() -> PathBuf {
-    std::env::var_os("SKEIN_TEST_PYTHON")
-        .map(PathBuf::from)
-        .expect("SKEIN_TEST_PYTHON is not set: run `cargo xtask test`, which makes an interpreter with the SDK")
+pub(crate) fn python() -> PathBuf {
+    std::env::var_os("SKEIN_TEST_PYTHON").map(PathBuf::from).expect(
+        "SKEIN_TEST_PYTHON is not set: run `cargo xtask test`, which makes an interpreter with the SDK",
+    )
 }
 
 impl House {
-    pub async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         Self::with(|_| ()).await
     }
 
-    pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let blobs = Arc::new(BlobStore::local(&folder.path().join("blobs")).unwrap());
         let archive = blobs.put(&blobs.url("code.tar.gz"), archive()).await.unwrap();
@@ -64,22 +66,31 @@ impl House {
         });
         let mut config = Config::new(pool(), python(), folder.path().join("scratch"));
         config.slots = 2.try_into().unwrap();
+        config.bytecode = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bytecode");
         change(&mut config);
-        let workers = Workers::start(config, Arc::clone(&queue) as _, Arc::clone(&inbox) as _, Arc::clone(&blobs)).unwrap();
-        Self { folder, queue, inbox, blobs, workers: Some(workers), said, archive }
+        let workers =
+            Workers::start(config, Arc::clone(&queue) as _, Arc::clone(&inbox) as _, Arc::clone(&blobs))
+                .unwrap();
+        Self { folder, queue, blobs, workers: Some(workers), said, archive, works: AtomicU32::new(0) }
     }
 
     /// A file for user code to leave a trace in, alone in its folder.
-    pub fn witness(&self) -> PathBuf {
+    pub(crate) fn witness(&self) -> PathBuf {
         let folder = self.folder.path().join("witness");
         std::fs::create_dir_all(&folder).unwrap();
         folder.join("w")
     }
 
-    pub async fn template(&self, inputs: &[(&str, LiteralType)], output: Option<LiteralType>) -> BlobRef {
+    pub(crate) async fn template(
+        &self,
+        inputs: &[(&str, LiteralType)],
+        output: Option<LiteralType>,
+    ) -> BlobRef {
         let variables = |pairs: Vec<(&str, LiteralType)>| {
             let variable = |r#type| Variable { r#type: Some(r#type), ..Variable::default() };
-            Some(VariableMap { variables: pairs.into_iter().map(|(n, t)| (n.to_owned(), variable(t))).collect() })
+            Some(VariableMap {
+                variables: pairs.into_iter().map(|(n, t)| (n.to_owned(), variable(t))).collect(),
+            })
         };
         let interface = TypedInterface {
             inputs: variables(inputs.to_vec()),
@@ -92,14 +103,14 @@ impl House {
     }
 
     /// One try of a task of `single.py` that takes an integer.
-    pub async fn task(&self, name: &str, x: i64, output: Option<LiteralType>) -> Work {
+    pub(crate) async fn task(&self, name: &str, x: i64, output: Option<LiteralType>) -> Work {
         let template = self.template(&[("x", simple(SimpleType::Integer))], output).await;
         let inputs = map([("x", integer(x))]);
         self.work(name, template, WorkKind::Task, None, "pyflyte-execute", "", inputs)
     }
 
     /// Items of a map of a task of `maps.py`, of which `x` differs by item.
-    pub async fn items(
+    pub(crate) async fn items(
         &self,
         name: &str,
         range: ItemRange,
@@ -143,9 +154,26 @@ impl House {
             ),
         };
         let mut args = vec![
-            "pyflyte-fast-execute", "--additional-distribution", &self.archive.uri, "--dest-dir", ".", "--",
-            command, "--inputs", &input_uri, "--output-prefix", &prefix, "--raw-output-data-prefix", &raw,
-            "--checkpoint-path", "", "--prev-checkpoint", "\"\"", "--resolver", resolver, "--",
+            "pyflyte-fast-execute",
+            "--additional-distribution",
+            &self.archive.uri,
+            "--dest-dir",
+            ".",
+            "--",
+            command,
+            "--inputs",
+            &input_uri,
+            "--output-prefix",
+            &prefix,
+            "--raw-output-data-prefix",
+            &raw,
+            "--checkpoint-path",
+            "",
+            "--prev-checkpoint",
+            "\"\"",
+            "--resolver",
+            resolver,
+            "--",
         ];
         args.extend(loader);
         args.extend(["task-module", module, "task-name", name]);
@@ -161,7 +189,8 @@ impl House {
             id: WorkId {
                 execution: ExecutionId::parse("p", "d", "x").unwrap(),
                 node: NodeId::new("n0"),
-                attempt: Attempt(0),
+                // Each its own: an offer of what is still held changes nothing.
+                attempt: Attempt(self.works.fetch_add(1, Ordering::Relaxed)),
                 items,
             },
             pool: pool(),
@@ -179,12 +208,12 @@ impl House {
         }
     }
 
-    pub async fn offer(&self, work: Work) {
+    pub(crate) async fn offer(&self, work: Work) {
         self.queue.offer(work).await.unwrap();
     }
 
     /// Runs one try and answers how it ended.
-    pub async fn outcome(&mut self, work: Work) -> Outcome {
+    pub(crate) async fn outcome(&mut self, work: Work) -> Outcome {
         self.offer(work).await;
         loop {
             match self.next().await {
@@ -195,7 +224,7 @@ impl House {
         }
     }
 
-    pub async fn failure(&mut self, work: Work) -> Failure {
+    pub(crate) async fn failure(&mut self, work: Work) -> Failure {
         match self.outcome(work).await {
             Outcome::Failed(failure) => failure,
             outcome @ Outcome::Succeeded { .. } => panic!("{outcome:?}"),
@@ -203,7 +232,7 @@ impl House {
     }
 
     /// Runs one range of items and answers what became of them.
-    pub async fn chunk(&mut self, work: Work) -> FinishedChunk {
+    pub(crate) async fn chunk(&mut self, work: Work) -> FinishedChunk {
         self.offer(work).await;
         match self.next().await {
             Command::ItemsFinished { chunk, .. } => chunk,
@@ -211,12 +240,12 @@ impl House {
         }
     }
 
-    pub async fn next(&mut self) -> Command {
+    pub(crate) async fn next(&mut self) -> Command {
         tokio::time::timeout(PATIENCE, self.said.recv()).await.expect("a report in time").expect("an inbox")
     }
 
     /// Answers all that was printed under `prefix`.
-    pub async fn log(&self, prefix: &str) -> String {
+    pub(crate) async fn log(&self, prefix: &str) -> String {
         let mut text = String::new();
         for part in self.blobs.list(&skein_model::paths::log_folder(prefix)).await.unwrap() {
             let bytes = self.blobs.get(&part, 1 << 30).await.unwrap();
@@ -226,12 +255,12 @@ impl House {
         text
     }
 
-    pub async fn load(&self, outputs: &DataRef) -> LiteralMap {
+    pub(crate) async fn load(&self, outputs: &DataRef) -> LiteralMap {
         LiteralMap::decode(self.blobs.load(outputs).await.unwrap()).unwrap()
     }
 
     /// The elements of the one output of a chunk.
-    pub async fn elements(&self, chunk: &FinishedChunk) -> Vec<Literal> {
+    pub(crate) async fn elements(&self, chunk: &FinishedChunk) -> Vec<Literal> {
         match self.load(&chunk.outputs).await.literals.remove("o0").and_then(|literal| literal.value) {
             Some(literal::Value::Collection(collection)) => collection.literals,
             None => Vec::new(),
@@ -240,7 +269,7 @@ impl House {
     }
 }
 
-pub fn pool() -> PoolId {
+pub(crate) fn pool() -> PoolId {
     PoolId("default".to_owned())
 }
 
@@ -258,55 +287,59 @@ fn archive() -> Bytes {
     builder.into_inner().unwrap().finish().unwrap().into()
 }
 
-pub fn simple(simple: SimpleType) -> LiteralType {
+pub(crate) fn simple(simple: SimpleType) -> LiteralType {
     LiteralType { r#type: Some(literal_type::Type::Simple(simple.into())), ..LiteralType::default() }
 }
 
-pub fn list_of(inner: LiteralType) -> LiteralType {
-    LiteralType { r#type: Some(literal_type::Type::CollectionType(Box::new(inner))), ..LiteralType::default() }
+pub(crate) fn list_of(inner: LiteralType) -> LiteralType {
+    LiteralType {
+        r#type: Some(literal_type::Type::CollectionType(Box::new(inner))),
+        ..LiteralType::default()
+    }
 }
 
-pub fn map_of(inner: LiteralType) -> LiteralType {
+pub(crate) fn map_of(inner: LiteralType) -> LiteralType {
     LiteralType { r#type: Some(literal_type::Type::MapValueType(Box::new(inner))), ..LiteralType::default() }
 }
 
-pub fn primitive(value: primitive::Value) -> Literal {
+pub(crate) fn primitive(value: primitive::Value) -> Literal {
     let scalar = Scalar { value: Some(scalar::Value::Primitive(Primitive { value: Some(value) })) };
     Literal { value: Some(literal::Value::Scalar(Box::new(scalar))), ..Literal::default() }
 }
 
-pub fn integer(value: i64) -> Literal {
+pub(crate) fn integer(value: i64) -> Literal {
     primitive(primitive::Value::Integer(value))
 }
 
-pub fn string(value: &str) -> Literal {
+pub(crate) fn string(value: &str) -> Literal {
     primitive(primitive::Value::StringValue(value.to_owned()))
 }
 
-pub fn collection(literals: Vec<Literal>) -> Literal {
+pub(crate) fn collection(literals: Vec<Literal>) -> Literal {
     Literal { value: Some(literal::Value::Collection(LiteralCollection { literals })), ..Literal::default() }
 }
 
-pub fn map<'a>(entries: impl IntoIterator<Item = (&'a str, Literal)>) -> LiteralMap {
+pub(crate) fn map<'a>(entries: impl IntoIterator<Item = (&'a str, Literal)>) -> LiteralMap {
     LiteralMap { literals: entries.into_iter().map(|(name, literal)| (name.to_owned(), literal)).collect() }
 }
 
-pub fn integers(range: ItemRange) -> (LiteralType, Vec<Literal>) {
+pub(crate) fn integers(range: ItemRange) -> (LiteralType, Vec<Literal>) {
     (simple(SimpleType::Integer), (range.start..range.end).map(|x| integer(x.into())).collect())
 }
 
-pub const fn range(start: u32, end: u32) -> ItemRange {
+pub(crate) const fn range(start: u32, end: u32) -> ItemRange {
     ItemRange { start, end }
 }
 
 /// Says whether a process with this id is there and not just waiting to be reaped.
-pub fn is_alive(pid: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| !matches!(stat.rsplit(") ").next().and_then(|rest| rest.chars().next()), Some('Z' | 'X')))
+pub(crate) fn is_alive(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        !matches!(stat.rsplit(") ").next().and_then(|rest| rest.chars().next()), Some('Z' | 'X'))
+    })
 }
 
 /// Waits until `condition` holds, as long as a loaded machine may need.
-pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while !condition() {
         assert!(tokio::time::Instant::now() < deadline, "never: {what}");

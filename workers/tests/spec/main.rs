@@ -1,0 +1,9 @@
+//! What workers do, with real interpreters and the real SDK.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod attempts;
+mod chunks;
+mod figures;
+mod orphans;
+mod support;
