@@ -184,9 +184,11 @@ fn places(
     let input = paths::node_inputs(&created.data_prefix, node);
     let input_prefix = input.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
     let name = render::generated_name(&created.execution.name, node, attempt);
+    // The SDK takes a folder named by a `file://` URL for one that is not there, and finds it by its plain path.
+    let raw_prefix = created.raw_prefix.strip_prefix("file://").unwrap_or(&created.raw_prefix);
     let raw = match items {
-        Some(ItemRange { start, end }) => format!("{}/{node}/{attempt}/{start}-{end}", created.raw_prefix),
-        None => format!("{}/{node}/{attempt}", created.raw_prefix),
+        Some(ItemRange { start, end }) => format!("{raw_prefix}/{node}/{attempt}/{start}-{end}"),
+        None => format!("{raw_prefix}/{node}/{attempt}"),
     };
     Places {
         input,
@@ -194,7 +196,7 @@ fn places(
         output_prefix: prefix.to_owned(),
         raw_output_prefix: raw,
         prev_checkpoint: previous(attempt)
-            .map(|before| render::checkpoint(&format!("{}/{node}/{before}", created.raw_prefix))),
+            .map(|before| render::checkpoint(&format!("{raw_prefix}/{node}/{before}"))),
         retry_key: name,
         namespace: format!("{}-{}", created.execution.project, created.execution.domain),
     }

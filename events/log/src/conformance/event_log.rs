@@ -28,6 +28,7 @@ pub async fn event_log(make: impl AsyncFn() -> Log) {
     a_body_of_the_largest_size_is_taken_and_a_larger_one_is_not(make().await).await;
     of_racing_writers_exactly_one_succeeds(make().await).await;
     a_conflict_names_where_the_journal_ends_and_writes_nothing(make().await).await;
+    whoever_is_told_of_a_conflict_can_read_what_won(make().await).await;
     a_journal_is_read_after_a_head(make().await).await;
     an_acknowledged_record_is_seen_by_everybody_at_once(make().await).await;
     a_follower_sees_every_record_once_and_in_order_while_others_append(make().await).await;
@@ -179,6 +180,27 @@ pub async fn of_racing_writers_exactly_one_succeeds(log: Log) {
         assert_eq!(last.version, Version(round), "the one that succeeds writes one record");
     }
     assert_eq!(read(&log, &journal, Head::EMPTY).await.len(), 4, "appends that lost a race leave nothing");
+}
+
+/// Whoever lost a race reads the journal next, and finds the record that it lost against.
+pub async fn whoever_is_told_of_a_conflict_can_read_what_won(log: Log) {
+    for round in 0..20 {
+        let journal = journal(&format!("lost-race-{round}"));
+        let racers = (0..8).map(|_| {
+            let (log, journal) = (Arc::clone(&log), journal.clone());
+            tokio::spawn(async move {
+                match log.append(&journal, Head::EMPTY, record("first")).await {
+                    Err(AppendError::Conflict { .. }) => {
+                        log.read(&journal, Head::EMPTY).await.map_or(0, |found| found.len())
+                    }
+                    _ => 1,
+                }
+            })
+        });
+        for found in futures::future::join_all(racers.collect::<Vec<_>>()).await {
+            assert!(matches!(found, Ok(1)), "what won is there when the others are told: {found:?}");
+        }
+    }
 }
 
 /// Whoever names an old head, or one ahead of the journal, is told both versions.

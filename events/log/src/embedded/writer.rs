@@ -55,13 +55,32 @@ struct Decided {
     answer: oneshot::Sender<Result<Appended, AppendError>>,
 }
 
+/// Appends that were taken out together.
+#[derive(Default)]
+struct Group {
+    decided: Vec<Decided>,
+    /// Appends that do not follow their journal's head. Answered once the group is durable: what they lost against
+    /// may be in it, and whoever is told of a conflict reads the journal next.
+    refused: Vec<(oneshot::Sender<Result<Appended, AppendError>>, AppendError)>,
+}
+
+impl Group {
+    /// Tells whoever waits; whoever no longer does needs no answer.
+    fn refuse(refused: Vec<(oneshot::Sender<Result<Appended, AppendError>>, AppendError)>) {
+        for (answer, conflict) in refused {
+            let _ = answer.send(Err(conflict));
+        }
+    }
+}
+
 impl Writer {
     /// Writes until nobody can append any more, or a commit fails.
     pub(super) fn run(mut self) {
         let mut since_checkpoint = 0;
         while let Some(first) = self.requests.blocking_recv() {
-            let group = self.decide(first);
+            let Group { decided: group, refused } = self.decide(first);
             if group.is_empty() {
+                Group::refuse(refused);
                 continue;
             }
             since_checkpoint +=
@@ -74,6 +93,7 @@ impl Writer {
                 return;
             }
             self.publish(group);
+            Group::refuse(refused);
             if since_checkpoint >= self.checkpoint_after_bytes {
                 since_checkpoint = 0;
                 // One that is asked for already will see these records too.
@@ -83,8 +103,8 @@ impl Writer {
     }
 
     /// Takes what waits, and refuses what does not name its journal's head.
-    fn decide(&mut self, first: Request) -> Vec<Decided> {
-        let mut group = Vec::new();
+    fn decide(&mut self, first: Request) -> Group {
+        let mut group = Group::default();
         // Heads as they will be after this commit.
         let mut heads: HashMap<JournalId, Head> = HashMap::new();
         let (mut sequence, mut bytes) = (*self.last.borrow(), 0);
@@ -98,13 +118,12 @@ impl Writer {
                 bytes += record.body.len();
                 let envelope = Envelope::seal(journal.clone(), actual, record);
                 heads.insert(journal, envelope.head(sequence));
-                group.push(Decided { envelope, sequence, answer });
+                group.decided.push(Decided { envelope, sequence, answer });
             } else {
                 let (expected, actual) = (after.version, actual.version);
-                // Whoever no longer waits needs no answer; so below.
-                let _ = answer.send(Err(AppendError::Conflict { journal, expected, actual }));
+                group.refused.push((answer, AppendError::Conflict { journal, expected, actual }));
             }
-            let room = group.len() < GROUP_MAX && bytes < GROUP_BYTES_MAX;
+            let room = group.decided.len() + group.refused.len() < GROUP_MAX && bytes < GROUP_BYTES_MAX;
             next = if room { self.requests.try_recv().ok() } else { None };
         }
         group
