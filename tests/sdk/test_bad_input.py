@@ -118,7 +118,7 @@ def test_a_task_that_prints_without_end_is_cut_and_succeeds(client: Client) -> N
     """A task that prints 256 MiB succeeds, and its log is kept up to a limit, with a last line that says so."""
     execution = client.finish("misbehaving.prints_much", {"megabytes": 256}, task=True)
     require_success(execution)
-    [log] = client.attempts(execution, "n0")[0].closure.logs
+    [log] = client.attempts(execution)[0].closure.logs
     with urllib.request.urlopen(log.uri, timeout=60) as answer:
         kept = answer.read()
     assert MEBIBYTE < len(kept) < 80 * MEBIBYTE

@@ -46,10 +46,20 @@ def test_up_writes_the_configuration_of_its_clients(server: Skein) -> None:
 def test_up_without_flytekit_says_which_command_helps(tmp_path: Path) -> None:
     """An interpreter without flytekit is refused before anything is made."""
     subprocess.run([str(flytekit_python()), "-m", "venv", "--without-pip", str(tmp_path / "empty")], check=True)
-    refused = skein("up", "--listen", "127.0.0.1:0", "--data", str(tmp_path / "data"), "--python", str(tmp_path / "empty/bin/python"))
+    refused = skein(
+        "up",
+        "--listen",
+        "127.0.0.1:0",
+        "--data",
+        str(tmp_path / "data"),
+        "--python",
+        str(tmp_path / "empty/bin/python"),
+    )
     assert refused.returncode != 0
     assert "pip install flytekit" in refused.stderr
-    missing = skein("up", "--listen", "127.0.0.1:0", "--data", str(tmp_path / "data"), "--python", str(tmp_path / "none"))
+    missing = skein(
+        "up", "--listen", "127.0.0.1:0", "--data", str(tmp_path / "data"), "--python", str(tmp_path / "none")
+    )
     assert missing.returncode != 0
     assert "--python" in missing.stderr
 
@@ -57,7 +67,9 @@ def test_up_without_flytekit_says_which_command_helps(tmp_path: Path) -> None:
 def test_up_takes_the_active_virtual_environment(tmp_path: Path) -> None:
     """Without --python it is the interpreter of VIRTUAL_ENV that is looked at."""
     subprocess.run([str(flytekit_python()), "-m", "venv", "--without-pip", str(tmp_path / "active")], check=True)
-    refused = skein("up", "--listen", "127.0.0.1:0", "--data", str(tmp_path / "data"), VIRTUAL_ENV=str(tmp_path / "active"))
+    refused = skein(
+        "up", "--listen", "127.0.0.1:0", "--data", str(tmp_path / "data"), VIRTUAL_ENV=str(tmp_path / "active")
+    )
     assert refused.returncode != 0
     assert str(tmp_path / "active/bin/python") in refused.stderr
 

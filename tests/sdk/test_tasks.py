@@ -51,7 +51,7 @@ def test_043_an_exception_fails_after_one_attempt(client: Client, witness: Witne
     assert error.kind == execution_pb2.ExecutionError.USER
     assert "Traceback" in error.message
     assert "ValueError: boom 1" in error.message
-    assert len(client.attempts(execution, "n0")) == 1
+    assert len(client.attempts(execution)) == 1
     assert len(witness.lines()) == 1
 
 
@@ -63,7 +63,7 @@ def test_044_a_recoverable_exception_uses_up_its_retries(client: Client, witness
     assert error.code == "RetriesExhausted|USER:Recoverable"
     assert error.kind == execution_pb2.ExecutionError.USER
     assert error.message.startswith("[3/3] currentAttempt done. Last Error: USER::")
-    attempts = client.attempts(execution, "n0")
+    attempts = client.attempts(execution)
     assert [attempt.id.retry_attempt for attempt in attempts] == [0, 1, 2]
     assert {attempt.closure.error.code for attempt in attempts} == {"USER:Recoverable"}
     assert len(witness.lines()) == 3
@@ -91,7 +91,7 @@ def test_a_killed_task_is_tried_again_at_nobodys_cost(client: Client, witness: W
     require_success(execution)
     assert execution.outputs["o0"] == 7
     assert [words[1] for words in witness.lines()] == ["0", "1"]
-    first = client.attempts(execution, "n0")[0]
+    first = client.attempts(execution)[0]
     assert first.closure.error.kind == execution_pb2.ExecutionError.SYSTEM
 
 
@@ -132,6 +132,6 @@ def test_what_a_task_prints_is_read_through_its_log_link(client: Client) -> None
     """The task execution links to what the task wrote to standard output, also after it has ended."""
     execution = client.finish("misbehaving.prints_much", {"megabytes": 1}, task=True)
     require_success(execution)
-    [log] = client.attempts(execution, "n0")[0].closure.logs
+    [log] = client.attempts(execution)[0].closure.logs
     with urllib.request.urlopen(log.uri, timeout=30) as answer:
         assert answer.read().count(b"p" * 1023 + b"\n") == 1024

@@ -80,11 +80,16 @@ class Client:
         )
         return list(self.admin.ListNodeExecutions(request).node_executions)
 
-    def attempts(self, execution: Any, node_id: str) -> list[Any]:
-        """All task executions of a node, by attempt."""
+    def only_node(self, execution: Any) -> str:
+        """The node of a single task's execution: the one that is neither the start nor the end."""
+        [node_id] = {node.id.node_id for node in self.nodes(execution)} - {"start-node", "end-node"}
+        return node_id
+
+    def attempts(self, execution: Any, node_id: str = "") -> list[Any]:
+        """All task executions of a node, by attempt; of the only node where none is named."""
         request = task_execution_pb2.TaskExecutionListRequest(
             node_execution_id=identifier_pb2.NodeExecutionIdentifier(
-                node_id=node_id, execution_id=execution_id(execution)
+                node_id=node_id or self.only_node(execution), execution_id=execution_id(execution)
             ),
             limit=1000,
         )
