@@ -44,7 +44,7 @@ impl From<crate::error::ApiError> for Refused {
 
 /// Answers the routes.
 pub(crate) fn routes(shared: Arc<Shared>, registry: Arc<Registry>) -> Router {
-    let metrics = Router::new().route("/metrics", get(metrics)).with_state(registry);
+    let metrics = Router::new().route("/metrics", get(metrics)).with_state((shared.clone(), registry));
     Router::new()
         .route("/healthcheck", get(async || "ok\n"))
         .route("/data/{*path}", get(data::get).head(data::head).put(data::put))
@@ -54,7 +54,10 @@ pub(crate) fn routes(shared: Arc<Shared>, registry: Arc<Registry>) -> Router {
         .merge(metrics)
 }
 
-async fn metrics(State(registry): State<Arc<Registry>>) -> Result<Response, Refused> {
+async fn metrics(
+    State((shared, registry)): State<(Arc<Shared>, Arc<Registry>)>,
+) -> Result<Response, Refused> {
+    shared.metrics.views_caught_up.set(i64::from(shared.views.is_caught_up()));
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry)
         .map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;

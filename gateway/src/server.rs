@@ -25,6 +25,9 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
+/// What an answer may have beside its rows, in bytes.
+const ANSWER_FRAME_BYTES: usize = 1 << 20;
+
 /// Why the gateway does not run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -128,23 +131,27 @@ impl Gateway {
                 .register_encoded_file_descriptor_set(skein_idl::FILE_DESCRIPTOR_SET)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         };
+        // Pages are cut to fit before; this is for single answers, and a client would refuse them less clearly.
+        let answer_max = shared.config.limits.answer_bytes_max + ANSWER_FRAME_BYTES;
         let (_, health) = tonic_health::server::health_reporter();
-        let grpc =
-            Routes::new(AdminServiceServer::new(Admin(shared.clone())).max_decoding_message_size(bytes_max))
-                .add_service(
-                    DataProxyServiceServer::new(DataProxy(shared.clone()))
-                        .max_decoding_message_size(bytes_max),
-                )
-                .add_service(
-                    SignalServiceServer::new(Signals(shared.clone())).max_decoding_message_size(bytes_max),
-                )
-                .add_service(IdentityServiceServer::new(Identity(shared.clone())))
-                .add_service(AuthMetadataServiceServer::new(Identity(shared.clone())))
-                .add_service(health)
-                .add_service(reflection().build_v1().map_err(GatewayError::Reflection)?)
-                .add_service(reflection().build_v1alpha().map_err(GatewayError::Reflection)?)
-                .prepare()
-                .into_axum_router();
+        let grpc = Routes::new(
+            AdminServiceServer::new(Admin(shared.clone()))
+                .max_decoding_message_size(bytes_max)
+                .max_encoding_message_size(answer_max),
+        )
+        .add_service(
+            DataProxyServiceServer::new(DataProxy(shared.clone()))
+                .max_decoding_message_size(bytes_max)
+                .max_encoding_message_size(answer_max),
+        )
+        .add_service(SignalServiceServer::new(Signals(shared.clone())).max_decoding_message_size(bytes_max))
+        .add_service(IdentityServiceServer::new(Identity(shared.clone())))
+        .add_service(AuthMetadataServiceServer::new(Identity(shared.clone())))
+        .add_service(health)
+        .add_service(reflection().build_v1().map_err(GatewayError::Reflection)?)
+        .add_service(reflection().build_v1alpha().map_err(GatewayError::Reflection)?)
+        .prepare()
+        .into_axum_router();
         let grpc = guard::grpc(grpc, shared.metrics.clone());
         let http = guard::http(http::routes(shared, registry));
         Ok(Routes::from(grpc.merge(http)))

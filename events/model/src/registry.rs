@@ -15,7 +15,8 @@ pub enum RegistryEvent {
         id: EntityId,
         /// xxh3-128 of the compiled form, by which a second registration is told apart from a changed one.
         digest: u128,
-        /// The encoded closure (`TaskClosure`, `WorkflowClosure`, or `LaunchPlan`) that a Get answers.
+        /// The encoded closure (`TaskClosure`, `CompiledWorkflowClosure`, or `LaunchPlan`) that a Get answers, but for
+        /// its times.
         closure: DataRef,
         /// The type of a task; empty for others.
         task_type: String,

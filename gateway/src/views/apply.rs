@@ -21,8 +21,8 @@ pub(super) enum Decoded {
         at: Timestamp,
         /// What happened.
         events: Vec<Event>,
-        /// The nodes of the plan, when the record is the first of its execution.
-        plan: Vec<PlanNode>,
+        /// The plan, when the record is the first of its execution.
+        plan: Plan,
     },
     /// A record of the registry.
     Registry {
@@ -35,6 +35,14 @@ pub(super) enum Decoded {
         /// What a launch plan names, when the record is the first of one.
         launch: Option<LaunchFacts>,
     },
+}
+
+/// What the tables know of a plan.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Plan {
+    pub(super) nodes: Vec<PlanNode>,
+    /// Whether a failure leaves the end node to be shown as skipped: with the policy that lets other nodes finish.
+    pub(super) skips_end: bool,
 }
 
 /// What the tables know of one node of a plan.

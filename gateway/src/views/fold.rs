@@ -33,6 +33,8 @@ pub(super) enum Change<'e> {
     StartNode,
     /// The end node, which took the outputs.
     EndNode(&'e DataRef),
+    /// The end node will never run, if the plan's policy is to show that.
+    EndNodeSkipped,
     /// A node changed.
     Node(&'e NodeId, NodeChange<'e>),
     /// A try changed.
@@ -160,7 +162,7 @@ pub(super) fn changes(event: &Event) -> Vec<Change<'_>> {
             vec![Change::Phase(ExecutionPhase::Succeeded), Change::Outputs(outputs), Change::EndNode(outputs)]
         }
         Event::Failed { failure } => {
-            vec![Change::Phase(ExecutionPhase::Failed), Change::Error(failure.into())]
+            vec![Change::Phase(ExecutionPhase::Failed), Change::Error(failure.into()), Change::EndNodeSkipped]
         }
         Event::Aborted => vec![Change::Phase(ExecutionPhase::Aborted)],
         Event::Archived { archived, principal } => vec![Change::Archived { archived: *archived, principal }],

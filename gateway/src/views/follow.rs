@@ -1,6 +1,6 @@
 //! Keeps the tables up with the log, and lets readers at them.
 
-use super::apply::{Decoded, LaunchFacts, PlanNode, apply, load_cursor, store_cursor};
+use super::apply::{Decoded, LaunchFacts, Plan, PlanNode, apply, load_cursor, store_cursor};
 use super::schema;
 use crate::error::ApiError;
 use futures::StreamExt as _;
@@ -207,18 +207,18 @@ async fn decode_execution(
 ) -> Result<Option<Decoded>, codec::CodecError> {
     let Some(id) = envelope.journal.as_execution() else { return Ok(None) };
     let events: Vec<Event> = codec::decode(envelope.schema, &envelope.record.body)?;
-    let mut plan = Vec::new();
+    let mut plan = Plan::default();
     if let Some(Event::Created(created)) = events.first() {
         match blobs.get_checked(&created.plan).await {
-            Ok(bytes) => plan = plan_nodes(&bytes),
+            Ok(bytes) => plan = plan_of(&bytes),
             Err(error) => tracing::error!(%error, execution = %id, "the plan of an execution cannot be read"),
         }
     }
     Ok(Some(Decoded::Execution { id, at: envelope.record.time, events, plan }))
 }
 
-/// Answers the task nodes of an encoded closure, and what task each runs.
-fn plan_nodes(closure: &[u8]) -> Vec<PlanNode> {
+/// Answers the task nodes of an encoded closure and what task each runs, and its policy.
+fn plan_of(closure: &[u8]) -> Plan {
     use core::{node, task_node};
     let closure = core::CompiledWorkflowClosure::decode(closure).unwrap_or_default();
     let types: std::collections::BTreeMap<(String, String), String> = closure
@@ -228,6 +228,9 @@ fn plan_nodes(closure: &[u8]) -> Vec<PlanNode> {
         .filter_map(|template| template.id.map(|id| ((id.name, id.version), template.r#type)))
         .collect();
     let template = closure.primary.and_then(|primary| primary.template).unwrap_or_default();
+    let skips_end = template.metadata.as_ref().is_some_and(|metadata| {
+        metadata.on_failure() == core::workflow_metadata::OnFailurePolicy::FailAfterExecutableNodesComplete
+    });
     let failure = template.failure_node;
     let plan_node = |node: core::Node| {
         let (inner, is_array) = match node.target? {
@@ -239,7 +242,8 @@ fn plan_nodes(closure: &[u8]) -> Vec<PlanNode> {
         let task_type = types.get(&(task.name.clone(), task.version.clone())).cloned().unwrap_or_default();
         Some(PlanNode { id: node.id, is_array, task, task_type })
     };
-    template.nodes.into_iter().chain(failure).filter_map(plan_node).collect()
+    let nodes = template.nodes.into_iter().chain(failure).filter_map(plan_node).collect();
+    Plan { nodes, skips_end }
 }
 
 async fn decode_registry(

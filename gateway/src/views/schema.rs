@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// The number of this form of the tables. Raised with every change of `TABLES` or of what the fold writes: a file
 /// of another number is deleted and made again.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
 
 const TABLES: &str = "
 CREATE TABLE cursors (category TEXT PRIMARY KEY, cursor BLOB NOT NULL) WITHOUT ROWID;
@@ -44,6 +44,7 @@ CREATE TABLE executions (
     error_code TEXT, error_message TEXT, error_kind INTEGER, abort_cause TEXT, abort_principal TEXT,
     spec BLOB NOT NULL, plan BLOB NOT NULL, plan_digest INTEGER NOT NULL, inputs BLOB NOT NULL,
     user_inputs BLOB NOT NULL, outputs BLOB, data_prefix TEXT NOT NULL, raw_prefix TEXT NOT NULL,
+    skips_end INTEGER NOT NULL,
     UNIQUE (project, domain, name)
 );
 CREATE INDEX executions_by_age ON executions (project, domain, created_at);

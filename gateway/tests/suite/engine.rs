@@ -125,3 +125,14 @@ pub async fn obey(harness: &Harness) {
         mail.answer.send(answer).unwrap();
     }
 }
+
+/// What the gateway wrote down of an execution's creation.
+pub async fn created(harness: &Harness, execution: &str) -> skein_model::event::Created {
+    let journal = JournalId::execution(&id(execution));
+    let records = harness.log.read(&journal, skein_model::Head::EMPTY).await.unwrap();
+    let events: Vec<Event> = codec::decode(records[0].schema, &records[0].record.body).unwrap();
+    let Some(Event::Created(created)) = events.into_iter().next() else {
+        panic!("the first event is another")
+    };
+    *created
+}

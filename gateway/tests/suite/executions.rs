@@ -281,3 +281,79 @@ async fn logs_are_put_together_from_their_parts() {
     assert_eq!(harness.http("GET", &format!("{base}/..%2f..%2fn0/0"), &[], &[]).await.0, 400);
     engine::seen(&harness, "abc").await;
 }
+
+#[tokio::test]
+async fn with_the_policy_to_finish_what_can_run_a_failure_leaves_the_end_node_skipped() {
+    use skein_idl::flyteidl::core::workflow_metadata::OnFailurePolicy;
+    let harness = Harness::start().await;
+    register(&harness).await;
+    let mut patient = workflow("m.patient", "v1");
+    let template = patient.spec.as_mut().unwrap().template.as_mut().unwrap();
+    template.metadata.as_mut().unwrap().set_on_failure(OnFailurePolicy::FailAfterExecutableNodesComplete);
+    harness.admin().create_workflow(patient).await.unwrap();
+    harness.admin().create_launch_plan(launch_plan("m.patient", "v1", "m.patient")).await.unwrap();
+    let request = execution("abc", launch_plan_id("m.patient"), &[("x", integer(1))]);
+    harness.admin().create_execution(request).await.unwrap();
+    let failure = failure("C", "m");
+    append(&harness, "abc", &[Event::Started, Event::Failed { failure }]).await;
+    let nodes = nodes(&harness, "abc").await;
+    assert_eq!(ids(&nodes), ["end-node", "start-node"]);
+    assert_eq!(nodes[0].closure.as_ref().unwrap().phase(), node_execution::Phase::Skipped);
+}
+
+#[tokio::test]
+async fn what_the_engine_does_not_run_is_refused_before_it_starts() {
+    use skein_idl::flyteidl::core::{GateNode, SleepCondition, gate_node, node::Target};
+    let harness = Harness::start().await;
+    register(&harness).await;
+    let mut gated = workflow("m.gated", "v1");
+    let template = gated.spec.as_mut().unwrap().template.as_mut().unwrap();
+    let duration = Some(prost_types::Duration { seconds: 1, nanos: 0 });
+    let mut gate = template.nodes[0].clone();
+    gate.id = "n2".to_owned();
+    gate.inputs.clear();
+    gate.target = Some(Target::GateNode(GateNode {
+        condition: Some(gate_node::Condition::Sleep(SleepCondition { duration })),
+    }));
+    template.nodes.push(gate);
+    harness.admin().create_workflow(gated).await.unwrap();
+    harness.admin().create_launch_plan(launch_plan("m.gated", "v1", "m.gated")).await.unwrap();
+    let request = execution("abc", launch_plan_id("m.gated"), &[("x", integer(1))]);
+    assert_eq!(
+        refusal(harness.admin().create_execution(request).await),
+        (Code::Unimplemented, "node n2 is a gate node, which this server does not run yet".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn settings_of_the_request_win_over_those_of_the_launch_plan_and_empty_ones_do_not_count() {
+    let harness = Harness::start().await;
+    register(&harness).await;
+    let mut plan = launch_plan("m.labelled", "v1", "m.w");
+    let spec = plan.spec.as_mut().unwrap();
+    spec.labels = Some(admin::Labels { values: [("team".to_owned(), "blue".to_owned())].into() });
+    spec.max_parallelism = 3;
+    spec.raw_output_data_config =
+        Some(admin::RawOutputDataConfig { output_location_prefix: "s3://b/raw/".to_owned() });
+    harness.admin().create_launch_plan(plan).await.unwrap();
+    let request = execution("abc", launch_plan_id("m.labelled"), &[("x", integer(1))]);
+    harness.admin().create_execution(request.clone()).await.unwrap();
+    let created = engine::created(&harness, "abc").await;
+    assert_eq!(created.settings.labels["team"], "blue");
+    assert_eq!(created.settings.max_parallelism, 3);
+    assert_eq!(created.raw_prefix, "s3://b/raw/flytesnacks-development-abc");
+
+    let mut other = request;
+    other.name = "other".to_owned();
+    let spec = other.spec.as_mut().unwrap();
+    spec.labels.as_mut().unwrap().values.insert("team".to_owned(), "red".to_owned());
+    spec.max_parallelism = 7;
+    spec.envs = Some(admin::Envs {
+        values: vec![skein_idl::flyteidl::core::KeyValuePair { key: "A".to_owned(), value: "1".to_owned() }],
+    });
+    harness.admin().create_execution(other).await.unwrap();
+    let created = engine::created(&harness, "other").await;
+    assert_eq!(created.settings.labels["team"], "red");
+    assert_eq!(created.settings.max_parallelism, 7);
+    assert_eq!(created.settings.envs["A"], "1");
+}

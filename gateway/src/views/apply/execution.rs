@@ -2,7 +2,7 @@
 
 use super::super::blobs::{encode, encode_data};
 use super::super::fold::{AttemptChange, Change, Error, NodeChange, changes};
-use super::PlanNode;
+use super::{Plan, PlanNode};
 use prost::Message as _;
 use rusqlite::{OptionalExtension, Transaction, params};
 use skein_idl::flyteidl::{admin, core};
@@ -18,7 +18,7 @@ pub(in super::super) fn apply_execution(
     id: &ExecutionId,
     at: Timestamp,
     event: &Event,
-    plan: &[PlanNode],
+    plan: &Plan,
 ) -> Result<(), rusqlite::Error> {
     if let Event::Created(created) = event {
         return insert(tx, at, created, plan);
@@ -40,7 +40,7 @@ fn insert(
     tx: &Transaction<'_>,
     at: Timestamp,
     created: &Created,
-    plan: &[PlanNode],
+    plan: &Plan,
 ) -> Result<(), rusqlite::Error> {
     let spec = admin::ExecutionSpec::decode(created.spec.as_ref()).unwrap_or_default();
     let metadata = spec.metadata.unwrap_or_default();
@@ -51,9 +51,9 @@ fn insert(
         "INSERT OR IGNORE INTO executions (project, domain, name, created_at, updated_at, phase, mode, state_at, principal,
             launch_kind, launch_project, launch_domain, launch_name, launch_version,
             workflow_project, workflow_domain, workflow_name, workflow_version, parent_node,
-            spec, plan, plan_digest, inputs, user_inputs, data_prefix, raw_prefix)
+            spec, plan, plan_digest, inputs, user_inputs, data_prefix, raw_prefix, skips_end)
         VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?4, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
-            ?22, ?23, ?24)",
+            ?22, ?23, ?24, ?25)",
     )?
     .execute(params![
         execution.project,
@@ -80,6 +80,7 @@ fn insert(
         encode_data(&created.user_inputs),
         created.data_prefix,
         created.raw_prefix,
+        plan.skips_end,
     ])?;
     let key = tx.last_insert_rowid();
     let mut tag = tx.prepare_cached("INSERT OR IGNORE INTO execution_tags VALUES (?1, ?2, ?3, ?4)")?;
@@ -91,7 +92,7 @@ fn insert(
     }
     let mut node =
         tx.prepare_cached("INSERT OR IGNORE INTO plan_nodes VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
-    for PlanNode { id, is_array, task, task_type } in plan {
+    for PlanNode { id, is_array, task, task_type } in &plan.nodes {
         node.execute(params![
             digest,
             id,
@@ -134,6 +135,7 @@ impl Row<'_> {
             ),
             Change::StartNode => self.edge_node(NodeId::START, None),
             Change::EndNode(outputs) => self.edge_node(NodeId::END, Some(outputs)),
+            Change::EndNodeSkipped => self.skip_end_node(),
             Change::Node(node, change) => self.node(node, change),
             Change::Attempt(node, attempt, change) => self.attempt(node, *attempt, change),
             Change::Map(node, size) => self.map(node, *size),
@@ -169,6 +171,16 @@ impl Row<'_> {
                 VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?5)",
             )?
             .execute(params![self.key, node, NodePhase::Succeeded.as_proto() as i32, self.at, data])?;
+        Ok(())
+    }
+
+    fn skip_end_node(&self) -> Result<(), rusqlite::Error> {
+        self.tx
+            .prepare_cached(
+                "INSERT OR IGNORE INTO nodes (execution, node_id, phase, created_at, updated_at)
+                SELECT key, ?2, ?3, ?4, ?4 FROM executions WHERE key = ?1 AND skips_end",
+            )?
+            .execute(params![self.key, NodeId::END, NodePhase::Skipped.as_proto() as i32, self.at])?;
         Ok(())
     }
 
