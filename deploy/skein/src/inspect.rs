@@ -4,7 +4,7 @@ use crate::args::{At, Cat};
 use crate::parts;
 use anyhow::Context as _;
 use futures::StreamExt as _;
-use serde_json::{Value, json};
+use serde::Serialize;
 use skein_log::embedded::EmbeddedReader;
 use skein_log::{Cursor, EventLog as _, Followed, ReadError, jetstream};
 use skein_model::{Category, Envelope, Event, Head, JournalId, RegistryEvent, codec};
@@ -23,7 +23,7 @@ pub async fn cat(cat: &Cat) -> anyhow::Result<ExitCode> {
     let mut print = |followed: Followed| -> anyhow::Result<()> {
         if wanted(&followed.envelope.journal) {
             // Whoever reads may have seen enough (`| head`); that is no fault.
-            writeln!(out, "{}", readable(&followed))?;
+            writeln!(out, "{}", readable(&followed)?)?;
         }
         Ok(())
     };
@@ -42,32 +42,55 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
-fn readable(followed: &Followed) -> Value {
+/// A record as it is printed.
+#[derive(Serialize)]
+struct Line<'a> {
+    shard: u16,
+    sequence: u64,
+    journal: String,
+    version: u64,
+    schema: u16,
+    time_us: i64,
+    cause: String,
+    trace: Option<String>,
+    closes: bool,
+    digest: String,
+    events: Events<'a>,
+}
+
+/// What a record holds. Written straight from the events, because a JSON value has no room for a digest of 128 bits.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Events<'a> {
+    Execution(Vec<Event>),
+    Registry(Vec<RegistryEvent>),
+    Unreadable { unreadable: String, bytes: &'a [u8] },
+}
+
+fn readable(followed: &Followed) -> serde_json::Result<String> {
     let Envelope { schema, journal, version, digest, record } = &followed.envelope;
-    json!({
-        "shard": followed.position.shard,
-        "sequence": followed.position.sequence,
-        "journal": journal.to_string(),
-        "version": version.0,
-        "schema": schema,
-        "time_us": record.time.as_micros(),
-        "cause": format!("{:016x}", record.cause.0),
-        "trace": record.trace.map(|trace| format!("{:032x}", trace.trace_id)),
-        "closes": record.closes,
-        "digest": format!("{:016x}", digest.0),
-        "events": events(&followed.envelope),
+    serde_json::to_string(&Line {
+        shard: followed.position.shard,
+        sequence: followed.position.sequence,
+        journal: journal.to_string(),
+        version: version.0,
+        schema: *schema,
+        time_us: record.time.as_micros(),
+        cause: format!("{:016x}", record.cause.0),
+        trace: record.trace.map(|trace| format!("{:032x}", trace.trace_id)),
+        closes: record.closes,
+        digest: format!("{:016x}", digest.0),
+        events: events(&followed.envelope),
     })
 }
 
-fn events(envelope: &Envelope) -> Value {
-    let body = &envelope.record.body;
+fn events(envelope: &Envelope) -> Events<'_> {
+    let bytes = &envelope.record.body[..];
     let read = match envelope.journal.category() {
-        Category::Execution => codec::decode::<Event>(envelope.schema, body).map(|events| json!(events)),
-        Category::Registry => {
-            codec::decode::<RegistryEvent>(envelope.schema, body).map(|events| json!(events))
-        }
+        Category::Execution => codec::decode(envelope.schema, bytes).map(Events::Execution),
+        Category::Registry => codec::decode(envelope.schema, bytes).map(Events::Registry),
     };
-    read.unwrap_or_else(|error| json!({ "unreadable": error.to_string() }))
+    read.unwrap_or_else(|error| Events::Unreadable { unreadable: error.to_string(), bytes })
 }
 
 /// Checks every record; names all that is wrong.
