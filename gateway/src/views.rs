@@ -10,6 +10,7 @@
 
 mod apply;
 mod blobs;
+mod decode;
 mod fold;
 mod follow;
 mod read;

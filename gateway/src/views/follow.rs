@@ -1,14 +1,13 @@
 //! Keeps the tables up with the log, and lets readers at them.
 
-use super::apply::{Decoded, LaunchFacts, Plan, PlanNode, apply, load_cursor, store_cursor};
+use super::apply::{Decoded, apply, load_cursor, store_cursor};
+use super::decode::decode;
 use super::schema;
 use crate::error::ApiError;
 use futures::StreamExt as _;
-use prost::Message as _;
 use rusqlite::Connection;
-use skein_idl::flyteidl::{admin, core};
 use skein_log::{BlobStore, Cursor, EventLog, Followed, Position};
-use skein_model::{Category, Event, RegistryEvent, codec};
+use skein_model::Category;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -187,94 +186,6 @@ async fn follow(
         }
         tokio::time::sleep(RETRY).await;
     }
-}
-
-async fn decode(category: Category, envelope: &skein_model::Envelope, blobs: &BlobStore) -> Option<Decoded> {
-    let decoded = match category {
-        Category::Execution => decode_execution(envelope, blobs).await,
-        Category::Registry => decode_registry(envelope, blobs).await,
-    };
-    decoded.unwrap_or_else(|error| {
-        let version = envelope.version.0;
-        tracing::error!(%error, journal = %envelope.journal, version, "a record is left out of the views");
-        None
-    })
-}
-
-async fn decode_execution(
-    envelope: &skein_model::Envelope,
-    blobs: &BlobStore,
-) -> Result<Option<Decoded>, codec::CodecError> {
-    let Some(id) = envelope.journal.as_execution() else { return Ok(None) };
-    let events: Vec<Event> = codec::decode(envelope.schema, &envelope.record.body)?;
-    let mut plan = Plan::default();
-    if let Some(Event::Created(created)) = events.first() {
-        match blobs.get_checked(&created.plan).await {
-            Ok(bytes) => plan = plan_of(&bytes),
-            Err(error) => tracing::error!(%error, execution = %id, "the plan of an execution cannot be read"),
-        }
-    }
-    Ok(Some(Decoded::Execution { id, at: envelope.record.time, events, plan }))
-}
-
-/// Answers the task nodes of an encoded closure and what task each runs, and its policy.
-fn plan_of(closure: &[u8]) -> Plan {
-    use core::{node, task_node};
-    let closure = core::CompiledWorkflowClosure::decode(closure).unwrap_or_default();
-    let types: std::collections::BTreeMap<(String, String), String> = closure
-        .tasks
-        .into_iter()
-        .filter_map(|task| task.template)
-        .filter_map(|template| template.id.map(|id| ((id.name, id.version), template.r#type)))
-        .collect();
-    let template = closure.primary.and_then(|primary| primary.template).unwrap_or_default();
-    let skips_end = template.metadata.as_ref().is_some_and(|metadata| {
-        metadata.on_failure() == core::workflow_metadata::OnFailurePolicy::FailAfterExecutableNodesComplete
-    });
-    let failure = template.failure_node;
-    let plan_node = |node: core::Node| {
-        let (inner, is_array) = match node.target? {
-            node::Target::ArrayNode(array) => (array.node?.target?, true),
-            other => (other, false),
-        };
-        let node::Target::TaskNode(task_node) = inner else { return None };
-        let task_node::Reference::ReferenceId(task) = task_node.reference?;
-        let task_type = types.get(&(task.name.clone(), task.version.clone())).cloned().unwrap_or_default();
-        Some(PlanNode { id: node.id, is_array, task, task_type })
-    };
-    let nodes = template.nodes.into_iter().chain(failure).filter_map(plan_node).collect();
-    Plan { nodes, skips_end }
-}
-
-async fn decode_registry(
-    envelope: &skein_model::Envelope,
-    blobs: &BlobStore,
-) -> Result<Option<Decoded>, codec::CodecError> {
-    let events: Vec<RegistryEvent> = codec::decode(envelope.schema, &envelope.record.body)?;
-    let mut launch = None;
-    if let Some(RegistryEvent::Registered { id, closure, .. }) = events.first()
-        && id.kind == skein_model::EntityKind::LaunchPlan
-    {
-        match blobs.load(closure).await {
-            Ok(bytes) => launch = admin::LaunchPlan::decode(bytes).ok().map(launch_facts),
-            Err(error) => tracing::error!(%error, launch_plan = %id, "a launch plan cannot be read"),
-        }
-    }
-    let key = envelope.journal.key().to_owned();
-    Ok(Some(Decoded::Registry { key, at: envelope.record.time, events, launch }))
-}
-
-fn launch_facts(launch_plan: admin::LaunchPlan) -> LaunchFacts {
-    use admin::schedule::ScheduleExpression;
-    let spec = launch_plan.spec.unwrap_or_default();
-    let schedule = spec.entity_metadata.and_then(|metadata| metadata.schedule);
-    // The numbers of the original: none, cron, rate.
-    let schedule_type = match schedule.and_then(|schedule| schedule.schedule_expression) {
-        None => 0,
-        Some(ScheduleExpression::CronExpression(_) | ScheduleExpression::CronSchedule(_)) => 1,
-        Some(ScheduleExpression::Rate(_)) => 2,
-    };
-    LaunchFacts { workflow: spec.workflow_id.unwrap_or_default(), schedule_type }
 }
 
 fn write(
