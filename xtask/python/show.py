@@ -31,6 +31,9 @@ def show(remote: FlyteRemote, name: str) -> None:
     seconds = execution.closure.duration.total_seconds()
     print(f"\n{name}: {phase} after {seconds:.2f} s")
     print(f"  {remote.generate_console_url(execution)}")
+    if phase != "SUCCEEDED":
+        print(f"  {execution.error.message if execution.error else 'no outputs'}")
+        return
     outputs = execution.outputs
     for variable in sorted(outputs.literals):
         print(f"  {variable} = {readable(outputs.get(variable))}")
