@@ -102,7 +102,10 @@ class MapTask:
         if options.get("--resolver") != _RESOLVER or len(arguments) < 4 or arguments[3] != _INNER_RESOLVER:
             return "the task has a resolver of its own"
         try:
-            self._task = ArrayNodeMapTaskResolver().load_task(loader_args=arguments)
+            # In the context of an execution, as the entry point loads it: outside of one the SDK refuses modules that
+            # it accepts here, such as one with a task that only raises.
+            with _context({"argv": job["argv"], "outputs": job["cwd"]}, lambda: 0):
+                self._task = ArrayNodeMapTaskResolver().load_task(loader_args=arguments)
         except Exception as error:  # noqa: BLE001 - the SDK's dispatch meets it again, item by item, and words it
             return f"the task cannot be loaded: {type(error).__name__}"
         reason = self._why_not_fast()

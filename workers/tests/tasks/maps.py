@@ -29,6 +29,12 @@ def odd_raises(x: int) -> int:
 
 
 @task
+def only_raises(x: int) -> int:
+    """The SDK refuses to load this outside of an execution."""
+    raise ValueError(f"always {x}")
+
+
+@task
 def seven_dies(x: int) -> int:
     if x == 7:
         time.sleep(0.1)
