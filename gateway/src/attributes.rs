@@ -68,8 +68,13 @@ async fn put(
     let body = codec::encode(&[event])?;
     let journal = JournalId::project(scope.project);
     let head = shared.log.head(&journal).await?;
-    let record =
-        Record { time: shared.now(), cause: CauseId(xxh3_64(&body)), trace: None, closes: true, body };
+    let record = Record {
+        time: shared.now(),
+        cause: CauseId(xxh3_64(&body)),
+        trace: skein_telemetry::trace::current(),
+        closes: true,
+        body,
+    };
     let appended = shared.log.append(&journal, head, record).await?;
     shared.views.wait_for(Category::Registry, appended.position).await
 }

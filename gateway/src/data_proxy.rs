@@ -72,7 +72,7 @@ pub(crate) async fn create_upload_location(
     }
     Ok(service::CreateUploadLocationResponse {
         signed_url,
-        native_url: uri,
+        native_url: shared.blobs.native(&uri).to_owned(),
         expires_at: Some(expires_at.into()),
         headers,
     })

@@ -6,13 +6,16 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
+use skein_telemetry::trace;
 use std::any::Any;
 use std::time::Instant;
 use tonic::Code;
 use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument as _;
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Guards the gRPC routes.
 pub(crate) fn grpc(routes: Router, metrics: Metrics) -> Router {
@@ -52,7 +55,7 @@ async fn count(State(metrics): State<Metrics>, request: Request, next: Next) -> 
     let method = method_label(request.uri().path());
     metrics.in_flight.inc();
     let started = Instant::now();
-    let mut response = next.run(request).await;
+    let mut response = traced(&method, request, next).await;
     metrics.request_seconds.observe(started.elapsed().as_secs_f64());
     metrics.in_flight.dec();
     // An answer with a message has its status in the trailers, and is OK.
@@ -66,6 +69,15 @@ async fn count(State(metrics): State<Metrics>, request: Request, next: Next) -> 
     };
     metrics.requests.get_or_create(&RequestLabels { method, code: code_name(code) }).inc();
     response
+}
+
+/// Runs a request as part of its client's trace, or of a new one.
+async fn traced(method: &str, request: Request, next: Next) -> Response<Body> {
+    let header = request.headers().get(TRACE_PARENT).and_then(|value| value.to_str().ok());
+    let trace = header.and_then(trace::parse).unwrap_or_else(trace::begin);
+    let span = tracing::info_span!("request", method, trace = trace::id(Some(trace)));
+    trace::continue_in(&span, Some(trace));
+    trace::within(trace, next.run(request)).instrument(span).await
 }
 
 /// Answers the label of a path: its method when it is one of ours, so that nobody can fill the registry with labels.

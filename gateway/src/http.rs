@@ -48,6 +48,7 @@ pub(crate) fn routes(shared: Arc<Shared>, registry: Arc<Registry>) -> Router {
     Router::new()
         .route("/healthcheck", get(async || "ok\n"))
         .route("/data/{*path}", get(data::get).head(data::head).put(data::put))
+        .route("/signed/{query}/{*path}", get(data::get_signed).head(data::head_signed))
         .route("/logs/{project}/{domain}/{execution}/{node}/{attempt}", get(logs::attempt))
         .route("/logs/{project}/{domain}/{execution}/{node}/{attempt}/{items}", get(logs::items))
         .with_state(shared)

@@ -176,8 +176,13 @@ pub(crate) async fn update(
     let body = codec::encode(&[event])?;
     let journal = JournalId::entity_name(kind, &row.project, &row.domain, &row.name);
     let head = shared.log.head(&journal).await?;
-    let record =
-        Record { time: shared.now(), cause: CauseId(xxh3_64(&body)), trace: None, closes: true, body };
+    let record = Record {
+        time: shared.now(),
+        cause: CauseId(xxh3_64(&body)),
+        trace: skein_telemetry::trace::current(),
+        closes: true,
+        body,
+    };
     let appended = shared.log.append(&journal, head, record).await?;
     shared.views.wait_for(Category::Registry, appended.position).await?;
     Ok(admin::NamedEntityUpdateResponse {})

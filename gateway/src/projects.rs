@@ -34,7 +34,13 @@ pub(crate) async fn seed(log: &dyn EventLog, now: Timestamp) -> Result<(), ApiEr
 
 fn record(event: RegistryEvent, time: Timestamp) -> Result<Record, ApiError> {
     let body = codec::encode(&[event])?;
-    Ok(Record { time, cause: CauseId(xxh3_64(&body)), trace: None, closes: true, body })
+    Ok(Record {
+        time,
+        cause: CauseId(xxh3_64(&body)),
+        trace: skein_telemetry::trace::current(),
+        closes: true,
+        body,
+    })
 }
 
 /// Registers a project.

@@ -71,7 +71,8 @@ pub(crate) async fn register(shared: &Shared, definition: Definition) -> Result<
     let journal = JournalId::entity(&id);
     let event = RegistryEvent::Registered { id, digest, closure, task_type, short_description };
     let body = codec::encode(&[event])?;
-    let record = Record { time: shared.now(), cause, trace: None, closes: true, body };
+    let record =
+        Record { time: shared.now(), cause, trace: skein_telemetry::trace::current(), closes: true, body };
     match shared.log.append(&journal, Head::EMPTY, record).await {
         Ok(appended) => {
             shared.views.wait_for(Category::Registry, appended.position).await?;

@@ -97,7 +97,13 @@ impl Shared {
         }
         let path = self.blobs.path_of(uri)?;
         let query = self.signer.sign(method.as_str(), path, expires);
-        Ok((format!("{}/data/{}?{query}", self.config.public_url, percent_encode(path)), expires))
+        let (root, path) = (&self.config.public_url, percent_encode(path));
+        let url = match method {
+            // The SDK takes a `?` in what it reads for a pattern.
+            Method::Get => format!("{root}/signed/{query}/{path}"),
+            Method::Put => format!("{root}/data/{path}?{query}"),
+        };
+        Ok((url, expires))
     }
 }
 

@@ -226,8 +226,7 @@ def test_008_an_upload_is_checked_and_then_readable(client: Client) -> None:
     )
     with urllib.request.urlopen(download.signed_url, timeout=30) as answer:
         assert answer.read() == content
-    if location.native_url.startswith("file://"):
-        assert Path(location.native_url.removeprefix("file://")).read_bytes() == content
+    assert Path(location.native_url).read_bytes() == content
 
 
 def registered_task(client: Client, inputs: dict, outputs: dict) -> str:

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The oldest Python that flytekit 1.16 runs on.
-const OLDEST: (u32, u32) = (3, 9);
+const OLDEST: (u32, u32) = (3, 10);
 
 /// A Python that can run user code.
 #[derive(Debug, Clone)]
@@ -112,8 +112,8 @@ mod tests {
 
     #[test]
     fn versions_are_compared_as_numbers() {
-        assert!(is_new_enough("3.11.7") && is_new_enough("3.9.0") && is_new_enough("4.0.0"));
-        assert!(!is_new_enough("3.8.18") && !is_new_enough("2.7.18") && !is_new_enough("nonsense"));
+        assert!(is_new_enough("3.11.7") && is_new_enough("3.10.0") && is_new_enough("4.0.0"));
+        assert!(!is_new_enough("3.9.18") && !is_new_enough("2.7.18") && !is_new_enough("nonsense"));
     }
 
     #[test]

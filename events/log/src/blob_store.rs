@@ -97,13 +97,20 @@ impl BlobStore {
         format!("{}/{path}", self.root)
     }
 
-    /// Answers the path under the root that a URL names.
+    /// Answers a URL of this store as user code is given it: a plain path for a local folder, because the SDK takes a
+    /// folder that is named by a `file://` URL for one that is not there.
+    pub fn native<'a>(&self, uri: &'a str) -> &'a str {
+        uri.strip_prefix("file://").unwrap_or(uri)
+    }
+
+    /// Answers the path under the root that a URL names, in the form of [`BlobStore::url`] or [`BlobStore::native`].
     ///
     /// # Errors
     /// [`BlobError::Outside`] for a URL of another place or one with `.`, `..` or empty parts,
     /// [`BlobError::Name`] for a part that cannot be the name of a file.
     pub fn path_of<'a>(&self, uri: &'a str) -> Result<&'a str, BlobError> {
-        let path = uri.strip_prefix(&*self.root).and_then(|rest| rest.strip_prefix('/'));
+        let root = if uri.starts_with('/') { self.native(&self.root) } else { &self.root };
+        let path = uri.strip_prefix(root).and_then(|rest| rest.strip_prefix('/'));
         let path = path.ok_or_else(|| BlobError::outside(uri, &self.root))?;
         check_path(uri, path, &self.root)?;
         Ok(path)

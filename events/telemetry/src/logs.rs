@@ -72,7 +72,8 @@ impl Drop for Telemetry {
     }
 }
 
-const FILTER: &str = "warn,skein=info,skein_gateway=info,skein_runtime=info,skein_workers=info,skein_log=info";
+const FILTER: &str =
+    "warn,skein=info,skein_gateway=info,skein_runtime=info,skein_workers=info,skein_log=info";
 
 /// Starts logs on standard error, and traces where an endpoint is given. Once in a process.
 ///

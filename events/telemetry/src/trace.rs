@@ -2,8 +2,31 @@
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use skein_model::envelope::TraceContext;
+use std::future::Future;
+use std::hash::{BuildHasher as _, RandomState};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+tokio::task_local! {
+    static CURRENT: TraceContext;
+}
+
+/// Runs `work` as part of `trace`: whatever it asks for the current trace gets this one.
+pub async fn within<F: Future>(trace: TraceContext, work: F) -> F::Output {
+    CURRENT.scope(trace, work).await
+}
+
+/// Answers the trace that the running task is part of; none outside of [`within`].
+pub fn current() -> Option<TraceContext> {
+    CURRENT.try_with(|trace| *trace).ok()
+}
+
+/// Begins a trace of which nobody has heard.
+pub fn begin() -> TraceContext {
+    // Each state is seeded by the system; two of them make the 128 bits that a trace id has.
+    let random = || RandomState::new().hash_one(0).max(1);
+    TraceContext { trace_id: u128::from(random()) << 64 | u128::from(random()), span_id: random() }
+}
 
 /// Reads a W3C `traceparent`; none when it is not one.
 ///
@@ -42,4 +65,22 @@ pub fn continue_in(span: &Span, trace: Option<TraceContext>) {
     );
     // Refused only where no exporter is installed: then there is no trace to go on with.
     drop(span.set_parent(opentelemetry::Context::new().with_remote_span_context(parent)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_traces_that_begin_are_not_the_same() {
+        assert_ne!(begin().trace_id, begin().trace_id);
+    }
+
+    #[test]
+    fn a_trace_is_written_as_it_is_read() {
+        let trace = begin();
+        let written = format!("00-{}-{:016x}-01", id(Some(trace)), trace.span_id);
+        assert_eq!(parse(&written), Some(trace));
+        assert_eq!(id(None), "-");
+    }
 }

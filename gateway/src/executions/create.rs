@@ -145,7 +145,8 @@ async fn append(shared: &Shared, id: &ExecutionId, created: Created) -> Result<(
     let body = codec::encode(&[Event::Created(Box::new(created))])?;
     let time = shared.now();
     let cause = CauseId(xxh3_64(&body));
-    let record = Record { time, cause, trace: None, closes: false, body: body.clone() };
+    let record =
+        Record { time, cause, trace: skein_telemetry::trace::current(), closes: false, body: body.clone() };
     let journal = JournalId::execution(id);
     let position = match shared.log.append(&journal, Head::EMPTY, record).await {
         Ok(appended) => appended.position,

@@ -31,6 +31,22 @@ pub(super) async fn get(
     Ok((headers, Body::from_stream(pieces)).into_response())
 }
 
+/// Reads an object whose URL has the signature in its path.
+pub(super) async fn get_signed(
+    shared: State<Arc<Shared>>,
+    Path((query, path)): Path<(String, String)>,
+) -> Result<Response, Refused> {
+    get(shared, Path(path), RawQuery(Some(query))).await
+}
+
+/// Says of an object whose URL has the signature in its path whether it is there, and how large it is.
+pub(super) async fn head_signed(
+    shared: State<Arc<Shared>>,
+    Path((query, path)): Path<(String, String)>,
+) -> Result<Response, Refused> {
+    head(shared, Path(path), RawQuery(Some(query))).await
+}
+
 /// Says whether there is an object, and how large it is.
 pub(super) async fn head(
     State(shared): State<Arc<Shared>>,

@@ -78,8 +78,13 @@ async fn try_update(
         }
     };
     let body = codec::encode(&[event])?;
-    let record =
-        Record { time: shared.now(), cause: CauseId(xxh3_64(&body)), trace: None, closes: true, body };
+    let record = Record {
+        time: shared.now(),
+        cause: CauseId(xxh3_64(&body)),
+        trace: skein_telemetry::trace::current(),
+        closes: true,
+        body,
+    };
     match shared.log.append(journal, head, record).await {
         Ok(appended) => {
             shared.views.wait_for(Category::Registry, appended.position).await?;

@@ -8,7 +8,7 @@ use prost::Message as _;
 use skein_core::render::{self, Places};
 use skein_core::{Execution, NodeState, Plan};
 use skein_idl::flyteidl::core::{self, task_template};
-use skein_log::BlobError;
+use skein_log::{BlobError, BlobStore};
 use skein_model::envelope::TraceContext;
 use skein_model::event::{Created, ItemRange};
 use skein_model::{
@@ -155,7 +155,7 @@ async fn make(
     let node = &plan.nodes[place];
     let template = &plan.tasks[node.target.task()];
     let task = task_id(template);
-    let places = places(created, &node.id, attempt, items, &prefix);
+    let places = places(&ports.blobs, created, &node.id, attempt, items, &prefix);
     let (args, env) = command(template);
     Ok(Work {
         id: WorkId { execution: created.execution.clone(), node: node.id.clone(), attempt, items },
@@ -184,8 +184,7 @@ fn places(
     let input = paths::node_inputs(&created.data_prefix, node);
     let input_prefix = input.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
     let name = render::generated_name(&created.execution.name, node, attempt);
-    // The SDK takes a folder named by a `file://` URL for one that is not there, and finds it by its plain path.
-    let raw_prefix = created.raw_prefix.strip_prefix("file://").unwrap_or(&created.raw_prefix);
+    let raw_prefix = blobs.native(&created.raw_prefix);
     let raw = match items {
         Some(ItemRange { start, end }) => format!("{raw_prefix}/{node}/{attempt}/{start}-{end}"),
         None => format!("{raw_prefix}/{node}/{attempt}"),
