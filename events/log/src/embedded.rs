@@ -19,6 +19,7 @@ mod readers;
 mod recent;
 mod scan;
 mod table;
+mod wal;
 mod writer;
 
 pub use error::{Damage, Fatal, OpenError};
@@ -142,6 +143,12 @@ impl EmbeddedLog {
         let lock = FolderLock::take(folder)?;
         let file = folder::database(folder);
         table::create(&file)?;
+        // Before SQLite opens it: that would forget what stands behind a bad frame.
+        match wal::damage(&file) {
+            Ok(None) => {}
+            Ok(Some(damage)) => return Err(OpenError::Damaged { file, damage }),
+            Err(source) => return Err(OpenError::Io { file, source }),
+        }
         let connection = table::open_writer(&file)?;
         folder::sync(folder).map_err(|source| OpenError::Io { file: folder.to_owned(), source })?;
         let mut scan = Scan::default();

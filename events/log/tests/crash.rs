@@ -228,6 +228,51 @@ async fn wherever_a_byte_is_flipped_the_log_is_refused_or_reads_as_it_was_writte
     assert!(refused > 100, "most bytes of a log matter: {refused}");
 }
 
+/// Copies a log that is open, so that nearly all of it stands in SQLite's write-ahead log.
+async fn unfinished_log(folder: &Path) -> std::path::PathBuf {
+    let (open, copy) = (folder.join("open"), folder.join("copy"));
+    let log = EmbeddedLog::open(&open).unwrap();
+    let mut head = Head::EMPTY;
+    for version in 1..=60 {
+        let record = record(body(&journal("j0"), Version(version)));
+        head = log.append(&journal("j0"), head, record).await.unwrap().head;
+    }
+    fs::create_dir(&copy).unwrap();
+    for name in ["journals.sqlite", "journals.sqlite-wal"] {
+        fs::copy(open.join(name), copy.join(name)).unwrap();
+    }
+    copy
+}
+
+#[tokio::test]
+async fn a_flipped_byte_in_the_write_ahead_log_is_refused_unless_it_may_be_a_commit_that_was_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = unfinished_log(folder.path()).await;
+    let wal = copy.join("journals.sqlite-wal");
+    let (database, written) = (fs::read(copy.join("journals.sqlite")).unwrap(), fs::read(&wal).unwrap());
+    let (step, last) = (written.len() / 150, written.len() * 9 / 10);
+    for at in (40..last).step_by(step) {
+        fs::write(copy.join("journals.sqlite"), &database).unwrap();
+        fs::write(&wal, &written).unwrap();
+        flip(&wal, at);
+        let verified = skein_log::embedded::EmbeddedReader::open(&copy).and_then(|reader| reader.verify());
+        assert!(verified.map_or(true, |verified| !verified.damages.is_empty()), "byte {at}");
+        let opened = EmbeddedLog::open(&copy);
+        assert!(matches!(opened, Err(OpenError::Damaged { .. })), "byte {at}: {opened:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_commit_that_was_cut_off_is_forgotten_and_what_came_before_it_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = unfinished_log(folder.path()).await;
+    let wal = copy.join("journals.sqlite-wal");
+    let written = fs::read(&wal).unwrap();
+    fs::write(&wal, &written[..written.len() - 100]).unwrap();
+    let log = EmbeddedLog::open(&copy).unwrap();
+    assert_eq!(log.head(&journal("j0")).await.unwrap().version, Version(59));
+}
+
 #[tokio::test]
 async fn a_truncated_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();

@@ -6,6 +6,7 @@ use super::index::Index;
 use super::readers::{damaged, failed};
 use super::scan::{Broken, Scan};
 use super::table::{COLUMNS, envelope, open_error, open_inspected};
+use super::wal;
 use crate::event_log::{Followed, Position, ReadError};
 use rusqlite::Connection;
 use skein_model::{Category, JournalId};
@@ -122,7 +123,10 @@ impl EmbeddedReader {
             },
         };
         let damages = lines.into_iter().filter(|line| line != "ok");
-        Ok(damages.map(|reason| Damage::File { after: 0, reason }).collect())
+        let damages = damages.map(|reason| Damage::File { after: 0, reason });
+        let unfinished =
+            wal::damage(&self.file).map_err(|source| OpenError::Io { file: self.file.clone(), source })?;
+        Ok(unfinished.into_iter().chain(damages).collect())
     }
 
     /// Counts what is there.
