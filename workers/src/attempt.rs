@@ -80,7 +80,10 @@ async fn begin(machine: &Machine, work: &Work) -> Result<(Prepared, Child), Fail
     let mut child = forked.map_err(|error| failure::not_started(&error))?;
     child.capture.begin(&work.output_prefix).await;
     // A child that is gone already is found by how it ended.
-    if child.send(&AttemptJob { attempt: &setting }).await.is_ok() {
+    let outputs = folder.outputs().display().to_string();
+    let publish = machine.blobs.local_path(&work.output_prefix).map(|path| path.display().to_string());
+    let job = AttemptJob { attempt: &setting, outputs: &outputs, publish: publish.as_deref() };
+    if child.send(&job).await.is_ok() {
         let _ = child.receive::<Started>().await;
     }
     Ok((prepared, child))

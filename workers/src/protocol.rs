@@ -59,6 +59,11 @@ pub(crate) struct Setting {
 pub(crate) struct AttemptJob<'a> {
     /// How to run it.
     pub attempt: &'a Setting,
+    /// The folder in which it leaves its outputs.
+    pub outputs: &'a str,
+    /// Where they are to be when the child has succeeded and nobody is left to be told: the folder in the blob store,
+    /// when that is a local one.
+    pub publish: Option<&'a str>,
 }
 
 /// The answer to it: user code begins to run.

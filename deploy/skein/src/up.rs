@@ -128,6 +128,8 @@ async fn start(
     let pool = PoolId("default".to_owned());
     let mut config = skein_workers::Config::new(pool, python.path.clone(), data.join("scratch"));
     config.slots = up.slots.unwrap_or(config.slots);
+    // Outside of the scratch folder, which is emptied at every start: compiling the SDK takes two seconds.
+    config.bytecode = data.join("bytecode");
     let workers = Workers::start(config, parts.queue.clone(), parts.inbox.clone(), blobs)
         .context("the scratch folder cannot be set up")?;
     let (stop_gateway, stopped) = oneshot::channel();

@@ -40,6 +40,7 @@ def _serve(frames: Frames, progress: Progress) -> int:
             settle(job["attempt"])
             frames.send({"started": True})
             attempt.run(job["attempt"]["argv"])
+            attempt.publish(job["outputs"], job["publish"])
             return 0
         if "load" in job:
             settle(job["load"])

@@ -175,6 +175,7 @@ async fn make(
 }
 
 fn places(
+    blobs: &BlobStore,
     created: &Created,
     node: &NodeId,
     attempt: Attempt,
