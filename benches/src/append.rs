@@ -1,10 +1,9 @@
 //! How fast the logs append, beside what the same disk and the same NATS do raw:
 //! `cargo run --release -p skein-benches --bin bench-append [-- nats://HOST:PORT]`.
 
-mod figures;
-
 use bytes::Bytes;
 use futures::future::join_all;
+use skein_benches::figures;
 use skein_log::embedded::EmbeddedLog;
 use skein_log::{EventLog, jetstream};
 use skein_model::{CauseId, ExecutionId, Head, JournalId, Record, Timestamp};

@@ -1,8 +1,7 @@
 //! How fast the core decides and replays: `cargo run --release -p skein-benches --bin bench-core`.
 
-mod figures;
-
 use bytes::Bytes;
+use skein_benches::figures;
 use skein_core::{Execution, Plan};
 use skein_idl::flyteidl::core;
 use skein_model::command::Outcome;

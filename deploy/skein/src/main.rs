@@ -1,4 +1,8 @@
 //! The Skein binary: composition only. What it does stands in the crates that it puts together.
+//!
+//! # Never
+//!
+//! - It contains no logic of the engine: it reads settings, puts parts together, and says what it found.
 
 mod args;
 mod client;
