@@ -320,7 +320,7 @@ def test_a_list_of_tasks_shows_each_registered_task_once(client: Client) -> None
     """Names come once each, however often they were registered."""
     listed = names(client.admin.ListTaskIds, DOMAIN)
     assert "workflows.values.double" in listed
-    assert client.remote.fetch_task(name="workflows.values.double").id.version == VERSION
+    assert listed.count("workflows.values.double") == 1
 
 
 def test_union_register_and_run_with_union_imported_in_the_code(union_server: Skein, tmp_path: Path) -> None:

