@@ -65,14 +65,14 @@ def versions(client: Client, name: str) -> list[str]:
     return [task.id.version for task in client.admin.ListTasks(request).tasks]
 
 
-def names(call: Callable, domain: str) -> set[str]:
+def names(call: Callable, domain: str) -> list[str]:
     """All names that a List*Ids call gives for a domain, page by page."""
-    found, token = set(), ""
+    found, token = [], ""
     while True:
         page = call(
             common_pb2.NamedEntityIdentifierListRequest(project=PROJECT, domain=domain, limit=50, token=token)
         )
-        found |= {entity.name for entity in page.entities}
+        found += [entity.name for entity in page.entities]
         token = page.token
         if not token:
             return found
