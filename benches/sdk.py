@@ -37,6 +37,8 @@ def main() -> None:
         for _ in range(RUNS):
             execution = remote.execute(launch_plan, inputs=inputs)
             execution = remote.wait(execution, poll_interval=timedelta(seconds=1), sync_nodes=False)
+            if not execution.is_successful:
+                raise SystemExit(f"{plan}: {execution.error}")
             seconds = node_seconds(remote, execution)
             figures.append(seconds * 1000 / size if unit == "ms a step" else size / seconds)
         middle, low, high = statistics.median(figures), min(figures), max(figures)

@@ -72,7 +72,7 @@ print('%d.%d.%d' % sys.version_info[:3], found, sep='\\n')
 /// # Errors
 /// See [`PythonError`]; each says what to do.
 pub fn find(given: Option<&Path>) -> Result<Python, PythonError> {
-    let path = given.map_or_else(default, Path::to_path_buf);
+    let path = from_anywhere(given.map_or_else(default, Path::to_path_buf));
     let shown = path.display().to_string();
     let output = Command::new(&path)
         .args(["-c", ASK])
@@ -101,6 +101,12 @@ fn default() -> PathBuf {
     }
 }
 
+/// Makes a path that is good in any working folder; a bare name is looked up as it is. Links stay: that of a virtual
+/// environment says which environment it is.
+fn from_anywhere(path: PathBuf) -> PathBuf {
+    if path.components().count() > 1 { std::path::absolute(&path).unwrap_or(path) } else { path }
+}
+
 fn is_new_enough(version: &str) -> bool {
     let mut numbers = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= OLDEST
@@ -114,6 +120,12 @@ mod tests {
     fn versions_are_compared_as_numbers() {
         assert!(is_new_enough("3.11.7") && is_new_enough("3.10.0") && is_new_enough("4.0.0"));
         assert!(!is_new_enough("3.9.18") && !is_new_enough("2.7.18") && !is_new_enough("nonsense"));
+    }
+
+    #[test]
+    fn a_path_is_good_in_any_working_folder_and_a_bare_name_is_looked_up() {
+        assert!(from_anywhere(PathBuf::from(".venv/bin/python")).is_absolute());
+        assert_eq!(from_anywhere(PathBuf::from("python3")), Path::new("python3"));
     }
 
     #[test]
