@@ -52,8 +52,6 @@ impl Execution {
             Command::OutputsFailed { failure } => Ok(self.decide_outputs_failed(failure)),
             Command::Terminate { cause, principal } => self.decide_terminate(cause, principal),
             Command::Archive { archived, principal } => Ok(self.decide_archive(*archived, principal)),
-            // Nothing waits for a point in time alone: retries carry theirs, and workers hold the clocks of tries.
-            Command::Tick => Ok(Vec::new()),
         }
     }
 

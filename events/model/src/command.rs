@@ -83,8 +83,6 @@ pub enum Command {
         /// Who asks.
         principal: String,
     },
-    /// Time has passed: whatever is due now is due.
-    Tick,
 }
 
 impl Command {

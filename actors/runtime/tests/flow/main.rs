@@ -103,7 +103,7 @@ async fn terminating_is_confirmed_once_it_is_durable_and_refused_afterwards() {
 async fn mail_for_an_execution_that_is_not_there_is_answered() {
     let world = World::start().await;
     let id = skein_model::ExecutionId::parse("p", "d", "nope").expect("a good id");
-    let refused = world.send(&id, Command::Tick).await.expect_err("there is none");
+    let refused = world.send(&id, Command::Start).await.expect_err("there is none");
     assert_eq!(refused, skein_log::Refusal::NotFound);
 }
 

@@ -67,7 +67,7 @@ pub async fn the_sender_is_told_what_the_owner_answers(inbox: Under) {
 
 /// Whoever receives a command and dies leaves the sender in doubt, never in false hope.
 pub async fn a_command_that_the_owner_drops_is_not_answered_with_ok(inbox: Under) {
-    let sent = send(&inbox, "dropped", Command::Tick);
+    let sent = send(&inbox, "dropped", Command::Start);
     drop(receive(&inbox).await);
     // An inbox may deliver the command again by itself before it gives up.
     let again = async {

@@ -81,10 +81,10 @@ mod tests {
         let inbox = Arc::new(MemoryInbox::new(1, SECOND));
         let first = tokio::spawn({
             let inbox = Arc::clone(&inbox);
-            async move { inbox.send(&execution(), Command::Tick).await }
+            async move { inbox.send(&execution(), Command::Start).await }
         });
         let mail = inbox.receive().await.unwrap();
-        assert!(matches!(inbox.send(&execution(), Command::Tick).await, Err(SendError::Full)));
+        assert!(matches!(inbox.send(&execution(), Command::Start).await, Err(SendError::Full)));
         mail.answer.send(Ok(())).unwrap();
         assert!(first.await.unwrap().is_ok());
     }
@@ -92,7 +92,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_command_that_nobody_answers_is_unanswered_after_the_time_given() {
         let inbox = MemoryInbox::new(8, SECOND);
-        let sent = inbox.send(&execution(), Command::Tick).await;
+        let sent = inbox.send(&execution(), Command::Start).await;
         assert!(matches!(sent, Err(SendError::Unanswered { waited }) if waited == SECOND), "{sent:?}");
     }
 
@@ -106,6 +106,6 @@ mod tests {
         tokio::task::yield_now().await;
         inbox.close();
         assert!(receiver.await.unwrap());
-        assert!(inbox.send(&execution(), Command::Tick).await.is_err());
+        assert!(inbox.send(&execution(), Command::Start).await.is_err());
     }
 }

@@ -60,10 +60,10 @@ async fn work_of_a_worker_that_died_waits_again_even_if_no_worker_asks() {
 async fn a_command_waits_for_an_owner_that_starts_later() {
     let servers = Servers::start(1);
     let sender = servers.connect(settings(1)).await.inbox();
-    let sent = tokio::spawn(async move { sender.send(&execution("later"), Command::Tick).await });
+    let sent = tokio::spawn(async move { sender.send(&execution("later"), Command::Start).await });
     let owner = servers.connect(settings(1)).await.inbox();
     let Mail { execution: to, command, answer } = timeout(SOON, owner.receive()).await.unwrap().unwrap();
-    assert_eq!((to, command), (execution("later"), Command::Tick));
+    assert_eq!((to, command), (execution("later"), Command::Start));
     answer.send(Ok(())).unwrap();
     sent.await.unwrap().unwrap();
 }
@@ -73,15 +73,15 @@ async fn a_command_without_an_owner_is_unanswered_and_one_without_room_is_told_s
     let servers = Servers::start(1);
     let small = Settings { inbox_max: 1, answer_timeout: Duration::from_millis(500), ..settings(1) };
     let sender = Arc::new(servers.connect(small.clone()).await.inbox());
-    let nobody = sender.send(&execution("nobody"), Command::Tick).await;
+    let nobody = sender.send(&execution("nobody"), Command::Start).await;
     assert!(matches!(nobody, Err(SendError::Unanswered { waited }) if waited >= Duration::from_millis(500)));
     let owner = servers.connect(Settings { answer_timeout: SOON, ..small }).await.inbox();
     let first = tokio::spawn({
         let sender = servers.connect(settings(1)).await.inbox();
-        async move { sender.send(&execution("a"), Command::Tick).await }
+        async move { sender.send(&execution("a"), Command::Start).await }
     });
     let mail = timeout(SOON, owner.receive()).await.unwrap().unwrap();
-    let second = sender.send(&execution("b"), Command::Tick).await;
+    let second = sender.send(&execution("b"), Command::Start).await;
     assert!(matches!(second, Err(SendError::Full)), "{second:?}");
     mail.answer.send(Ok(())).unwrap();
     first.await.unwrap().unwrap();
