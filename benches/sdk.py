@@ -1,7 +1,8 @@
 """How long a chain and maps take through the SDK, by the server's own clock.
 
-Against a server that `cargo xtask demo --keep` left running, with its Python and the variables it printed:
+Against a running `skein up`, with its Python and the variables that it printed:
 
+    pyflyte register examples/with_flytekit
     python benches/sdk.py
 """
 
