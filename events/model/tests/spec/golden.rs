@@ -389,5 +389,8 @@ fn the_digest_of_a_record_is_what_it_was() {
 #[test]
 fn the_cause_that_a_command_names_is_what_it_was() {
     let archive = Command::Archive { archived: true, principal: "someone".to_owned() };
-    assert_eq!(format!("{:016x} {:016x}", Command::Start.cause().0, archive.cause().0), "dbc70a3045ca9ac2 5360c10a53e47425");
+    assert_eq!(
+        format!("{:016x} {:016x}", Command::Start.cause().0, archive.cause().0),
+        "dbc70a3045ca9ac2 5360c10a53e47425"
+    );
 }
