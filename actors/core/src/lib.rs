@@ -1,14 +1,16 @@
 //! Every decision Skein takes, as functions of state, command and time.
 //!
 //! ```text
-//!  command ──► decide(&state, now) ──► events ──► (made durable by the shell) ──► apply ──► state
-//!                                                        └──► effects_of ──► performed by the shell
+//!  command ──► decide(&state, now) ──► events ──► apply ──► state
+//!                     ▲                              └──► effects_of ──► effects ─┬─► answered at once (advance)
+//!                     └───────────────────────────────────────────────────────────┘
+//!              all events made durable together, then the other effects performed, by the shell
 //!                                     after a restart: outstanding() ──► performed again
 //! ```
 //!
-//! One question, one file: *what next* ([`decide`]), *what is now true* ([`apply`]), *what is asked of the world*
+//! One question, one file: *what next* ([`decide`]), *what all follows from a command* ([`advance`]), *what is now true* ([`apply`]), *what is asked of the world*
 //! ([`effects`]), *which nodes are ready* ([`graph`]), *which items run* ([`map_task`], [`chunk`]), *try again, when*
-//! ([`retry`]), *what is handed to user code* ([`render`]).
+//! ([`retry`]), *what is a node given* ([`resolve`]), *what is handed to user code* ([`render`]).
 //!
 //! Three laws hold, each a property test in `tests/behaviour/laws.rs`:
 //!
@@ -22,6 +24,7 @@
 //!   no way to.
 //! - `apply` never decides: what a journal says has happened, whatever today's policy would do.
 
+pub mod advance;
 pub mod apply;
 pub mod chunk;
 pub mod decide;
@@ -31,8 +34,10 @@ pub mod graph;
 pub mod map_task;
 pub mod plan;
 pub mod render;
+pub mod resolve;
 pub mod retry;
 
+pub use advance::Transition;
 pub use decide::Rejection;
 pub use effects::Effect;
 pub use execution::{Execution, NodeState, TaskRun};

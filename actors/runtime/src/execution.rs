@@ -6,7 +6,7 @@ use crate::map::{self, MapActor};
 use crate::perform;
 use crate::ports::Ports;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use skein_core::{Effect, Execution, Plan, Rejection};
+use skein_core::{Effect, Execution, Plan, Rejection, Transition};
 use skein_log::{Mail, Refusal};
 use skein_model::{Command, Envelope, Event, ExecutionId, ExecutionPhase, JournalId, NodeId};
 use std::collections::BTreeMap;
@@ -137,8 +137,7 @@ impl ExecutionActor {
         Ok(())
     }
 
-    /// Decides, appends, applies, performs, and only then confirms: after a crash in between, the command comes again,
-    /// harmlessly.
+    /// Decides, appends, performs, and only then confirms: after a crash in between, the command comes again, harmlessly.
     async fn command(
         &self,
         myself: &ActorRef<Msg>,
@@ -147,9 +146,9 @@ impl ExecutionActor {
         answer: Option<oneshot::Sender<Result<(), Refusal>>>,
     ) -> Result<(), ActorProcessingErr> {
         let Some(live) = state.live.as_mut() else { return Err(JournalError::Empty.into()) };
-        let outcome = live.execution.decide(command, (self.ports.clock)());
-        let events = match outcome {
-            Ok(events) => events,
+        let was_terminal = live.execution.phase().is_terminal();
+        let transition = match live.execution.advance(command, (self.ports.clock)()) {
+            Ok(transition) => transition,
             Err(rejection) => {
                 debug!(execution = %state.id, %rejection, "command refused");
                 self.ports.metrics.commands_without_effect.inc();
@@ -157,33 +156,21 @@ impl ExecutionActor {
                 return Ok(());
             }
         };
+        let Transition { events, effects } = transition;
         if events.is_empty() {
             self.ports.metrics.commands_without_effect.inc();
         } else {
-            self.record(myself, &state.id, live, command, &events).await?;
+            let closes = was_terminal || events.iter().any(is_last);
+            // An error here ends this actor, and with it the state that is ahead of the journal.
+            live.journal.append(&self.ports, command.cause(), &events, closes).await?;
+        }
+        for event in &events {
+            self.note(&state.id, live, event);
+        }
+        for effect in effects {
+            self.perform(myself, live, effect).await?;
         }
         confirm(answer, Ok(()));
-        Ok(())
-    }
-
-    async fn record(
-        &self,
-        myself: &ActorRef<Msg>,
-        id: &ExecutionId,
-        live: &mut Live,
-        command: &Command,
-        events: &[Event],
-    ) -> Result<(), ActorProcessingErr> {
-        let closes = live.execution.phase().is_terminal() || events.iter().any(is_last);
-        live.journal.append(&self.ports, command.cause(), events, closes).await?;
-        for event in events {
-            live.execution.apply(event);
-            let effects = live.execution.effects_of(event);
-            self.note(id, live, event);
-            for effect in effects {
-                self.perform(myself, live, effect).await?;
-            }
-        }
         Ok(())
     }
 
@@ -253,7 +240,7 @@ impl ExecutionActor {
                 perform::withdraw(&self.ports, &live.execution, node);
             }
             Effect::ResolveInputs { node } => {
-                perform::resolve_inputs(&self.ports, &live.execution, node, myself.clone());
+                perform::resolve_inputs(&self.ports, &live.execution, &node, myself.clone());
             }
             Effect::RunAttempt { node, attempt, not_before, started } => {
                 let wanted =

@@ -8,7 +8,7 @@ pub(crate) mod work;
 use crate::execution::Msg;
 use crate::ports::Ports;
 use ractor::ActorRef;
-use skein_core::Execution;
+use skein_core::{Execution, resolve};
 use skein_log::{BlobError, Stop};
 use skein_model::envelope::TraceContext;
 use skein_model::{Attempt, Charge, Command, Failure, FailureCause, NodeId, Timestamp};
@@ -31,20 +31,20 @@ pub(crate) struct Wanted {
 }
 
 /// Puts a node's inputs together.
-pub(crate) fn resolve_inputs(ports: &Arc<Ports>, execution: &Execution, node: NodeId, to: ActorRef<Msg>) {
-    let Some(wanted) = inputs::Wanted::of_node(execution, &node) else { return };
-    answer(to, Arc::clone(ports), move |ports| {
-        let wanted = wanted.clone();
-        async move { inputs::of_node(&ports, &wanted).await }
-    });
+pub(crate) fn resolve_inputs(ports: &Arc<Ports>, execution: &Execution, node: &NodeId, to: ActorRef<Msg>) {
+    resolve(ports, resolve::Wanted::of_node(execution, node), to);
 }
 
 /// Puts the execution's outputs together.
 pub(crate) fn resolve_outputs(ports: &Arc<Ports>, execution: &Execution, to: ActorRef<Msg>) {
-    let Some(wanted) = inputs::Wanted::of_outputs(execution) else { return };
+    resolve(ports, resolve::Wanted::of_outputs(execution), to);
+}
+
+fn resolve(ports: &Arc<Ports>, wanted: Option<resolve::Wanted>, to: ActorRef<Msg>) {
+    let Some(wanted) = wanted.map(Arc::new) else { return };
     answer(to, Arc::clone(ports), move |ports| {
-        let wanted = wanted.clone();
-        async move { inputs::of_execution(&ports, &wanted).await }
+        let wanted = Arc::clone(&wanted);
+        async move { inputs::resolve(&ports, &wanted).await }
     });
 }
 

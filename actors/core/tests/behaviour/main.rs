@@ -5,6 +5,7 @@
     reason = "a helper that finds something else than it looks for has failed its test"
 )]
 
+mod advance;
 mod laws;
 mod plans;
 mod specification;

@@ -42,6 +42,19 @@ impl Sketch {
         self.node(id, upstream, core::node::Target::ArrayNode(Box::new(array)))
     }
 
+    /// Has the last node take its input `x` from the output `o0` of `from`.
+    pub fn taking(mut self, from: &str) -> Self {
+        let promise =
+            core::OutputReference { node_id: from.to_owned(), var: "o0".to_owned(), ..Default::default() };
+        let data = core::BindingData {
+            value: Some(core::binding_data::Value::Promise(promise)),
+            ..Default::default()
+        };
+        let binding = core::Binding { var: "x".to_owned(), binding: Some(data) };
+        self.nodes.last_mut().unwrap().inputs.push(binding);
+        self
+    }
+
     fn node(mut self, id: &str, upstream: &[&str], target: core::node::Target) -> Self {
         self.nodes.push(core::Node {
             id: id.to_owned(),
@@ -118,6 +131,13 @@ impl Sketch {
         world.send(&Command::Start).unwrap();
         world
     }
+
+    /// An execution that has started, with all that followed from it at once.
+    pub fn advanced(&self) -> World {
+        let mut world = self.created();
+        world.advance(&Command::Start).unwrap();
+        world
+    }
 }
 
 fn task_id() -> core::Identifier {
@@ -174,6 +194,14 @@ impl World {
         Ok(events)
     }
 
+    /// Does the same with what follows at once; notes the effects that are left.
+    pub fn advance(&mut self, command: &Command) -> Result<Vec<Event>, Rejection> {
+        let transition = self.execution.advance(command, NOW)?;
+        self.journal.extend(transition.events.iter().cloned());
+        self.asked.extend(transition.effects);
+        Ok(transition.events)
+    }
+
     fn record(&mut self, events: &[Event]) {
         for event in events {
             self.execution.apply(event);
@@ -186,6 +214,14 @@ impl World {
     pub fn when(mut self, command: Command) -> Then {
         let before = self.asked.len();
         let events = self.send(&command).unwrap();
+        let effects = self.asked[before..].to_vec();
+        Then { world: self, events, effects }
+    }
+
+    #[track_caller]
+    pub fn at_once(mut self, command: Command) -> Then {
+        let before = self.asked.len();
+        let events = self.advance(&command).unwrap();
         let effects = self.asked[before..].to_vec();
         Then { world: self, events, effects }
     }

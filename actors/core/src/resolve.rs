@@ -1,0 +1,243 @@
+//! What a node is given, and what the execution gives back: values put together from what upstream nodes produced.
+//!
+//! Only puts together; whoever has the values at hand calls. Small ones stand in the state itself, so that most nodes
+//! need nothing from outside (see [`crate::advance`]); large ones are fetched first by the shell.
+
+use crate::execution::{Execution, NodeState};
+use crate::plan::{Plan, Target};
+use bytes::Bytes;
+use prost::Message as _;
+use skein_idl::flyteidl::core::{self, Binding, VariableMap};
+use skein_model::event::Created;
+use skein_model::{
+    Charge, Command, DataRef, Failure, FailureCause, NodeId, NodePhase, bindings, literals, paths,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What is to be put together, taken from an execution's state.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    plan: Arc<Plan>,
+    created: Arc<Created>,
+    /// The node's place; none for the outputs of the execution.
+    place: Option<usize>,
+    /// Where the values are that bindings name, by node.
+    sources: BTreeMap<String, DataRef>,
+    /// For a failure node: which node failed, and with what.
+    failed: Option<(NodeId, Failure)>,
+}
+
+/// Values that are put together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// An encoded `LiteralMap`.
+    pub values: Bytes,
+    /// For the inputs of a map: how many items they are for.
+    pub items: Option<u32>,
+}
+
+impl Wanted {
+    /// Takes what the inputs of a node need; none when the execution has no such node.
+    pub fn of_node(execution: &Execution, node: &NodeId) -> Option<Self> {
+        let place = execution.plan().find(node)?;
+        let mut wanted = Self::of(execution, &execution.plan().nodes[place].inputs)?;
+        wanted.place = Some(place);
+        if execution.plan().failure_node == Some(place) {
+            wanted.failed = failed_node(execution);
+        }
+        Some(wanted)
+    }
+
+    /// Takes what the outputs of the execution need.
+    pub fn of_outputs(execution: &Execution) -> Option<Self> {
+        Self::of(execution, &execution.plan().outputs)
+    }
+
+    fn of(execution: &Execution, bindings: &[Binding]) -> Option<Self> {
+        let created = execution.created()?;
+        let mut names = BTreeSet::new();
+        bindings
+            .iter()
+            .filter_map(|binding| binding.binding.as_ref())
+            .for_each(|data| named(data, &mut names));
+        let mut sources = BTreeMap::new();
+        for name in names {
+            let source = if name == NodeId::START || name.is_empty() {
+                Some(&created.inputs)
+            } else {
+                execution.outputs_of(&NodeId::new(name.as_str()))
+            };
+            if let Some(source) = source {
+                sources.insert(name, source.clone());
+            }
+        }
+        let plan = Arc::clone(execution.plan());
+        Some(Self { plan, created: Arc::clone(created), place: None, sources, failed: None })
+    }
+
+    /// Answers where the values are that have to be at hand, by the node that produced them.
+    pub const fn sources(&self) -> &BTreeMap<String, DataRef> {
+        &self.sources
+    }
+
+    /// Answers where what is put together lies when it is too large for an event.
+    pub fn uri(&self) -> String {
+        let prefix = &self.created.data_prefix;
+        match self.place {
+            Some(place) => paths::node_inputs(prefix, &self.plan.nodes[place].id),
+            None => paths::outputs(&format!("{prefix}/{}/data/0", NodeId::END)),
+        }
+    }
+
+    /// Answers the execution with what was put together.
+    pub fn answer(&self, data: DataRef, items: Option<u32>) -> Command {
+        match self.place {
+            Some(place) => {
+                Command::InputsResolved { node: self.plan.nodes[place].id.clone(), inputs: data, items }
+            }
+            None => Command::OutputsResolved { outputs: data },
+        }
+    }
+
+    /// Answers the execution that it cannot be put together.
+    pub fn refuse(&self, failure: Failure) -> Command {
+        match self.place {
+            Some(place) => Command::InputsFailed { node: self.plan.nodes[place].id.clone(), failure },
+            None => Command::OutputsFailed { failure },
+        }
+    }
+
+    /// Puts it together from `values`: an encoded `LiteralMap` for each of [`Wanted::sources`].
+    ///
+    /// # Errors
+    /// What the node, or the execution, fails with. Trying again does not help.
+    pub fn resolve(&self, values: &BTreeMap<&str, Bytes>) -> Result<Resolved, Failure> {
+        let mut by_name: BTreeMap<(&str, String), Bytes> = BTreeMap::new();
+        for (node, encoded) in values {
+            let entries = literals::literal_map_entries(encoded)
+                .map_err(|fault| unreadable(node, &fault.to_string()))?;
+            by_name.extend(entries.into_iter().map(|(name, value)| ((*node, name), value)));
+        }
+        let lookup = |node: &str, var: &str| by_name.get(&(node, var.to_owned())).cloned();
+        let resolved = bindings::resolve(self.bindings(), self.expected(), &lookup)?;
+        let values = match &self.failed {
+            Some((node, failure)) => with_error(&resolved, self.expected(), node, failure),
+            None => resolved,
+        };
+        let items = match self.place {
+            Some(place) => items(&self.plan.nodes[place].target, &values)?,
+            None => None,
+        };
+        Ok(Resolved { values, items })
+    }
+
+    fn bindings(&self) -> &[Binding] {
+        match self.place {
+            Some(place) => &self.plan.nodes[place].inputs,
+            None => &self.plan.outputs,
+        }
+    }
+
+    fn expected(&self) -> Option<&VariableMap> {
+        let task = &self.plan.tasks[self.plan.nodes[self.place?].target.task()];
+        task.interface.as_ref()?.inputs.as_ref()
+    }
+}
+
+/// Collects the nodes that a binding names.
+fn named(data: &core::BindingData, names: &mut BTreeSet<String>) {
+    use core::binding_data::Value;
+    match &data.value {
+        Some(Value::Promise(promise)) => drop(names.insert(promise.node_id.clone())),
+        Some(Value::Collection(list)) => list.bindings.iter().for_each(|inner| named(inner, names)),
+        Some(Value::Map(map)) => map.bindings.values().for_each(|inner| named(inner, names)),
+        Some(Value::Scalar(_) | Value::OffloadedMetadata(_)) | None => {}
+    }
+}
+
+fn failed_node(execution: &Execution) -> Option<(NodeId, Failure)> {
+    let failure = execution.failure()?.clone();
+    let failed = |id: &NodeId| {
+        matches!(
+            execution.node(id),
+            Some(NodeState::Ended { phase: NodePhase::Failed | NodePhase::TimedOut, .. })
+        )
+    };
+    let node = execution.plan().nodes.iter().map(|node| &node.id).find(|id| failed(id))?;
+    Some((node.clone(), failure))
+}
+
+fn unreadable(node: &str, fault: &str) -> Failure {
+    Failure {
+        code: bindings::BINDING_RESOLUTION_FAILURE.to_owned(),
+        message: format!("the outputs of node {node} cannot be read: {fault}"),
+        cause: FailureCause::InputsUnresolvable,
+        charge: Charge::System,
+    }
+}
+
+/// Gives a failure node the error it is for: an input named `err` of a type that can hold one (contract 5.10).
+fn with_error(inputs: &Bytes, expected: Option<&VariableMap>, node: &NodeId, failure: &Failure) -> Bytes {
+    const INPUT: &str = "err";
+    let Some(variant) = expected.and_then(|expected| error_variant(expected.variables.get(INPUT)?)) else {
+        return inputs.clone();
+    };
+    let error = core::Error { failed_node_id: node.to_string(), message: failure.message.clone() };
+    let union = core::Union {
+        value: Some(Box::new(scalar(core::scalar::Value::Error(error)))),
+        r#type: Some(variant),
+    };
+    let literal = scalar(core::scalar::Value::Union(Box::new(union)));
+    let mut entries: BTreeMap<String, Bytes> =
+        literals::literal_map_entries(inputs).unwrap_or_default().into_iter().collect();
+    entries.insert(INPUT.to_owned(), literal.encode_to_vec().into());
+    literals::encode_literal_map(entries.iter().map(|(name, value)| (name.as_str(), value.as_ref())))
+}
+
+fn scalar(value: core::scalar::Value) -> core::Literal {
+    let scalar = core::Scalar { value: Some(value) };
+    core::Literal { value: Some(core::literal::Value::Scalar(Box::new(scalar))), ..Default::default() }
+}
+
+fn error_variant(variable: &core::Variable) -> Option<core::LiteralType> {
+    use core::literal_type::Type;
+    let Some(Type::UnionType(union)) = variable.r#type.as_ref().and_then(|kind| kind.r#type.as_ref()) else {
+        return None;
+    };
+    let is_error = |kind: &&core::LiteralType| matches!(kind.r#type, Some(Type::Simple(simple)) if simple == i32::from(core::SimpleType::Error));
+    union.variants.iter().find(is_error).cloned()
+}
+
+/// Answers how many items a map's inputs are for; none for a task.
+fn items(target: &Target, inputs: &Bytes) -> Result<Option<u32>, Failure> {
+    let Target::Map { bound, .. } = target else { return Ok(None) };
+    let entries = literals::literal_map_entries(inputs).map_err(|fault| invalid(fault.to_string()))?;
+    let mut size: Option<(String, usize)> = None;
+    for (name, value) in entries.into_iter().filter(|(name, _)| !bound.contains(name)) {
+        let length = literals::collection_len(&value)
+            .map_err(|fault| invalid(fault.to_string()))?
+            .ok_or_else(|| invalid(format!("input {name} of the map is not a list")))?;
+        match &size {
+            Some((first, other)) if *other != length => {
+                return Err(invalid(format!(
+                    "the lists of a map have to be of one length, but {first} has {other} elements and {name} has {length}"
+                )));
+            }
+            Some(_) => {}
+            None => size = Some((name, length)),
+        }
+    }
+    let length = size.map_or(1, |(_, length)| length);
+    // Anything larger is refused by the decision on it, which names the limit.
+    Ok(Some(u32::try_from(length).unwrap_or(u32::MAX)))
+}
+
+fn invalid(message: String) -> Failure {
+    Failure {
+        code: "InvalidArrayLength".to_owned(),
+        message,
+        cause: FailureCause::InvalidRequest,
+        charge: Charge::User,
+    }
+}
