@@ -30,6 +30,8 @@ class Client:
             default_project=PROJECT,
             default_domain=DOMAIN,
         )
+        # Channels to one address share their connection, and the wait after it was refused while a server was dead.
+        grpc.channel_ready_future(self.remote.client._channel).result(WAIT_SECONDS_MAX)
         self.channel = grpc.insecure_channel(
             server.endpoint,
             options=[("grpc.max_receive_message_length", -1), ("grpc.max_reconnect_backoff_ms", 200)],
