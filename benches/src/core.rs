@@ -60,7 +60,7 @@ fn run_chain(plan: &Arc<Plan>) -> (u64, Vec<Event>) {
             worker: "w".to_owned(),
         });
         let outcome = Outcome::Succeeded { outputs: DataRef::empty(), deck: None };
-        world.send(&Command::AttemptFinished { node, attempt: Attempt(0), outcome });
+        world.send(&Command::AttemptFinished { node, attempt: Attempt(0), outcome, began: None });
     }
     world.send(&Command::OutputsResolved { outputs: DataRef::empty() });
     assert!(world.execution.phase().is_terminal());

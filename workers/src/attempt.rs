@@ -1,14 +1,18 @@
-//! One attempt: a child of its own, from its inputs to its outcome.
+//! One attempt of a task node, from its inputs to what became of it.
 
+mod begin;
+mod direct;
 mod result;
 
 use crate::child::{Child, Exit};
 use crate::failure;
-use crate::machine::{Machine, Prepared};
-use crate::protocol::{AttemptJob, Started};
+use crate::machine::Machine;
+use crate::protocol::Told;
 use crate::stop::{Stop, Stopping};
+use crate::warm::{Kept, Warm};
+use begin::Begun;
+use skein_model::Work;
 use skein_model::command::Outcome;
-use skein_model::{Failure, Work};
 use std::time::Duration;
 
 /// What became of a piece of work.
@@ -26,10 +30,35 @@ enum Wait {
     Stopped(Stopping),
 }
 
-/// Runs one try of a task node; calls `started` when user code begins.
+/// The process that an attempt runs in.
+enum Host {
+    /// It is there for this attempt alone.
+    Own(Child),
+    /// It runs one attempt after another.
+    Shared(Warm),
+}
+
+impl Host {
+    const fn child(&self) -> &Child {
+        match self {
+            Self::Own(child) => child,
+            Self::Shared(warm) => &warm.child,
+        }
+    }
+
+    const fn child_mut(&mut self) -> &mut Child {
+        match self {
+            Self::Own(child) => child,
+            Self::Shared(warm) => &mut warm.child,
+        }
+    }
+}
+
+/// Runs one try of a task node; calls `started` when user code begins. A process that the task shares is kept.
 pub(crate) async fn run(
     machine: &Machine,
     work: &Work,
+    kept: &mut Kept,
     stop: &mut Stop,
     started: impl FnOnce(),
 ) -> Ended<Outcome> {
@@ -37,25 +66,38 @@ pub(crate) async fn run(
     let begun = tokio::select! {
         biased;
         stopping = early.stopped() => return stopped(stopping),
-        begun = begin(machine, work) => begun,
+        begun = begin::begin(machine, work, kept) => begun,
     };
-    let (prepared, child) = match begun {
+    let Begun { prepared, interface, mut host } = match begun {
         Ok(begun) => begun,
         Err(failure) => return Ended::Reported(Outcome::Failed(failure)),
     };
     started();
-    let waited = wait(&child, work.timeout, stop).await;
+    let mut finished = None;
+    let waited = wait(&mut host, work.timeout, stop, &mut finished).await;
     let exit = match waited {
         Wait::Exited(exit) => exit,
-        Wait::TimedOut | Wait::Stopped(_) => child.end(machine.config.kill_grace).await,
+        Wait::TimedOut | Wait::Stopped(_) => host.child().end(machine.config.kill_grace).await,
     };
-    let tail = child.capture.end().await;
+    let tail = host.child().capture.end().await;
+    if let Host::Shared(warm) = host
+        && finished.is_some()
+    {
+        kept.put(warm, &machine.config);
+    }
     match waited {
         Wait::Stopped(stopping) => stopped(stopping),
         Wait::TimedOut => {
             Ended::Reported(Outcome::Failed(failure::timed_out(work.timeout.unwrap_or_default())))
         }
-        Wait::Exited(_) => Ended::Reported(result::collect(machine, work, &prepared, exit, &tail).await),
+        Wait::Exited(_) => {
+            // A process that ends badly fails its attempt, whatever the function returned.
+            let value = finished.filter(|told| told.is_direct && exit == Exit::Code(0));
+            Ended::Reported(match value {
+                Some(Told { value, .. }) => direct::outcome(machine, work, interface.as_ref(), value).await,
+                None => result::collect(machine, work, &prepared, exit, &tail).await,
+            })
+        }
     }
 }
 
@@ -66,30 +108,12 @@ fn stopped(stopping: Stopping) -> Ended<Outcome> {
     }
 }
 
-/// Brings an attempt to the point where user code runs, or the child that was to run it is gone.
-async fn begin(machine: &Machine, work: &Work) -> Result<(Prepared, Child), Failure> {
-    let mut prepared = machine.prepare(work).await?;
-    let folder = &prepared.folder;
-    let inputs = folder.inputs();
-    tokio::fs::write(&inputs, &prepared.inputs).await.map_err(|error| failure::not_started(&error))?;
-    prepared.line.redirect(&work.input_uri, &inputs.display().to_string());
-    prepared.line.redirect(&work.output_prefix, &folder.outputs().display().to_string());
-    let setting = machine.setting(work, prepared.line.argv.clone(), folder, prepared.code.as_ref());
-
-    let forked = machine.interpreter.fork(&folder.progress()).await;
-    let mut child = forked.map_err(|error| failure::not_started(&error))?;
-    child.capture.begin(&work.output_prefix).await;
-    // A child that is gone already is found by how it ended.
-    let outputs = folder.outputs().display().to_string();
-    let publish = machine.blobs.local_path(&work.output_prefix).map(|path| path.display().to_string());
-    let job = AttemptJob { attempt: &setting, outputs: &outputs, publish: publish.as_deref() };
-    if child.send(&job).await.is_ok() {
-        let _ = child.receive::<Started>().await;
-    }
-    Ok((prepared, child))
-}
-
-async fn wait(child: &Child, timeout: Option<Duration>, stop: &mut Stop) -> Wait {
+async fn wait(
+    host: &mut Host,
+    timeout: Option<Duration>,
+    stop: &mut Stop,
+    finished: &mut Option<Told>,
+) -> Wait {
     let expired = async {
         match timeout {
             Some(timeout) => tokio::time::sleep(timeout).await,
@@ -98,8 +122,28 @@ async fn wait(child: &Child, timeout: Option<Duration>, stop: &mut Stop) -> Wait
     };
     tokio::select! {
         biased;
-        exit = child.exited() => Wait::Exited(exit),
+        exit = end_of(host, finished) => Wait::Exited(exit),
         stopping = stop.stopped() => Wait::Stopped(stopping),
         () = expired => Wait::TimedOut,
+    }
+}
+
+/// Waits until the attempt has ended, which is not always the end of its process.
+async fn end_of(host: &mut Host, finished: &mut Option<Told>) -> Exit {
+    let is_shared = matches!(host, Host::Shared(_));
+    loop {
+        match host.child_mut().receive::<Told>().await {
+            Ok(Some(Told { ended: Some(code), .. })) => return Exit::Code(code),
+            Ok(Some(told)) if told.is_finished => {
+                *finished = Some(told);
+                if is_shared {
+                    return Exit::Code(0);
+                }
+            }
+            Ok(Some(_)) => {}
+            // A process that more attempts were to share is not waited for: what it says is worth nothing any more.
+            Ok(None) | Err(_) if is_shared => return host.child().end(Duration::ZERO).await,
+            Ok(None) | Err(_) => return host.child().exited().await,
+        }
     }
 }

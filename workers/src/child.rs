@@ -44,12 +44,17 @@ impl Exit {
     }
 }
 
-/// A child. Its process group is killed when it is dropped.
-pub(crate) struct Child {
+/// What a child's life hangs on: its process group is killed when this is dropped.
+pub(crate) struct Tie {
     number: u64,
     zygote: Arc<Zygote>,
-    frames: Frames,
     exit: watch::Receiver<Option<Exit>>,
+}
+
+/// A child. Its process group is killed when it is dropped.
+pub(crate) struct Child {
+    tie: Tie,
+    frames: Frames,
     progress: File,
     /// What it prints.
     pub capture: Capture,
@@ -78,7 +83,8 @@ impl Child {
         };
         let (number, exit) = zygote.fork(birth);
         let frames = Frames::new(UnixStream::from_std(ours)?);
-        Ok(Self { number, zygote, frames, exit, progress, capture: capture(log_read) })
+        let tie = Tie { number, zygote, exit };
+        Ok(Self { tie, frames, progress, capture: capture(log_read) })
     }
 
     /// Sends it a message.
@@ -94,7 +100,7 @@ impl Child {
     /// # Errors
     /// When it says what is no message of this kind.
     pub(crate) async fn receive<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
-        let mut exit = self.exit.clone();
+        let mut exit = self.tie.exit.clone();
         tokio::select! {
             biased;
             received = self.frames.receive() => match received {
@@ -109,7 +115,12 @@ impl Child {
 
     /// Waits until it has ended.
     pub(crate) async fn exited(&self) -> Exit {
-        exited(&mut self.exit.clone()).await
+        exited(&mut self.tie.exit.clone()).await
+    }
+
+    /// Takes it apart, for whoever speaks another language with it.
+    pub(crate) fn into_parts(self) -> (Tie, Frames, Capture) {
+        (self.tie, self.frames, self.capture)
     }
 
     /// Answers the item that it runs; none when it runs none.
@@ -122,17 +133,17 @@ impl Child {
     /// Ends it and all of its process group: SIGTERM, and SIGKILL for what is left after `grace`.
     pub(crate) async fn end(&self, grace: Duration) -> Exit {
         if !grace.is_zero() {
-            self.zygote.kill(self.number, Signal::TERM);
+            self.tie.zygote.kill(self.tie.number, Signal::TERM);
             if let Ok(exit) = tokio::time::timeout(grace, self.exited()).await {
                 return exit;
             }
         }
-        self.zygote.kill(self.number, Signal::KILL);
+        self.tie.zygote.kill(self.tie.number, Signal::KILL);
         tokio::time::timeout(DEATH_TIMEOUT, self.exited()).await.unwrap_or(Exit::Lost)
     }
 }
 
-impl Drop for Child {
+impl Drop for Tie {
     fn drop(&mut self) {
         if self.exit.borrow().is_none() {
             self.zygote.kill(self.number, Signal::KILL);

@@ -2,9 +2,6 @@
 
 mod gather;
 mod inputs;
-mod warm;
-
-pub(crate) use warm::Warm;
 
 use crate::attempt::Ended;
 use crate::child::Exit;
@@ -14,6 +11,7 @@ use crate::protocol::{Chunk, ChunkInputs, ChunkJob, Part};
 use crate::report;
 use crate::scratch::Folder;
 use crate::stop::{Stop, Stopping};
+use crate::warm::{Kept, OF_ATTEMPT, Warm};
 use gather::Gather;
 use skein_model::event::{FinishedChunk, ItemRange};
 use skein_model::{DataRef, Failure, Work, paths};
@@ -25,8 +23,6 @@ use std::time::{Duration, Instant};
 const FAILED_WITH_CHUNK_MAX: u32 = 256;
 /// How often the item that runs is looked at, where there is a limit to how long it may.
 const LOOK_EVERY_MAX: Duration = Duration::from_millis(100);
-/// Tries within one task that the same warm child can run.
-const ATTEMPT_VARIABLE: &str = "FLYTE_ATTEMPT_NUMBER";
 const INDEX_VARIABLE_NAME: &str = "BATCH_JOB_ARRAY_INDEX_VAR_NAME";
 const INDEX_VARIABLE: &str = "FLYTE_K8S_ARRAY_INDEX";
 
@@ -45,12 +41,12 @@ enum Wait {
     Stopped(Stopping),
 }
 
-/// Runs a range of items. The child stays in `warm` for the next range when it is still good.
+/// Runs a range of items. The child is kept for the next range when it is still good.
 pub(crate) async fn run(
     machine: &Machine,
     work: &Work,
     range: &Range<'_>,
-    warm: &mut Option<Warm>,
+    kept: &mut Kept,
     stop: &mut Stop,
 ) -> Ended<FinishedChunk> {
     let began = Instant::now();
@@ -58,27 +54,21 @@ pub(crate) async fn run(
     let begun = tokio::select! {
         biased;
         stopping = early.stopped() => Err(stopping),
-        begun = begin(machine, work, range, warm) => Ok(begun),
+        begun = begin(machine, work, range, kept) => Ok(begun),
     };
-    let (mut gather, _folder) = match begun {
+    let Begun { mut gather, mut warm, _folder } = match begun {
         Ok(Ok(begun)) => begun,
         Ok(Err(failure)) => return Ended::Reported(failed(work, range, &failure)),
         Err(Stopping::Drained) => return Ended::Reported(returned(work, range)),
         Err(Stopping::Withdrawn | Stopping::No) => return Ended::Withdrawn,
     };
-    let (waited, tail) = match warm.as_mut() {
-        Some(warm) => {
-            let waited = wait(warm, work, &mut gather, stop).await;
-            if !matches!(waited, Wait::Done(_) | Wait::Exited(_)) {
-                warm.child.end(machine.config.kill_grace).await;
-            }
-            (waited, warm.child.capture.end().await)
-        }
-        None => (Wait::Exited(Exit::Lost), String::new()),
-    };
-    if !matches!(waited, Wait::Done(_)) || warm.as_ref().is_some_and(|warm| warm.is_worn_out(&machine.config))
-    {
-        *warm = None;
+    let waited = wait(&mut warm, work, &mut gather, stop).await;
+    if !matches!(waited, Wait::Done(_) | Wait::Exited(_)) {
+        warm.child.end(machine.config.kill_grace).await;
+    }
+    let tail = warm.child.capture.end().await;
+    if matches!(waited, Wait::Done(_)) {
+        kept.put(warm, &machine.config);
     }
     match waited {
         Wait::Stopped(Stopping::Withdrawn | Stopping::No) => return Ended::Withdrawn,
@@ -97,13 +87,15 @@ pub(crate) async fn run(
     Ended::Reported(finish(machine, work, range, gather, micros).await)
 }
 
+/// A chunk whose items are about to run.
+struct Begun {
+    gather: Gather,
+    warm: Warm,
+    _folder: Folder,
+}
+
 /// Brings a chunk to the point where its items run.
-async fn begin(
-    machine: &Machine,
-    work: &Work,
-    range: &Range<'_>,
-    warm: &mut Option<Warm>,
-) -> Result<(Gather, Folder), Failure> {
+async fn begin(machine: &Machine, work: &Work, range: &Range<'_>, kept: &mut Kept) -> Result<Begun, Failure> {
     let mut prepared = machine.prepare(work).await?;
     if !prepared.line.is_map() {
         let command = &prepared.line.argv[0];
@@ -115,17 +107,23 @@ async fn begin(
     let outputs = prepared.folder.outputs().display().to_string();
     prepared.line.redirect(&work.output_prefix, &outputs);
     let gather = Gather::new(range.items, &prepared.template, range.bound, &work.output_prefix);
-    let ready = Warm::ready(machine, work, &prepared, gather.interface(), warm).await?;
-    let inputs = inputs::of_chunk(&prepared, range, gather.interface().filter(|_| ready.is_fast))?;
+    let mut warm = Warm::ready(machine, work, &prepared, gather.interface(), kept).await?;
+    let inputs = match inputs::of_chunk(&prepared, range, gather.interface().filter(|_| warm.is_fast)) {
+        Ok(inputs) => inputs,
+        Err(failure) => {
+            kept.put(warm, &machine.config);
+            return Err(failure);
+        }
+    };
     if matches!(inputs, ChunkInputs::File { .. }) {
         let written = tokio::fs::write(prepared.folder.inputs(), &prepared.inputs).await;
         written.map_err(|error| failure::not_started(&error))?;
     }
     let chunk = chunk(machine, work, range, &prepared, inputs, outputs);
-    ready.child.capture.begin(&work.output_prefix).await;
+    warm.child.capture.begin(&work.output_prefix).await;
     // A child that is gone already is found by how it ended.
-    let _ = ready.child.send(&ChunkJob { chunk }).await;
-    Ok((gather, prepared.folder))
+    let _ = warm.child.send(&ChunkJob { chunk }).await;
+    Ok(Begun { gather, warm, _folder: prepared.folder })
 }
 
 fn chunk<'a>(
@@ -137,7 +135,7 @@ fn chunk<'a>(
     outputs: String,
 ) -> Chunk<'a> {
     let mut env = BTreeMap::from([(INDEX_VARIABLE_NAME.to_owned(), INDEX_VARIABLE.to_owned())]);
-    env.extend(work.env.iter().filter(|(name, _)| name == ATTEMPT_VARIABLE).cloned());
+    env.extend(work.env.iter().filter(|(name, _)| name == OF_ATTEMPT).cloned());
     Chunk {
         start: range.items.start,
         count: range.items.len(),

@@ -34,6 +34,11 @@ impl CommandLine {
         self.argv.first().is_some_and(|command| command == SINGLE || command == MAP)
     }
 
+    /// Says whether the SDK's entry point runs it for one task.
+    pub(crate) fn is_single(&self) -> bool {
+        self.argv.first().is_some_and(|command| command == SINGLE)
+    }
+
     /// Says whether the SDK's entry point runs it for an item of a map.
     pub(crate) fn is_map(&self) -> bool {
         self.argv.first().is_some_and(|command| command == MAP)

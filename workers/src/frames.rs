@@ -4,6 +4,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io;
+use std::os::fd::AsFd;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
@@ -32,6 +33,15 @@ pub(crate) struct Frames {
 impl Frames {
     pub(crate) fn new(socket: UnixStream) -> Self {
         Self { socket, read: BytesMut::new() }
+    }
+
+    /// Answers a second handle of the socket, for sending beside these frames.
+    ///
+    /// # Errors
+    /// When there are no more files to be had.
+    pub(crate) fn writer(&self) -> io::Result<UnixStream> {
+        let socket = std::os::unix::net::UnixStream::from(self.socket.as_fd().try_clone_to_owned()?);
+        UnixStream::from_std(socket)
     }
 
     /// Sends one frame whole.

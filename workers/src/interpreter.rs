@@ -3,6 +3,7 @@
 use crate::capture::Capture;
 use crate::child::Child;
 use crate::config::Config;
+use crate::nest::Nests;
 use crate::zygote::{StartError, Zygote};
 use skein_log::BlobStore;
 use std::path::{Path, PathBuf};
@@ -16,11 +17,13 @@ pub(crate) struct Interpreter {
     package: PathBuf,
     blobs: Arc<BlobStore>,
     zygote: Mutex<Option<Arc<Zygote>>>,
+    /// The tasks that are imported and can be forked.
+    pub nests: Nests,
 }
 
 impl Interpreter {
     pub(crate) fn new(config: Arc<Config>, package: PathBuf, blobs: Arc<BlobStore>) -> Arc<Self> {
-        Arc::new(Self { config, package, blobs, zygote: Mutex::new(None) })
+        Arc::new(Self { config, package, blobs, zygote: Mutex::new(None), nests: Nests::default() })
     }
 
     /// Forks a child.
@@ -29,6 +32,14 @@ impl Interpreter {
     /// When no zygote can be started.
     pub(crate) async fn fork(self: &Arc<Self>, page: &Path) -> Result<Child, StartError> {
         let zygote = self.zygote().await?;
+        self.fork_from(zygote, page)
+    }
+
+    /// Forks a child from a zygote, or a nest, that is there.
+    ///
+    /// # Errors
+    /// When there are no more files to be had.
+    pub(crate) fn fork_from(&self, zygote: Arc<Zygote>, page: &Path) -> Result<Child, StartError> {
         Child::fork(zygote, page, |log| Capture::start(log, Arc::clone(&self.blobs), self.config.log))
             .map_err(|source| StartError::Spawn {
                 interpreter: self.config.interpreter.display().to_string(),
@@ -49,6 +60,7 @@ impl Interpreter {
 
     /// Ends the zygote and with it all children.
     pub(crate) async fn end(&self) {
+        self.nests.clear();
         self.zygote.lock().await.take();
     }
 }
@@ -61,12 +73,14 @@ async fn end_when_idle(interpreter: Weak<Interpreter>, zygote: Weak<Zygote>, ttl
         tokio::time::sleep(step).await;
         let Some(interpreter) = interpreter.upgrade() else { return };
         let mut current = interpreter.zygote.lock().await;
-        // One reference is the interpreter's own, each child has another.
-        idle = if zygote.strong_count() > 1 { Duration::ZERO } else { idle + step };
+        // One reference is the interpreter's own, each child has another, and nests are children that may be idle.
+        let (nests, is_used) = interpreter.nests.state();
+        idle = if is_used || zygote.strong_count() > 1 + nests { Duration::ZERO } else { idle + step };
         if zygote.strong_count() == 0 {
             return;
         }
         if idle >= ttl {
+            interpreter.nests.clear();
             current.take();
             return;
         }

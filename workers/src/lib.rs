@@ -28,6 +28,7 @@ mod failure;
 mod frames;
 mod interpreter;
 mod machine;
+mod nest;
 mod plain;
 mod protocol;
 mod python;
@@ -35,6 +36,7 @@ mod report;
 mod scratch;
 mod slot;
 mod stop;
+mod warm;
 mod workers;
 mod zygote;
 

@@ -1,6 +1,6 @@
 //! The messages between this program, the zygote and its children; `PROTOCOL.md` is the same in prose.
 
-use crate::plain::Plain;
+use crate::plain::{Interface, Plain};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -64,6 +64,8 @@ pub(crate) struct AttemptJob<'a> {
     /// Where they are to be when the child has succeeded and nobody is left to be told: the folder in the blob store,
     /// when that is a local one.
     pub publish: Option<&'a str>,
+    /// Whether an interpreter of its own is to run it, in the place of the child.
+    pub fresh: bool,
 }
 
 /// The answer to it: user code begins to run.
@@ -74,14 +76,75 @@ pub(crate) struct Started {
     _started: bool,
 }
 
-/// The first job of a child that runs chunks.
+/// An attempt for a child that has loaded its task.
+#[derive(Debug, Serialize)]
+pub(crate) struct SingleJob<'a> {
+    /// The attempt.
+    pub single: Single<'a>,
+}
+
+/// One attempt among others in one child.
+#[derive(Debug, Serialize)]
+pub(crate) struct Single<'a> {
+    /// How to run it.
+    #[serde(flatten)]
+    pub setting: &'a Setting,
+    /// The folder in which it leaves its outputs.
+    pub outputs: &'a str,
+    /// As for [`AttemptJob::publish`].
+    pub publish: Option<&'a str>,
+    /// Its arguments, when the function is to be called directly; none has the SDK's entry point run.
+    pub values: Option<BTreeMap<String, Plain>>,
+    /// Whether the child ends with it.
+    pub once: bool,
+}
+
+/// What a child says of the end of an attempt.
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+pub(crate) struct Told {
+    /// The attempt has ended.
+    #[serde(rename = "finished")]
+    pub is_finished: bool,
+    /// What the function returned, when that is all there is.
+    pub value: Plain,
+    /// Whether it is: otherwise what the attempt produced is in its folder.
+    #[serde(rename = "direct")]
+    pub is_direct: bool,
+    /// The process ends with this exit code, and no user code runs in it any more.
+    pub ended: Option<i32>,
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Self { is_finished: false, value: Plain::Nothing, is_direct: false, ended: None }
+    }
+}
+
+/// The first job of a child that is to become a nest.
+#[derive(Debug, Serialize)]
+pub(crate) struct NestJob<'a> {
+    /// The task.
+    pub nest: Load<'a>,
+}
+
+/// The answer to it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Nested {
+    /// Why the task is not to be forked from there; none when the child is a nest now.
+    pub obstacle: Option<String>,
+    /// Why its function cannot be called directly; none when it can.
+    pub slow: Option<String>,
+}
+
+/// The first job of a child that runs chunks or attempts.
 #[derive(Debug, Serialize)]
 pub(crate) struct LoadJob<'a> {
     /// The task.
     pub load: Load<'a>,
 }
 
-/// A task whose chunks are to come.
+/// A task whose chunks or attempts are to come.
 #[derive(Debug, Serialize)]
 pub(crate) struct Load<'a> {
     /// How to run it.
@@ -93,6 +156,21 @@ pub(crate) struct Load<'a> {
     pub inputs: BTreeMap<&'a str, String>,
     /// The shape of its output; none when it has none.
     pub output: Option<String>,
+}
+
+impl<'a> Load<'a> {
+    /// A task that may be called directly if `plain` is what it gets and gives.
+    pub(crate) fn of(setting: &'a Setting, plain: Option<&'a Interface>) -> Self {
+        let shapes = |interface: &'a Interface| {
+            interface.inputs.iter().map(|(name, shape)| (name.as_str(), shape.to_string())).collect()
+        };
+        Self {
+            setting,
+            plain: plain.is_some(),
+            inputs: plain.map_or_else(BTreeMap::new, shapes),
+            output: plain.and_then(|interface| interface.output.as_ref()).map(|(_, shape)| shape.to_string()),
+        }
+    }
 }
 
 /// The answer to it.

@@ -9,16 +9,20 @@ macro_rules! files {
     };
 }
 
-const FILES: [(&str, &str); 10] = files![
+const FILES: [(&str, &str); 14] = files![
     "__init__.py",
     "attempt.py",
     "child.py",
     "chunk.py",
+    "context.py",
+    "direct.py",
     "frames.py",
+    "nest.py",
     "outcome.py",
     "plain.py",
     "processes.py",
     "progress.py",
+    "single.py",
     "zygote.py",
 ];
 
@@ -38,4 +42,19 @@ pub(crate) fn write_out(scratch: &Path) -> io::Result<PathBuf> {
         std::fs::write(package.join(name), text)?;
     }
     Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_package_travels_with_the_program() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/skein_worker");
+        let entries = std::fs::read_dir(folder).expect("the package is there");
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let mut names: Vec<String> = names.filter(|name| name.ends_with(".py")).collect();
+        names.sort();
+        assert_eq!(names, FILES.map(|(name, _)| name));
+    }
 }

@@ -1,21 +1,26 @@
 //! One slot: leases work, runs it, reports, and begins again.
 
 use crate::attempt::{self, Ended};
-use crate::chunk::{self, Range, Warm};
+use crate::chunk::{self, Range};
 use crate::machine::Machine;
 use crate::report;
 use crate::stop::{Stop, Stopping};
+use crate::warm::Kept;
 use skein_log::{Inbox, Lease, QueueError, TaskQueue};
+use skein_model::command::{Began, Outcome};
 use skein_model::work::WorkKind;
 use skein_model::{Command, Work, WorkId};
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// How many reports may be on their way while the slot goes on. More would let work pile up that nobody has heard of.
 const REPORTS_MAX: usize = 2;
+/// How long an attempt runs before its start is told on its own.
+const START_TOLD_AFTER: Duration = Duration::from_millis(20);
 /// How long a slot waits before it asks a queue again that could not be reached.
 const QUEUE_DELAY: Duration = Duration::from_millis(500);
 
@@ -51,19 +56,19 @@ impl Slot {
         helpers.spawn(heed_withdrawals(Arc::clone(&self.queue), self.worker.clone(), Arc::clone(&current)));
         helpers.spawn(heed_closing(self.phase.clone(), Arc::clone(&current)));
         let mut reports = JoinSet::new();
-        let mut warm = None;
-        while let Some(lease) = self.next(&mut warm).await {
-            self.work(lease, &mut warm, &current, &mut reports).await;
+        let mut kept = Kept::default();
+        while let Some(lease) = self.next(&mut kept).await {
+            self.work(lease, &mut kept, &current, &mut reports).await;
             while reports.len() >= REPORTS_MAX {
                 reports.join_next().await;
             }
         }
-        drop(warm);
+        drop(kept);
         reports.join_all().await;
     }
 
     /// Waits for work; none when the worker closes. An interpreter that nobody needed for long is let go meanwhile.
-    async fn next(&mut self, warm: &mut Option<Warm>) -> Option<Lease> {
+    async fn next(&mut self, kept: &mut Kept) -> Option<Lease> {
         let mut phase = self.phase.clone();
         loop {
             let mut lease = pin!(self.queue.lease(&self.machine.config.pool, &self.worker));
@@ -72,7 +77,7 @@ impl Slot {
                     biased;
                     _ = phase.wait_for(|phase| *phase != Phase::Open) => return None,
                     leased = &mut lease => break leased,
-                    () = idle(warm.is_some(), self.machine.config.idle_ttl) => *warm = None,
+                    () = idle(!kept.is_empty(), self.machine.config.idle_ttl) => kept.clear(),
                 }
             };
             match leased {
@@ -85,13 +90,7 @@ impl Slot {
         }
     }
 
-    async fn work(
-        &self,
-        lease: Lease,
-        warm: &mut Option<Warm>,
-        current: &Current,
-        reports: &mut JoinSet<()>,
-    ) {
+    async fn work(&self, lease: Lease, kept: &mut Kept, current: &Current, reports: &mut JoinSet<()>) {
         let (sender, mut stop) = Stop::new();
         set(current, Some((lease.work.id.clone(), sender.clone())));
         if *self.phase.borrow() == Phase::Closed {
@@ -101,13 +100,19 @@ impl Slot {
         keeper.spawn(keep(Arc::clone(&self.queue), lease.clone(), sender));
         let work = Arc::clone(&lease.work);
         tracing::debug!(work = %work.id, worker = self.worker, "work begins");
-        let mut started = JoinSet::new();
+        let mut start = Start::default();
         let command = match &work.kind {
             WorkKind::Task => {
-                let begun = || self.report_start(&work, &mut started);
-                self.task(&work, &mut stop, begun).await
+                let begun = || start = self.begin(&work);
+                let outcome = self.task(&work, kept, &mut stop, begun).await;
+                outcome.map(|outcome| Command::AttemptFinished {
+                    node: work.id.node.clone(),
+                    attempt: work.id.attempt,
+                    outcome,
+                    began: start.take(&self.worker),
+                })
             }
-            WorkKind::Items { bound, of: _ } => self.items(&work, bound, warm, &mut stop).await,
+            WorkKind::Items { bound, of: _ } => self.items(&work, bound, kept, &mut stop).await,
         };
         set(current, None);
         let report = Report {
@@ -116,16 +121,18 @@ impl Slot {
             inbox: Arc::clone(&self.inbox),
             lease,
         };
-        reports.spawn(report.send(command, started, keeper));
+        reports.spawn(report.send(command, start.told, keeper));
     }
 
-    async fn task(&self, work: &Work, stop: &mut Stop, started: impl FnOnce()) -> Option<Command> {
-        match attempt::run(&self.machine, work, stop, started).await {
-            Ended::Reported(outcome) => Some(Command::AttemptFinished {
-                node: work.id.node.clone(),
-                attempt: work.id.attempt,
-                outcome,
-            }),
+    async fn task(
+        &self,
+        work: &Work,
+        kept: &mut Kept,
+        stop: &mut Stop,
+        started: impl FnOnce(),
+    ) -> Option<Outcome> {
+        match attempt::run(&self.machine, work, kept, stop, started).await {
+            Ended::Reported(outcome) => Some(outcome),
             Ended::Withdrawn => None,
         }
     }
@@ -134,18 +141,19 @@ impl Slot {
         &self,
         work: &Work,
         bound: &[String],
-        warm: &mut Option<Warm>,
+        kept: &mut Kept,
         stop: &mut Stop,
     ) -> Option<Command> {
         // Work without a range of items is none; whoever offered it sees its lease end.
         let range = Range { items: work.id.items?, bound, worker: &self.worker };
-        match chunk::run(&self.machine, work, &range, warm, stop).await {
+        match chunk::run(&self.machine, work, &range, kept, stop).await {
             Ended::Reported(chunk) => Some(Command::ItemsFinished { node: work.id.node.clone(), chunk }),
             Ended::Withdrawn => None,
         }
     }
 
-    fn report_start(&self, work: &Work, started: &mut JoinSet<()>) {
+    /// Notes that user code begins, and tells it when the attempt has not ended soon.
+    fn begin(&self, work: &Work) -> Start {
         let command = Command::AttemptStarted {
             node: work.id.node.clone(),
             attempt: work.id.attempt,
@@ -153,7 +161,35 @@ impl Slot {
         };
         let (inbox, machine) = (Arc::clone(&self.inbox), Arc::clone(&self.machine));
         let execution = work.id.execution.clone();
-        started.spawn(async move { report::send(&*inbox, &machine.config, &execution, command).await });
+        let mut start = Start { at: Some(Instant::now()), ..Start::default() };
+        let is_taken = Arc::clone(&start.is_taken);
+        start.told.spawn(async move {
+            tokio::time::sleep(START_TOLD_AFTER).await;
+            if !is_taken.swap(true, Ordering::AcqRel) {
+                report::send(&*inbox, &machine.config, &execution, command).await;
+            }
+        });
+        start
+    }
+}
+
+/// The start of an attempt: told on its own while the attempt runs, or together with its end when that comes soon. A
+/// record costs a disk's flush, and most short attempts need no two.
+#[derive(Default)]
+struct Start {
+    at: Option<Instant>,
+    /// Whether it is decided who tells it.
+    is_taken: Arc<AtomicBool>,
+    told: JoinSet<()>,
+}
+
+impl Start {
+    /// Answers the start, to be told with the end, if it was not told yet; it never will be on its own then.
+    fn take(&mut self, worker: &str) -> Option<Began> {
+        let at = self.at.filter(|_| !self.is_taken.swap(true, Ordering::AcqRel))?;
+        self.told.abort_all();
+        let micros_ago = u64::try_from(at.elapsed().as_micros()).unwrap_or(u64::MAX);
+        Some(Began { worker: worker.to_owned(), micros_ago })
     }
 }
 

@@ -7,6 +7,7 @@
 use crate::child::Exit;
 use crate::config::Config;
 use crate::frames::{self, Frames};
+use crate::nest::Ground;
 use crate::protocol::{Control, Said};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use std::collections::{BTreeMap, HashMap};
@@ -79,7 +80,16 @@ pub(crate) struct Zygote {
     orders: mpsc::UnboundedSender<Order>,
     waiting: Waiting,
     next: AtomicU64,
-    _process: Process,
+    _root: Root,
+}
+
+/// What a zygote's process hangs on: it ends when this is dropped.
+#[expect(dead_code, reason = "held for its end alone")]
+enum Root {
+    /// An interpreter that was started.
+    Process(Process),
+    /// A child of another zygote.
+    Nest(Ground),
 }
 
 impl Zygote {
@@ -88,7 +98,6 @@ impl Zygote {
         let interpreter = config.interpreter.display().to_string();
         let spawn = |source| StartError::Spawn { interpreter: interpreter.clone(), source };
         let (mut process, control) = spawn_process(config, package).map_err(spawn)?;
-        let writing = UnixStream::from_std(control.try_clone().map_err(spawn)?).map_err(spawn)?;
         let mut frames = Frames::new(UnixStream::from_std(control).map_err(spawn)?);
         let complaint = collect_complaint(process.stderr.take().expect("standard error is piped"));
         let ready = tokio::time::timeout(config.start_timeout, frames.receive::<Said>());
@@ -100,11 +109,24 @@ impl Zygote {
                 return Err(StartError::Ended { interpreter, complaint });
             }
         }
+        Self::over(frames, Root::Process(process)).map_err(spawn)
+    }
+
+    /// Takes a child for a zygote, which it has become.
+    ///
+    /// # Errors
+    /// When there are no more files to be had.
+    pub(crate) fn on(ground: Ground, frames: Frames) -> io::Result<Self> {
+        Self::over(frames, Root::Nest(ground))
+    }
+
+    fn over(frames: Frames, root: Root) -> io::Result<Self> {
+        let writing = frames.writer()?;
         let waiting = Waiting::default();
         let (orders, queue) = mpsc::unbounded_channel();
         tokio::spawn(carry_out(writing, queue, Arc::clone(&waiting)));
         tokio::spawn(listen(frames, Arc::clone(&waiting)));
-        Ok(Self { orders, waiting, next: AtomicU64::new(0), _process: process })
+        Ok(Self { orders, waiting, next: AtomicU64::new(0), _root: root })
     }
 
     /// Orders a child. Answers its number, and where its end will be told.

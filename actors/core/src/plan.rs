@@ -5,7 +5,7 @@ mod parse;
 pub use parse::PlanError;
 
 use skein_idl::flyteidl::core;
-use skein_model::{Failure, NodeId};
+use skein_model::{Failure, NodeId, TaskSettings};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -64,6 +64,8 @@ pub struct PlanNode {
     pub attempts: u32,
     /// How long one try may run; none is no limit.
     pub timeout: Option<Duration>,
+    /// What the task says of how it is run.
+    pub settings: TaskSettings,
 }
 
 /// What a node runs.

@@ -7,7 +7,7 @@ use crate::perform::work;
 use crate::ports::Ports;
 use bytes::Bytes;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use skein_core::chunk::Measured;
+use skein_core::chunk::{Bounds, Measured};
 use skein_core::{Execution, Plan, Target};
 use skein_model::envelope::TraceContext;
 use skein_model::event::{Created, FinishedChunk, ItemRange};
@@ -96,6 +96,7 @@ pub(crate) struct State {
     args: Args,
     inputs: Vec<Input>,
     measured: Measured,
+    bounds: Bounds,
     /// Chunks on offer or being run.
     out: u32,
 }
@@ -118,7 +119,8 @@ impl Actor for MapActor {
 
     async fn pre_start(&self, myself: ActorRef<Msg>, args: Args) -> Result<State, ActorProcessingErr> {
         myself.cast(Msg::Load)?;
-        Ok(State { args, inputs: Vec::new(), measured: Measured::default(), out: 0 })
+        let bounds = Bounds::of(&args.plan.nodes[place(&args)?].settings);
+        Ok(State { args, inputs: Vec::new(), measured: Measured::default(), bounds, out: 0 })
     }
 
     async fn handle(
@@ -199,7 +201,8 @@ impl State {
     fn cut(&mut self, slots: u32) -> Option<(ItemRange, Attempt)> {
         let left: u32 = self.args.pending.iter().map(|(range, _)| range.len()).sum();
         let (range, attempt) = self.args.pending.front_mut()?;
-        let length = self.measured.next_len(left, slots.div_ceil(2)).max(1).min(range.len());
+        let bounds = self.bounds;
+        let length = self.measured.next_len(left, slots.div_ceil(2), bounds).max(1).min(range.len());
         let chunk = ItemRange { start: range.start, end: range.start + length };
         let attempt = *attempt;
         range.start = chunk.end;

@@ -44,6 +44,9 @@ pub enum Command {
         attempt: Attempt,
         /// How.
         outcome: Outcome,
+        /// When it began, unless that was told before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        began: Option<Began>,
     },
     /// Items of a map ended.
     ItemsFinished {
@@ -92,6 +95,15 @@ impl Command {
             rmp_serde::to_vec_named(self).expect("a command has no map with keys that are not strings");
         CauseId(xxhash_rust::xxh3::xxh3_64(&bytes))
     }
+}
+
+/// The beginning of a try that is told together with its end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Began {
+    /// The worker that ran it.
+    pub worker: String,
+    /// How long before its end it began, in microseconds.
+    pub micros_ago: u64,
 }
 
 /// How a try ended.

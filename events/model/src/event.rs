@@ -44,6 +44,9 @@ pub enum Event {
         attempt: Attempt,
         /// The worker that runs it.
         worker: String,
+        /// How long before this was recorded it began, in microseconds: a short try is recorded when it has ended.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        micros_ago: u64,
     },
     /// A try produced outputs.
     AttemptSucceeded {
@@ -161,6 +164,11 @@ pub enum Event {
         /// Who.
         principal: String,
     },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// What was asked for when an execution was created, complete: the engine needs nothing else to run it.

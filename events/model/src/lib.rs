@@ -21,6 +21,7 @@ pub mod literals;
 pub mod paths;
 pub mod phase;
 pub mod registry;
+pub mod task_settings;
 pub mod time;
 pub mod types;
 pub mod work;
@@ -35,5 +36,6 @@ pub use ids::{
 };
 pub use phase::{ExecutionPhase, NodePhase};
 pub use registry::RegistryEvent;
+pub use task_settings::TaskSettings;
 pub use time::Timestamp;
-pub use work::{Work, WorkId, WorkKind};
+pub use work::{Isolation, Work, WorkId, WorkKind};

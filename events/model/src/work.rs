@@ -47,6 +47,9 @@ pub struct Work {
     pub template: BlobRef,
     /// How it is run.
     pub kind: WorkKind,
+    /// How much of a process it shares; what its task asks for, if it asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<Isolation>,
     /// The command line, rendered; starts with `pyflyte-execute`, `pyflyte-fast-execute` or the user's own command.
     pub args: Vec<String>,
     /// Environment variables, in the order in which they are set; a later one of the same name wins.
@@ -64,6 +67,29 @@ pub struct Work {
     pub workflow: EntityId,
     /// The trace that the execution belongs to.
     pub trace: Option<TraceContext>,
+}
+
+/// How much of a process an attempt shares with other attempts of its task.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Isolation {
+    /// Nothing: a new interpreter, as a container of its own would start one.
+    Fresh,
+    /// What is imported before it begins: a forked child.
+    #[default]
+    Fork,
+    /// Everything: one process runs attempt after attempt, and what one leaves in modules is there for the next.
+    Reuse,
+}
+
+impl Isolation {
+    /// Every kind, with the word by which users name it.
+    pub const ALL: [(&'static str, Self); 3] =
+        [("fresh", Self::Fresh), ("fork", Self::Fork), ("reuse", Self::Reuse)];
+
+    /// Answers the kind that `word` names; none when it names none.
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|(name, _)| *name == word).map(|(_, isolation)| isolation)
+    }
 }
 
 /// How a piece of work is run.

@@ -4,6 +4,7 @@ use crate::error::ApiError;
 use crate::quantity::Quantity;
 use skein_idl::flyteidl::core::resources::{ResourceEntry, ResourceName};
 use skein_idl::flyteidl::core::{Container, K8sPod, Resources, TaskTemplate, task_template};
+use skein_model::TaskSettings;
 
 /// Checks a template.
 ///
@@ -16,6 +17,7 @@ pub(super) fn template(template: &TaskTemplate) -> Result<(), ApiError> {
     if template.interface.is_none() {
         return Err(ApiError::missing("typed interface"));
     }
+    TaskSettings::of(template).map_err(|fault| ApiError::invalid(fault.to_string()))?;
     match &template.target {
         None => Err(ApiError::missing("target: a task needs a container, a pod or a statement")),
         Some(task_template::Target::Container(container)) => check_container(container),

@@ -61,6 +61,8 @@ pub(super) struct NodeChange<'e> {
 pub(super) struct AttemptChange<'e> {
     pub(super) phase: core::task_execution::Phase,
     pub(super) worker: Option<&'e str>,
+    /// How long before it was recorded it happened.
+    pub(super) micros_ago: u64,
     pub(super) outputs: Option<&'e DataRef>,
     pub(super) deck: Option<&'e str>,
     pub(super) error: Option<Error>,
@@ -93,7 +95,7 @@ impl<'e> NodeChange<'e> {
 
 impl<'e> AttemptChange<'e> {
     const fn to(phase: core::task_execution::Phase) -> Self {
-        Self { phase, worker: None, outputs: None, deck: None, error: None }
+        Self { phase, worker: None, micros_ago: 0, outputs: None, deck: None, error: None }
     }
 }
 
@@ -113,8 +115,12 @@ pub(super) fn changes(event: &Event) -> Vec<Change<'_>> {
         Event::AttemptQueued { node, attempt, not_before: _ } => {
             vec![Change::Attempt(node, *attempt, AttemptChange::to(Phase::Queued))]
         }
-        Event::AttemptStarted { node, attempt, worker } => {
-            let change = AttemptChange { worker: Some(worker), ..AttemptChange::to(Phase::Running) };
+        Event::AttemptStarted { node, attempt, worker, micros_ago } => {
+            let change = AttemptChange {
+                worker: Some(worker),
+                micros_ago: *micros_ago,
+                ..AttemptChange::to(Phase::Running)
+            };
             vec![Change::Attempt(node, *attempt, change)]
         }
         Event::AttemptSucceeded { node, attempt, outputs, deck } => {

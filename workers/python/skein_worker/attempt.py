@@ -13,10 +13,13 @@ _COMMANDS = {
 }
 
 
-def run(argv: List[str]) -> None:
-    """Runs a command line. What it produced is in its output folder, or in how this process ends."""
+def run(argv: List[str], fresh: bool = False) -> None:
+    """Runs a command line: here, or by a program of its own in the place of this process when that is to be `fresh`.
+
+    What it produced is in its output folder, or in how this process ends.
+    """
     command = _COMMANDS.get(argv[0])
-    if command is None:
+    if command is None or fresh:
         os.execvpe(argv[0], argv, os.environ)
     command.main(args=argv[1:], prog_name=argv[0], standalone_mode=False)
 

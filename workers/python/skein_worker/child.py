@@ -12,26 +12,30 @@ from typing import Any, Dict, Optional
 
 from flytekit.loggers import initialize_global_loggers
 
-from skein_worker import attempt, chunk
+from skein_worker import attempt, chunk, single
 from skein_worker.frames import Frames
+from skein_worker.nest import Nest, reseed, settings_of
 from skein_worker.progress import Progress
+from skein_worker.zygote import Zygote
 
 
-def run(connection: int, log: int, progress: int) -> None:
-    """Does what the worker asks; never returns."""
-    code = 1
+def run(connection: int, log: int, progress: int, nest: Optional[Nest] = None) -> None:
+    """Does what the worker asks, with the task of `nest` when it was forked from one; never returns."""
+    code, frames = 1, None
     try:
         _take_over_output(log)
         frames = Frames(socket.socket(fileno=connection))
-        code = _serve(frames, Progress(progress))
+        if nest is not None:
+            reseed()
+            nest.print_again()
+        code = _serve(frames, Progress(progress), None if nest is None else nest.task)
     except BaseException as error:  # noqa: BLE001 - whatever ends the task ends the process
         code = exit_code(error)
     finally:
-        _finish(code)
+        _finish(code, frames)
 
 
-def _serve(frames: Frames, progress: Progress) -> int:
-    task: Optional[chunk.MapTask] = None
+def _serve(frames: Frames, progress: Progress, task: Any) -> int:
     while True:
         job = frames.receive()
         if job is None:
@@ -39,33 +43,72 @@ def _serve(frames: Frames, progress: Progress) -> int:
         if "attempt" in job:
             settle(job["attempt"])
             frames.send({"started": True})
-            attempt.run(job["attempt"]["argv"])
+            attempt.run(job["attempt"]["argv"], fresh=job["fresh"])
             attempt.publish(job["outputs"], job["publish"])
             return 0
         if "load" in job:
             settle(job["load"])
-            task = chunk.MapTask(job["load"])
+            task = _load(job["load"])
             frames.send({"loaded": task.why_not_fast})
+        elif "nest" in job:
+            _become_nest(settings_of(job["nest"]), frames)
         elif task is None:
-            raise RuntimeError("a chunk came before its task")
-        else:
+            raise RuntimeError("work came before its task")
+        elif "chunk" in job:
             _enter(job["chunk"]["cwd"])
             task.run_chunk(job["chunk"], frames, progress)
+        else:
+            settle(job["single"])
+            task.run(job["single"], frames)
+            if job["single"]["once"]:
+                return 0
+
+
+def _become_nest(job: Dict[str, Any], frames: Frames) -> None:
+    """Imports a task and forks children of it, if nothing is against that; returns only when something is."""
+    settle(job)
+    nest = Nest(lambda importing: single.SingleTask(job, importing))
+    frames.send({"obstacle": nest.obstacle, "slow": nest.task.why_not_fast})
+    if nest.obstacle is not None:
+        return
+    zygote = Zygote(frames.connection, signal.getsignal(signal.SIGINT))
+    files = zygote.serve()
+    if files is None:
+        zygote.end_everything()
+        os._exit(0)
+    run(*files, nest)
+
+
+def _load(job: Dict[str, Any]) -> Any:
+    """Imports a task: of a map, or a single one."""
+    is_map = job["argv"][0] == "pyflyte-map-execute"
+    return chunk.MapTask(job) if is_map else single.SingleTask(job)
 
 
 def settle(job: Dict[str, Any]) -> None:
     """Makes environment, folder and module path those of the job, and of nothing else.
 
-    What was read from the environment when the zygote started is read again: where temporary files go, how logs look.
+    What was read from the environment when the process started is read again: where temporary files go, how logs look.
     """
-    os.environ.clear()
-    os.environ.update(job["env"])
+    env, logs = job["env"], _logs_of(os.environ)
+    for name in [name for name in os.environ if name not in env]:
+        del os.environ[name]
+    for name, value in env.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
     tempfile.tempdir = None
-    initialize_global_loggers()
+    if logs != _logs_of(env):
+        initialize_global_loggers()
     _enter(job["cwd"])
     # Empty entries and the zygote's own folder come from how the zygote was started.
-    sys.path[:] = job["path"] + [entry for entry in sys.path if entry and entry != job["own"]]
+    first = job["path"]
+    sys.path[:] = first + [entry for entry in sys.path if entry and entry != job["own"] and entry not in first]
     sys.argv = list(job["argv"])
+
+
+def _logs_of(env: Any) -> Dict[str, str]:
+    """Answers the variables by which the SDK's loggers go."""
+    return {name: env[name] for name in env if name.startswith("FLYTE_SDK_")}
 
 
 def _enter(folder: str) -> None:
@@ -97,7 +140,7 @@ def exit_code(error: BaseException) -> int:
     return 1
 
 
-def _finish(code: int) -> None:
+def _finish(code: int, frames: Optional[Frames]) -> None:
     """Does what the end of an interpreter does for user code, and leaves out tearing a thousand modules down."""
     try:
         threading._shutdown()  # type: ignore[attr-defined]
@@ -108,5 +151,11 @@ def _finish(code: int) -> None:
         try:
             stream.flush()
         except (OSError, ValueError):
+            pass
+    # No user code runs from here on: the worker need not wait until the kernel has taken a thousand modules down.
+    if frames is not None:
+        try:
+            frames.send({"ended": code})
+        except OSError:
             pass
     os._exit(code)

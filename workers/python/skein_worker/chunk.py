@@ -13,13 +13,12 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 import msgpack
 from flyteidl.core import literals_pb2
 from flytekit.bin import entrypoint
-from flytekit.core import python_auto_container, type_engine
 from flytekit.core.array_node_map_task import ArrayNodeMapTask, ArrayNodeMapTaskResolver
 from flytekit.core.checkpointer import SyncCheckpoint
 from flytekit.core.context_manager import FlyteContext
-from flytekit.core.python_function_task import PythonFunctionTask
 
-from skein_worker import outcome, plain
+from skein_worker import direct, outcome, plain
+from skein_worker.context import Folders, entered, folders_of, options_of
 from skein_worker.frames import Frames
 from skein_worker.outcome import Raised, Returned, Written
 from skein_worker.progress import Progress
@@ -27,7 +26,6 @@ from skein_worker.progress import Progress
 # Results wait this long at most before they are sent: what was sent is kept when the process dies.
 _DELIVER_AFTER_S = 0.02
 _RESOLVER = "flytekit.core.array_node_map_task.ArrayNodeMapTaskResolver"
-_INNER_RESOLVER = "flytekit.core.python_auto_container.default_task_resolver"
 # What reads the position of an item; set by Skein for each item to the item's place in the whole map.
 _INDEX = "FLYTE_K8S_ARRAY_INDEX"
 
@@ -99,7 +97,7 @@ class MapTask:
         if not job["plain"]:
             return "the interface is not made of plain values"
         options, arguments = options_of(job["argv"])
-        if options.get("--resolver") != _RESOLVER or len(arguments) < 4 or arguments[3] != _INNER_RESOLVER:
+        if options.get("--resolver") != _RESOLVER or len(arguments) < 4 or arguments[3] != direct.RESOLVER:
             return "the task has a resolver of its own"
         try:
             # In the context of an execution, as the entry point loads it: outside of one the SDK refuses modules that
@@ -116,24 +114,9 @@ class MapTask:
 
     def _why_not_fast(self) -> Optional[str]:
         assert self._task is not None
-        inner = self._task.python_function_task
-        if type(inner) is not PythonFunctionTask or type(inner.task_resolver) is not type(
-            python_auto_container.default_task_resolver
-        ):
-            return "the task is not a plain function task"
-        if inner.execution_mode != PythonFunctionTask.ExecutionBehavior.DEFAULT:
-            return "the task is dynamic"
-        if inner.enable_deck or self._task.enable_deck:
+        if self._task.enable_deck:
             return "the task has a deck"
-        interface = inner.python_interface
-        if {name: plain.shape_of(annotation) for name, annotation in interface.inputs.items()} != self._shapes:
-            return "the inputs are declared otherwise than they were registered"
-        outputs = [plain.shape_of(annotation) for annotation in interface.outputs.values()]
-        if outputs != ([] if self._output is None else [self._output]) or interface.output_tuple_name:
-            return "the output is declared otherwise than it was registered"
-        if type_engine.TypeEngine.get_transformer(int) is not type_engine.IntTransformer:
-            return "a plain type has a transformer of its own"
-        return None
+        return direct.obstacle(self._task.python_function_task, self._shapes, self._output)
 
     def run_chunk(self, job: Dict[str, Any], frames: Frames, progress: Progress) -> None:
         """Runs the items of a chunk and sends what became of them."""
@@ -227,13 +210,6 @@ class MapTask:
             results.deliver_when_due()
 
 
-def options_of(argv: List[str]) -> Tuple[Dict[str, str], List[str]]:
-    """Splits a command line of the SDK's entry point into its options and its loader's arguments."""
-    end = argv.index("--") if "--" in argv else len(argv)
-    words = argv[1:end]
-    return dict(zip(words[0::2], words[1::2])), argv[end + 1 :]
-
-
 def _run_item(argv: List[str], inputs: literals_pb2.LiteralMap, index: int, folder: str) -> None:
     path = os.path.join(folder, "no-inputs")
     with open(path, "wb") as file:
@@ -255,31 +231,18 @@ def _run_item(argv: List[str], inputs: literals_pb2.LiteralMap, index: int, fold
     )
 
 
-def _paths(options: Dict[str, str], index: int) -> Tuple[Optional[str], Optional[str], Optional[str]]:
+def _paths(options: Dict[str, str], index: int) -> Folders:
     """Answers the folders of one item for large values, its checkpoint and the checkpoint before."""
-    paths = entrypoint.normalize_inputs(
-        options.get("--raw-output-data-prefix"), options.get("--checkpoint-path"), options.get("--prev-checkpoint")
-    )
-    return tuple(path and f"{path.rstrip('/')}/{index}" for path in paths)  # type: ignore[return-value]
+    return Folders(*(path and f"{path.rstrip('/')}/{index}" for path in folders_of(options)))
 
 
 @contextlib.contextmanager
 def _context(job: Dict[str, Any], index: Any) -> Iterator[FlyteContext]:
-    """Sets the SDK's context up as its entry point does, once for all items of the chunk."""
-    options, _ = options_of(job["argv"])
-    raw, checkpoint, previous = entrypoint.normalize_inputs(
-        options.get("--raw-output-data-prefix"), options.get("--checkpoint-path"), options.get("--prev-checkpoint")
-    )
-    with entrypoint.setup_execution(
-        raw,
-        job["outputs"],
-        None,
-        None,
-        options.get("--dynamic-addl-distro"),
-        options.get("--dynamic-dest-dir"),
-    ) as ctx:
-        if checkpoint is not None:
-            ctx.user_space_params._checkpoint = _ItemCheckpoint(checkpoint, previous, index)
+    """Is in the context of all items of the chunk, whose checkpoint is that of the item which runs."""
+    folders = folders_of(options_of(job["argv"])[0])
+    with entered(job["argv"], job["outputs"], checkpoint=False) as ctx:
+        if folders.checkpoint is not None:
+            ctx.user_space_params._checkpoint = _ItemCheckpoint(folders.checkpoint, folders.previous, index)
         yield ctx
 
 

@@ -13,12 +13,12 @@ class Frames:
     """Frames over one socket, which blocks."""
 
     def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
+        self.connection = connection
 
     def send(self, message: Dict[str, Any]) -> None:
         """Sends one frame whole."""
         body = msgpack.packb(message, use_bin_type=True)
-        self._connection.sendall(_LENGTH.pack(len(body)) + body)
+        self.connection.sendall(_LENGTH.pack(len(body)) + body)
 
     def receive(self) -> Optional[Dict[str, Any]]:
         """Waits for the next frame; none when the other side has closed."""
@@ -33,7 +33,7 @@ class Frames:
     def _exactly(self, size: int) -> Optional[bytes]:
         parts = bytearray()
         while len(parts) < size:
-            part = self._connection.recv(min(size - len(parts), 1 << 20))
+            part = self.connection.recv(min(size - len(parts), 1 << 20))
             if not part:
                 return None
             parts += part

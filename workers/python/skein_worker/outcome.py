@@ -4,10 +4,11 @@ A call that raised, or returned what is not plain, is not described here: it is 
 calls a function that does the same again, and what the SDK then writes is the answer.
 """
 
+import contextlib
 import os
 import shutil
 import tempfile
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
 
 from flyteidl.core import errors_pb2, literals_pb2
 from flytekit.bin import entrypoint
@@ -37,17 +38,40 @@ class Returned(NamedTuple):
 
 
 def replay(ctx: FlyteContext, task: ArrayNodeMapTask, inputs: Dict[str, Any], ended: Any) -> Written:
-    """Has the SDK's dispatch see a call with `inputs` that ended as `ended`."""
-    inner = task.python_function_task
+    """Has the SDK's dispatch see an item's call with `inputs` that ended as `ended`."""
+    with _standing_in(task, task.python_function_task, inputs, ended):
+        written = collect(lambda folder: _dispatch(ctx, task, os.path.join(folder, "out"), is_map_task=True))
+    return written if written.error is None else written._replace(error=_without_own_frames(written.error))
+
+
+def replay_into(ctx: FlyteContext, task: Any, inputs: Dict[str, Any], ended: Any, folder: str) -> None:
+    """Has the SDK's dispatch see a call of a single task, and leaves what it writes in `folder`."""
+    with _standing_in(task, task, inputs, ended):
+        _dispatch(ctx, task, folder, is_map_task=False)
+    for path in errors_in(folder):
+        with open(path, "rb") as file:
+            document = file.read()
+        with open(path, "wb") as file:
+            file.write(_without_own_frames(document))
+
+
+def errors_in(folder: str) -> List[str]:
+    """Lists the error documents that a dispatch left."""
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    return [os.path.join(folder, name) for name in names if name.startswith("error") and name.endswith(".pb")]
+
+
+@contextlib.contextmanager
+def _standing_in(task: Any, inner: Any, inputs: Dict[str, Any], ended: Any) -> Iterator[None]:
+    """Has `inner` end as `ended` whenever it is called, and `task` take `inputs` for what it was given."""
     function = inner._task_function
     inner._task_function = _again(ended)
-    task._literal_map_to_python_input = lambda *_: inputs  # type: ignore[method-assign]
+    task._literal_map_to_python_input = lambda *_: inputs
     try:
-        written = collect(lambda folder: _dispatch(ctx, task, folder))
+        yield
     finally:
         inner._task_function = function
         del task._literal_map_to_python_input
-    return written if written.error is None else written._replace(error=_without_own_frames(written.error))
 
 
 def collect(dispatch: Callable[[str], None]) -> Written:
@@ -60,14 +84,14 @@ def collect(dispatch: Callable[[str], None]) -> Written:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _dispatch(ctx: FlyteContext, task: ArrayNodeMapTask, folder: str) -> None:
-    no_inputs = os.path.join(folder, "no-inputs")
-    with open(no_inputs, "wb"):
-        pass
+def _dispatch(ctx: FlyteContext, task: Any, target: str, is_map_task: bool) -> None:
     # The dispatch hands over all that is in its folder, so an earlier item's error would come along.
     shutil.rmtree(ctx.execution_state.engine_dir, ignore_errors=True)
     os.makedirs(ctx.execution_state.engine_dir, exist_ok=True)
-    entrypoint._dispatch_execute(ctx, lambda: task, no_inputs, os.path.join(folder, "out"), is_map_task=True)
+    no_inputs = os.path.join(ctx.execution_state.working_dir, "no-inputs")
+    with open(no_inputs, "wb"):
+        pass
+    entrypoint._dispatch_execute(ctx, lambda: task, no_inputs, target, is_map_task=is_map_task)
 
 
 def _read(folder: str) -> Written:

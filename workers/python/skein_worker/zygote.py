@@ -42,7 +42,6 @@ class Zygote:
         """Serves until the worker goes: then none. In a forked child: the files it was given."""
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._wake_write)
-        self._frames.send({"ready": _versions()})
         while True:
             readable, _, _ = select.select([self._control, self._wake_read], [], [])
             if self._wake_read in readable:
@@ -203,6 +202,7 @@ def main() -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
+    Frames(control).send({"ready": _versions()})
     zygote = Zygote(control, on_interrupt)
     files = zygote.serve()
     if files is None:

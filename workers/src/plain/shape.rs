@@ -60,16 +60,29 @@ impl fmt::Display for Shape {
     }
 }
 
-/// What one item of a map gets and gives, when all of it is plain.
+/// What a task, or one item of a map, gets and gives, when all of it is plain.
 #[derive(Clone, Debug)]
 pub(crate) struct Interface {
-    /// The shapes of the inputs of one item.
+    /// The shapes of the inputs.
     pub inputs: BTreeMap<String, Shape>,
-    /// The name and shape of the output of one item.
+    /// The name and shape of the output.
     pub output: Option<(String, Shape)>,
 }
 
 impl Interface {
+    /// Answers the interface of the task `template`; none when it is not plain.
+    pub(crate) fn of_task(template: &TaskTemplate) -> Option<Self> {
+        let declared = template.interface.as_ref()?;
+        let shapes = |(name, declared): (&String, &LiteralType)| Some((name.clone(), Shape::of(declared)?));
+        let inputs = variables(declared.inputs.as_ref()).map(shapes).collect::<Option<_>>()?;
+        let mut outputs = variables(declared.outputs.as_ref()).map(shapes);
+        let output = match outputs.next() {
+            Some(output) => Some(output?),
+            None => None,
+        };
+        outputs.next().is_none().then_some(Self { inputs, output })
+    }
+
     /// Answers the interface of one item of the map task `template`; none when it is not plain.
     pub(crate) fn of_item(template: &TaskTemplate, bound: &[String]) -> Option<Self> {
         let declared = template.interface.as_ref()?;

@@ -17,12 +17,9 @@ async fn a_task_that_returns_succeeds_with_its_outputs_and_its_output_is_kept() 
     let work = house.task("double", 21, int()).await;
     let prefix = work.output_prefix.clone();
     house.offer(work).await;
-    assert!(matches!(house.next().await, Command::AttemptStarted { .. }));
-    let Command::AttemptFinished { outcome: Outcome::Succeeded { outputs, deck: None }, .. } =
-        house.next().await
-    else {
-        panic!("no success");
-    };
+    let (began, outcome) = house.beginning_and_end().await;
+    assert!(began.is_some(), "its start is told, alone or with its end");
+    let Outcome::Succeeded { outputs, deck: None } = outcome else { panic!("{outcome:?}") };
     assert_eq!(house.load(&outputs).await.literals["o0"], integer(42));
     assert!(house.log(&prefix).await.contains("doubling 21"));
 }

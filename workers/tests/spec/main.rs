@@ -6,4 +6,5 @@ mod attempts;
 mod chunks;
 mod figures;
 mod orphans;
+mod reuse;
 mod support;

@@ -60,11 +60,13 @@ async fn a_worker_that_is_killed_takes_everything_with_it() {
         .unwrap();
     eventually("user code runs", || told.exists()).await;
     let task: u32 = std::fs::read_to_string(&told).unwrap().parse().unwrap();
-    let zygote = parent(task);
+    let nest = parent(task);
+    let zygote = parent(nest);
     assert_eq!(parent(zygote), victim.id());
     victim.kill().unwrap();
     victim.wait().unwrap();
     eventually("the task is gone", || !is_alive(task)).await;
+    eventually("the process that forked it is gone", || !is_alive(nest)).await;
     eventually("the zygote is gone", || !is_alive(zygote)).await;
 }
 

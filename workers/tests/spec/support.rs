@@ -197,6 +197,7 @@ impl House {
             task,
             template,
             kind,
+            isolation: None,
             args: args.into_iter().map(str::to_owned).collect(),
             env: env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             inputs: DataRef::Inline(inputs.encode_to_vec().into()),
@@ -219,6 +220,21 @@ impl House {
             match self.next().await {
                 Command::AttemptFinished { outcome, .. } => return outcome,
                 Command::AttemptStarted { .. } => {}
+                other => panic!("not asked for: {other:?}"),
+            }
+        }
+    }
+
+    /// Answers how the next try ended, and the worker that its start was told of, on its own or with the end.
+    pub(crate) async fn beginning_and_end(&mut self) -> (Option<String>, Outcome) {
+        let mut told = None;
+        loop {
+            match self.next().await {
+                Command::AttemptStarted { worker, .. } => told = Some(worker),
+                Command::AttemptFinished { outcome, began, .. } => {
+                    assert!(told.is_none() || began.is_none(), "told twice");
+                    return (told.or(began.map(|began| began.worker)), outcome);
+                }
                 other => panic!("not asked for: {other:?}"),
             }
         }

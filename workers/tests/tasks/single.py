@@ -6,9 +6,10 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
-from flytekit import task
+from flytekit import current_context, task
 from flytekit.exceptions.base import FlyteRecoverableException as BaseRecoverable
 from flytekit.exceptions.user import FlyteRecoverableException
 
@@ -108,6 +109,41 @@ def prints(x: int) -> int:
         sys.stdout.write(line)
     print("the end")
     return x
+
+
+CALLS = []
+
+
+@task
+def counts(x: int) -> str:
+    """Tells the process, how often it was called in it, and whose attempt it is."""
+    CALLS.append(x)
+    print(f"call {len(CALLS)}")
+    return f"{os.getpid()} {len(CALLS)} {os.environ['FLYTE_INTERNAL_EXECUTION_ID']}"
+
+
+@task
+def asks(x: int) -> str:
+    """Asks the SDK for what only the context of an attempt has."""
+    context = current_context()
+    Path(context.working_directory, "f").write_text("there")
+    return f"{context.execution_id.name} {context.checkpoint is not None}"
+
+
+@dataclass
+class Point:
+    x: int
+
+
+@task
+def makes_point(x: int) -> Point:
+    CALLS.append(x)
+    return Point(len(CALLS))
+
+
+@task
+def too_large(x: int) -> int:
+    return 2**70
 
 
 @task(enable_deck=True)

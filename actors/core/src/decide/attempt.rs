@@ -4,7 +4,7 @@ use super::Rejection;
 use crate::execution::{Execution, NodeState, TaskRun};
 use crate::plan::NodeIndex;
 use crate::retry::{self, Next};
-use skein_model::command::Outcome;
+use skein_model::command::{Began, Outcome};
 use skein_model::{Attempt, Event, Failure, NodeId, Timestamp};
 
 impl Execution {
@@ -17,7 +17,12 @@ impl Execution {
         let place = self.place_of(node)?;
         Ok(match &self.nodes[place] {
             NodeState::Task(run) if run.attempt == attempt && !run.started => {
-                vec![Event::AttemptStarted { node: node.clone(), attempt, worker: worker.to_owned() }]
+                vec![Event::AttemptStarted {
+                    node: node.clone(),
+                    attempt,
+                    worker: worker.to_owned(),
+                    micros_ago: 0,
+                }]
             }
             NodeState::Task(_)
             | NodeState::Waiting
@@ -32,11 +37,20 @@ impl Execution {
         node: &NodeId,
         attempt: Attempt,
         outcome: &Outcome,
+        began: Option<&Began>,
         now: Timestamp,
     ) -> Result<Vec<Event>, Rejection> {
         let place = self.place_of(node)?;
         match &self.nodes[place] {
-            NodeState::Task(run) if run.attempt == attempt => Ok(self.end_attempt(place, run, outcome, now)),
+            NodeState::Task(run) if run.attempt == attempt => {
+                let mut events = Vec::new();
+                if let Some(Began { worker, micros_ago }) = began.filter(|_| !run.started) {
+                    let (node, worker, micros_ago) = (node.clone(), worker.clone(), *micros_ago);
+                    events.push(Event::AttemptStarted { node, attempt, worker, micros_ago });
+                }
+                self.end_attempt(place, run, outcome, now, &mut events);
+                Ok(events)
+            }
             NodeState::Ended { open: Some(open), .. } if *open == attempt => {
                 Ok(vec![Event::LateResultIgnored { node: node.clone(), attempt }])
             }
@@ -47,34 +61,42 @@ impl Execution {
         }
     }
 
-    fn end_attempt(&self, place: NodeIndex, run: &TaskRun, outcome: &Outcome, now: Timestamp) -> Vec<Event> {
+    fn end_attempt(
+        &self,
+        place: NodeIndex,
+        run: &TaskRun,
+        outcome: &Outcome,
+        now: Timestamp,
+        events: &mut Vec<Event>,
+    ) {
         let (node, attempt) = (self.id_of(place), run.attempt);
         match outcome {
             Outcome::Succeeded { outputs, deck } => {
-                let mut events = vec![Event::AttemptSucceeded {
-                    node,
-                    attempt,
-                    outputs: outputs.clone(),
-                    deck: deck.clone(),
-                }];
-                self.succeed_node(place, outputs, &mut events);
-                events
+                let (outputs, deck) = (outputs.clone(), deck.clone());
+                events.push(Event::AttemptSucceeded { node, attempt, outputs: outputs.clone(), deck });
+                self.succeed_node(place, &outputs, events);
             }
-            Outcome::Failed(failure) => self.fail_attempt(place, run, failure, now),
+            Outcome::Failed(failure) => self.fail_attempt(place, run, failure, now, events),
         }
     }
 
-    fn fail_attempt(&self, place: NodeIndex, run: &TaskRun, failure: &Failure, now: Timestamp) -> Vec<Event> {
+    fn fail_attempt(
+        &self,
+        place: NodeIndex,
+        run: &TaskRun,
+        failure: &Failure,
+        now: Timestamp,
+        events: &mut Vec<Event>,
+    ) {
         let (node, attempt) = (self.id_of(place), run.attempt);
-        let mut events = vec![Event::AttemptFailed { node: node.clone(), attempt, failure: failure.clone() }];
+        events.push(Event::AttemptFailed { node: node.clone(), attempt, failure: failure.clone() });
         match retry::next(self.plan.nodes[place].attempts, run.spent, failure) {
             Next::Again(wait) => events.push(Event::AttemptQueued {
                 node,
                 attempt: attempt.next(),
                 not_before: (!wait.is_zero()).then(|| now.after(wait)),
             }),
-            Next::Final(failure) => self.fail_node(place, &failure, &mut events),
+            Next::Final(failure) => self.fail_node(place, &failure, events),
         }
-        events
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{FailurePolicy, MinSuccesses, NodeIndex, Plan, PlanNode, Target};
 use skein_idl::flyteidl::core::{self, array_node, node, workflow_metadata};
-use skein_model::NodeId;
+use skein_model::{NodeId, TaskSettings};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -85,6 +85,8 @@ impl Plan {
             id: id.clone(),
             attempts: attempts(metadata, task),
             timeout: timeout(metadata, task),
+            // They were checked at registration; of a task that was registered before there were such, none counts.
+            settings: TaskSettings::of(task).unwrap_or_default(),
             inputs: node.inputs,
             upstream: Vec::new(),
             downstream: Vec::new(),

@@ -28,7 +28,7 @@ fn values(name: &str, value: i64) -> DataRef {
 
 fn succeeds(id: &str, outputs: &DataRef) -> Command {
     let outcome = Outcome::Succeeded { outputs: outputs.clone(), deck: None };
-    Command::AttemptFinished { node: node(id), attempt: Attempt(0), outcome }
+    Command::AttemptFinished { node: node(id), attempt: Attempt(0), outcome, began: None }
 }
 
 #[test]

@@ -279,11 +279,16 @@ pub fn map_inputs(id: &str, size: u32) -> Command {
 
 pub fn attempt_succeeds(id: &str, attempt: u32) -> Command {
     let outcome = Outcome::Succeeded { outputs: outputs(), deck: None };
-    Command::AttemptFinished { node: node(id), attempt: Attempt(attempt), outcome }
+    Command::AttemptFinished { node: node(id), attempt: Attempt(attempt), outcome, began: None }
 }
 
 pub fn attempt_fails(id: &str, attempt: u32, failure: Failure) -> Command {
-    Command::AttemptFinished { node: node(id), attempt: Attempt(attempt), outcome: Outcome::Failed(failure) }
+    Command::AttemptFinished {
+        node: node(id),
+        attempt: Attempt(attempt),
+        outcome: Outcome::Failed(failure),
+        began: None,
+    }
 }
 
 pub fn chunk_ends(

@@ -2,6 +2,7 @@
 
 use super::plans::*;
 use skein_core::{Effect, Rejection};
+use skein_model::command::{Began, Outcome};
 use skein_model::{Attempt, Command, DataRef, Event, ExecutionPhase, Failure, NodePhase};
 
 fn queued(id: &str) -> Event {
@@ -50,6 +51,37 @@ fn a_success_and_the_nodes_it_makes_ready_are_one_transition() {
         .inputs(&["n0"])
         .when(attempt_succeeds("n0", 0))
         .then(&[attempt_succeeded("n0", 0), succeeded("n0"), queued("n1"), queued("n2")]);
+}
+
+#[test]
+fn a_start_that_is_told_with_the_end_is_recorded_before_it_and_only_if_it_was_not_told_before() {
+    let finished = Command::AttemptFinished {
+        node: node("n0"),
+        attempt: Attempt(0),
+        outcome: Outcome::Succeeded { outputs: outputs(), deck: None },
+        began: Some(Began { worker: "w".to_owned(), micros_ago: 250 }),
+    };
+    let told = Command::AttemptStarted { node: node("n0"), attempt: Attempt(0), worker: "w".to_owned() };
+    let started = |micros_ago| Event::AttemptStarted {
+        node: node("n0"),
+        attempt: Attempt(0),
+        worker: "w".to_owned(),
+        micros_ago,
+    };
+    workflow().task("n0", &[]).started().inputs(&["n0"]).when(finished.clone()).then(&[
+        started(250),
+        attempt_succeeded("n0", 0),
+        succeeded("n0"),
+        Event::Succeeding,
+    ]);
+    workflow()
+        .task("n0", &[])
+        .started()
+        .inputs(&["n0"])
+        .when(told)
+        .then(&[started(0)])
+        .when(finished)
+        .then(&[attempt_succeeded("n0", 0), succeeded("n0"), Event::Succeeding]);
 }
 
 #[test]

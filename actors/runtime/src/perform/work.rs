@@ -93,7 +93,12 @@ pub(super) async fn offer_attempt(ports: &Ports, task: &Task) -> Done {
         tokio::time::sleep(at.since((ports.clock)())).await;
     }
     let node = task.plan.nodes[task.place].id.clone();
-    let finished = |outcome| Command::AttemptFinished { node: node.clone(), attempt: task.attempt, outcome };
+    let finished = |outcome| Command::AttemptFinished {
+        node: node.clone(),
+        attempt: task.attempt,
+        outcome,
+        began: None,
+    };
     if task.started {
         let prefix = paths::attempt_prefix(&task.created.data_prefix, &node, task.attempt);
         match outcome::left_behind(ports, &prefix).await {
@@ -162,6 +167,7 @@ async fn make(
         pool: ports.config.pool.clone(),
         template: store_template(ports, template).await?,
         kind,
+        isolation: node.settings.isolation,
         args: render::arguments(args, &places)?,
         env: render::environment(&env, created, &task, attempt),
         inputs: DataRef::empty(),

@@ -225,7 +225,7 @@ async fn respond(work: &Work, answer: &Answer, blobs: &BlobStore) -> Command {
             let Some(range) = work.id.items else {
                 let outputs = DataRef::Inline(encode_literal_map([("o0", numbers[0].as_ref())]));
                 let outcome = Outcome::Succeeded { outputs, deck: None };
-                return Command::AttemptFinished { node, attempt, outcome };
+                return Command::AttemptFinished { node, attempt, outcome, began: None };
             };
             let list = literals::encode_collection(&numbers);
             let outputs = encode_literal_map([("o0", list.as_ref())]);
@@ -242,7 +242,7 @@ async fn respond(work: &Work, answer: &Answer, blobs: &BlobStore) -> Command {
             return Command::ItemsFinished { node, chunk };
         }
     };
-    Command::AttemptFinished { node, attempt, outcome }
+    Command::AttemptFinished { node, attempt, outcome, began: None }
 }
 
 fn integers(literal: &core::Literal) -> Vec<i64> {

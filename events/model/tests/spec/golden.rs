@@ -7,10 +7,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde::de::value::{Error, StrDeserializer};
 use skein_model::codec;
-use skein_model::command::Outcome;
+use skein_model::command::{Began, Outcome};
 use skein_model::envelope::{SCHEMA, TraceContext};
 use skein_model::event::{Created, FinishedChunk, ItemFailure, ItemRange, Settings};
-use skein_model::work::{Work, WorkId, WorkKind};
+use skein_model::work::{Isolation, Work, WorkId, WorkKind};
 use skein_model::{
     Attempt, BlobRef, CauseId, Charge, Command, DataRef, EntityId, EntityKind, Envelope, Event, ExecutionId,
     Failure, FailureCause, Head, JournalId, NodeId, PoolId, Record, RegistryEvent, Timestamp,
@@ -144,7 +144,10 @@ fn events() -> Vec<(&'static str, Vec<Event>)> {
                 .map(|not_before| Event::AttemptQueued { node: node.clone(), attempt, not_before })
                 .into(),
         ),
-        ("AttemptStarted", vec![Event::AttemptStarted { node: node.clone(), attempt, worker }]),
+        (
+            "AttemptStarted",
+            vec![Event::AttemptStarted { node: node.clone(), attempt, worker, micros_ago: 0 }],
+        ),
         (
             "AttemptSucceeded",
             [None, Some("file:///deck.html".to_owned())]
@@ -253,7 +256,7 @@ fn commands() -> Vec<(&'static str, Vec<Command>)> {
         (
             "AttemptFinished",
             [succeeded, Outcome::Failed(failure())]
-                .map(|outcome| Command::AttemptFinished { node: node.clone(), attempt, outcome })
+                .map(|outcome| Command::AttemptFinished { node: node.clone(), attempt, outcome, began: None })
                 .into(),
         ),
         ("ItemsFinished", vec![Command::ItemsFinished { node: node.clone(), chunk: chunk() }]),
@@ -280,6 +283,7 @@ fn works() -> Vec<(&'static str, Vec<Work>)> {
         timeout,
         workflow: entity(EntityKind::Workflow),
         trace: timeout.map(|_| TraceContext { trace_id: 1, span_id: 2 }),
+        isolation: None,
     };
     let items = WorkKind::Items { bound: vec!["y".to_owned()], of: 100_000 };
     let range = Some(ItemRange { start: 100, end: 200 });
@@ -343,6 +347,19 @@ fn every_command_is_read_and_written_as_ever() {
 #[test]
 fn every_kind_of_work_is_read_and_written_as_ever() {
     check("work", &variants_of::<WorkKind>(), &works());
+}
+
+#[test]
+fn what_was_added_to_a_form_is_read_and_written_as_ever() {
+    let started =
+        Event::AttemptStarted { node: node(), attempt: Attempt(1), worker: "w".to_owned(), micros_ago: 250 };
+    check("added", &BTreeSet::from(["AttemptStarted".to_owned()]), &[("AttemptStarted", vec![started])]);
+    let began = Some(Began { worker: "w".to_owned(), micros_ago: 250 });
+    let outcome = Outcome::Succeeded { outputs: DataRef::empty(), deck: None };
+    let finished = Command::AttemptFinished { node: node(), attempt: Attempt(1), outcome, began };
+    check("added", &BTreeSet::from(["AttemptFinished".to_owned()]), &[("AttemptFinished", vec![finished])]);
+    let isolations = Isolation::ALL.map(|(_, isolation)| isolation).to_vec();
+    check("added", &BTreeSet::from(["Isolation".to_owned()]), &[("Isolation", isolations)]);
 }
 
 #[test]

@@ -10,4 +10,5 @@ mod golden;
 mod launch;
 mod literals;
 mod sdk;
+mod task_settings;
 mod types;

@@ -222,8 +222,8 @@ impl Row<'_> {
         change: &AttemptChange<'_>,
     ) -> Result<(), rusqlite::Error> {
         use core::task_execution::Phase;
-        let AttemptChange { phase, worker, outputs, deck, error } = change;
-        let started = (*phase == Phase::Running).then_some(self.at);
+        let AttemptChange { phase, worker, micros_ago, outputs, deck, error } = change;
+        let started = (*phase == Phase::Running).then_some(self.at.saturating_sub_unsigned(*micros_ago));
         let ended = matches!(phase, Phase::Succeeded | Phase::Failed | Phase::Aborted).then_some(self.at);
         self.tx
             .prepare_cached(

@@ -1,0 +1,5 @@
+"""Says to Skein what neither `flytekit` nor `union` has words for: `@task(task_config=Skein(isolation="reuse"))`."""
+
+from flytekitplugins.skein.task import Skein, SkeinTask
+
+__all__ = ["Skein", "SkeinTask"]

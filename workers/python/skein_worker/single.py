@@ -1,0 +1,89 @@
+"""Single attempts in a process that has their task loaded: called directly where that is possible."""
+
+import contextlib
+import time
+from typing import Any, Dict, Optional
+
+from flytekit.core import python_auto_container
+from flytekit.core.python_function_task import PythonFunctionTask
+
+from skein_worker import attempt, direct, outcome, plain
+from skein_worker.context import WhenAsked, entered, options_of
+from skein_worker.frames import Frames
+from skein_worker.outcome import Raised, Returned
+
+# An attempt that ran this long leaves its outputs where they are found when the worker is gone: running it again costs
+# more than writing them down twice.
+_PUBLISH_AFTER_S = 0.25
+
+
+class SingleTask:
+    """A task whose module is imported, and whether its function can be called directly."""
+
+    def __init__(self, job: Dict[str, Any], importing: Any = contextlib.nullcontext()) -> None:
+        self._shapes: Dict[str, str] = job["inputs"]
+        self._output: Optional[str] = job["output"]
+        self._task: Optional[PythonFunctionTask] = None
+        self._readers: Dict[str, Any] = {}
+        self._write: Any = None
+        # Whether the task was not imported here: the SDK's dispatch does it again, and words what is wrong with it.
+        self.is_absent = False
+        self.why_not_fast: Optional[str] = self._prepare(job, importing)
+
+    def _prepare(self, job: Dict[str, Any], importing: Any) -> Optional[str]:
+        options, arguments = options_of(job["argv"])
+        if options.get("--resolver") != direct.RESOLVER:
+            self.is_absent = True
+            return "the task has a resolver of its own"
+        try:
+            # In the context of an execution, as the entry point loads it.
+            with entered(job["argv"], job["cwd"], checkpoint=False), importing:
+                self._task = python_auto_container.default_task_resolver.load_task(loader_args=arguments)
+        except Exception as error:  # noqa: BLE001
+            self.is_absent = True
+            return f"the task cannot be loaded: {type(error).__name__}"
+        if not job["plain"]:
+            return "the interface is not made of plain values"
+        reason = direct.obstacle(self._task, self._shapes, self._output)
+        if reason is None:
+            self._readers = {name: plain.reader(shape) for name, shape in self._shapes.items()}
+            self._write = plain.writer(self._output) if self._output is not None else None
+        return reason
+
+    def run(self, job: Dict[str, Any], frames: Frames) -> None:
+        """Runs one attempt, and says so: its value, or that it left what it has in its output folder."""
+        if job["values"] is None:
+            attempt.run(job["argv"])
+            attempt.publish(job["outputs"], job["publish"])
+            frames.send({"finished": True, "value": None, "direct": False})
+            return
+        value, is_direct = self._call(job)
+        frames.send({"finished": True, "value": value, "direct": is_direct})
+
+    def _call(self, job: Dict[str, Any]) -> Any:
+        assert self._task is not None
+        inputs = {}
+        for name, value in job["values"].items():
+            read = self._readers[name]
+            inputs[name] = value if read is None else read(value)
+        began = time.monotonic()
+        ended: Any
+        with WhenAsked(job["argv"], job["outputs"]) as asked:
+            try:
+                value = self._task._task_function(**inputs)
+            except Exception as error:  # noqa: BLE001
+                # Our own frame is the first.
+                trace = error.__traceback__
+                ended = Raised(error.with_traceback(trace and trace.tb_next))
+            else:
+                ended = Returned(value)
+                try:
+                    written = None if self._write is None else self._write(value)
+                except plain.NotPlain:
+                    pass
+                else:
+                    if time.monotonic() - began < _PUBLISH_AFTER_S:
+                        return written, True
+            outcome.replay_into(asked.context(), self._task, inputs, ended, job["outputs"])
+        attempt.publish(job["outputs"], job["publish"])
+        return None, False

@@ -1,0 +1,136 @@
+//! Brings an attempt to the point where user code runs, in the kind of process that its task asks for.
+
+use super::{Host, direct};
+use crate::child::Child;
+use crate::failure;
+use crate::machine::{Machine, Prepared};
+use crate::nest::Nest;
+use crate::plain::{Interface, Plain};
+use crate::protocol::{AttemptJob, Single, SingleJob, Started};
+use crate::warm::{Kept, Warm};
+use skein_model::{Failure, Isolation, Work};
+use std::collections::BTreeMap;
+
+/// An attempt whose user code runs, or whose process that was to run it is gone.
+pub(super) struct Begun {
+    pub prepared: Prepared,
+    /// What the task gets and gives, when all of it is plain.
+    pub interface: Option<Interface>,
+    pub host: Host,
+}
+
+/// Prepares an attempt and hands it to a process.
+///
+/// # Errors
+/// What the user is told when that cannot be done.
+pub(super) async fn begin(machine: &Machine, work: &Work, kept: &mut Kept) -> Result<Begun, Failure> {
+    let mut prepared = machine.prepare(work).await?;
+    let interface = Interface::of_task(&prepared.template);
+    let is_single = prepared.line.is_single();
+    let mut host = match work.isolation {
+        Some(Isolation::Reuse) if is_single => {
+            Some(Loaded::kept(machine, work, &prepared, interface.as_ref(), kept).await?)
+        }
+        Some(Isolation::Fork) | None if is_single => {
+            Loaded::forked(machine, work, &prepared, interface.as_ref()).await?
+        }
+        Some(Isolation::Fresh | Isolation::Reuse | Isolation::Fork) | None => None,
+    };
+    let values = host
+        .as_ref()
+        .filter(|loaded| loaded.is_fast)
+        .and(interface.as_ref())
+        .and_then(|interface| direct::values(&prepared.inputs, interface));
+    if values.is_none() {
+        let inputs = prepared.folder.inputs();
+        let written = tokio::fs::write(&inputs, &prepared.inputs).await;
+        written.map_err(|error| failure::not_started(&error))?;
+        prepared.line.redirect(&work.input_uri, &inputs.display().to_string());
+    }
+    prepared.line.redirect(&work.output_prefix, &prepared.folder.outputs().display().to_string());
+    let host = match host.take() {
+        Some(loaded) => loaded.begin(machine, work, &prepared, values).await,
+        None => Host::Own(alone(machine, work, &prepared).await?),
+    };
+    Ok(Begun { prepared, interface, host })
+}
+
+/// A process that has the task imported.
+struct Loaded {
+    host: Host,
+    /// Whether its function can be called directly.
+    is_fast: bool,
+}
+
+impl Loaded {
+    async fn kept(
+        machine: &Machine,
+        work: &Work,
+        prepared: &Prepared,
+        interface: Option<&Interface>,
+        kept: &mut Kept,
+    ) -> Result<Self, Failure> {
+        let warm = Warm::ready(machine, work, prepared, interface, kept).await?;
+        Ok(Self { is_fast: warm.is_fast, host: Host::Shared(warm) })
+    }
+
+    /// Answers none when the task is not to be forked from where it was imported.
+    async fn forked(
+        machine: &Machine,
+        work: &Work,
+        prepared: &Prepared,
+        interface: Option<&Interface>,
+    ) -> Result<Option<Self>, Failure> {
+        let Some(nest) = Nest::of(machine, work, prepared, interface).await? else { return Ok(None) };
+        let child = machine.interpreter.fork_from(nest.zygote(), &prepared.folder.progress());
+        let child = child.map_err(|error| failure::not_started(&error))?;
+        Ok(Some(Self { is_fast: nest.is_fast, host: Host::Own(child) }))
+    }
+
+    async fn begin(
+        mut self,
+        machine: &Machine,
+        work: &Work,
+        prepared: &Prepared,
+        values: Option<BTreeMap<String, Plain>>,
+    ) -> Host {
+        let setting =
+            machine.setting(work, prepared.line.argv.clone(), &prepared.folder, prepared.code.as_ref());
+        let outputs = prepared.folder.outputs().display().to_string();
+        let publish = machine.blobs.local_path(&work.output_prefix).map(|path| path.display().to_string());
+        let single = Single {
+            setting: &setting,
+            outputs: &outputs,
+            publish: publish.as_deref(),
+            values,
+            once: matches!(self.host, Host::Own(_)),
+        };
+        let child = self.host.child_mut();
+        child.capture.begin(&work.output_prefix).await;
+        // A child that is gone already is found by how it ended.
+        let _ = child.send(&SingleJob { single }).await;
+        self.host
+    }
+}
+
+/// Has a child of the interpreter run the command line by itself.
+async fn alone(machine: &Machine, work: &Work, prepared: &Prepared) -> Result<Child, Failure> {
+    let folder = &prepared.folder;
+    let setting = machine.setting(work, prepared.line.argv.clone(), folder, prepared.code.as_ref());
+    let forked = machine.interpreter.fork(&folder.progress()).await;
+    let mut child = forked.map_err(|error| failure::not_started(&error))?;
+    child.capture.begin(&work.output_prefix).await;
+    let outputs = folder.outputs().display().to_string();
+    let publish = machine.blobs.local_path(&work.output_prefix).map(|path| path.display().to_string());
+    let job = AttemptJob {
+        attempt: &setting,
+        outputs: &outputs,
+        publish: publish.as_deref(),
+        fresh: work.isolation == Some(Isolation::Fresh),
+    };
+    // A child that is gone already is found by how it ended.
+    if child.send(&job).await.is_ok() {
+        let _ = child.receive::<Started>().await;
+    }
+    Ok(child)
+}
