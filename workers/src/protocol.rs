@@ -64,6 +64,8 @@ pub(crate) struct AttemptJob<'a> {
     /// Where they are to be when the child has succeeded and nobody is left to be told: the folder in the blob store,
     /// when that is a local one.
     pub publish: Option<&'a str>,
+    /// How that folder is named in outputs.
+    pub prefix: &'a str,
     /// Whether an interpreter of its own is to run it, in the place of the child.
     pub fresh: bool,
 }
@@ -93,6 +95,8 @@ pub(crate) struct Single<'a> {
     pub outputs: &'a str,
     /// As for [`AttemptJob::publish`].
     pub publish: Option<&'a str>,
+    /// As for [`AttemptJob::prefix`].
+    pub prefix: &'a str,
     /// Its arguments, when the function is to be called directly; none has the SDK's entry point run.
     pub values: Option<BTreeMap<String, Plain>>,
     /// Whether the child ends with it.

@@ -1,9 +1,9 @@
 """One attempt: the SDK's own entry point in this process, or any other command in its place."""
 
 import os
-import shutil
-from typing import List, Optional
+from typing import Any, Dict, List
 
+from flyteidl.core import literals_pb2
 from flytekit.bin import entrypoint
 
 # The SDK's commands, by the name under which the package installs them.
@@ -27,15 +27,49 @@ def run(argv: List[str], fresh: bool = False) -> None:
 _OUTPUTS = "outputs.pb"
 
 
-def publish(outputs: str, target: Optional[str]) -> None:
+def publish(job: Dict[str, Any]) -> None:
     """Puts the outputs where they are looked for when the worker is gone before it could report them.
 
-    Only outputs that stand alone: an error is for the worker to judge, and files beside them are named by their place
-    here. Whole or not at all; not synced, because losing them only means running again.
+    An attempt that failed leaves nothing there: an error is for the worker to judge. The outputs come last and whole, so
+    whoever finds them finds what belongs to them; not synced, because losing them only means running again.
     """
-    if target is None or os.listdir(outputs) != [_OUTPUTS]:
+    folder, target = job["outputs"], job["publish"]
+    names = _files_in(folder) if target is not None else []
+    if _OUTPUTS not in names or any(name.startswith("error") or name == "futures.pb" for name in names):
         return
-    os.makedirs(target, exist_ok=True)
-    unfinished = os.path.join(target, ".%s.%d" % (_OUTPUTS, os.getpid()))
-    shutil.copyfile(os.path.join(outputs, _OUTPUTS), unfinished)
-    os.replace(unfinished, os.path.join(target, _OUTPUTS))
+    for name in names:
+        if name != _OUTPUTS:
+            _place(target, name, _read(folder, name))
+    _place(target, _OUTPUTS, _with_stored_uris(_read(folder, _OUTPUTS), folder, job["prefix"]))
+
+
+def _files_in(folder: str) -> List[str]:
+    found = []
+    for base, _, names in os.walk(folder):
+        found += [os.path.relpath(os.path.join(base, name), folder) for name in names]
+    return found
+
+
+def _read(folder: str, name: str) -> bytes:
+    with open(os.path.join(folder, name), "rb") as file:
+        return file.read()
+
+
+def _place(target: str, name: str, body: bytes) -> None:
+    path = os.path.join(target, name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    unfinished = f"{path}.{os.getpid()}.unfinished"
+    with open(unfinished, "wb") as file:
+        file.write(body)
+    os.replace(unfinished, path)
+
+
+def _with_stored_uris(outputs: bytes, folder: str, prefix: str) -> bytes:
+    """Has literals that lie in files of their own point to where those are now."""
+    literals = literals_pb2.LiteralMap.FromString(outputs)
+    is_changed = False
+    for literal in literals.literals.values():
+        if literal.HasField("offloaded_metadata") and literal.offloaded_metadata.uri.startswith(folder):
+            literal.offloaded_metadata.uri = prefix + literal.offloaded_metadata.uri[len(folder) :]
+            is_changed = True
+    return literals.SerializeToString(deterministic=True) if is_changed else outputs

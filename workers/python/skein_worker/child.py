@@ -44,7 +44,7 @@ def _serve(frames: Frames, progress: Progress, task: Any) -> int:
             settle(job["attempt"])
             frames.send({"started": True})
             attempt.run(job["attempt"]["argv"], fresh=job["fresh"])
-            attempt.publish(job["outputs"], job["publish"])
+            attempt.publish(job)
             return 0
         if "load" in job:
             settle(job["load"])

@@ -54,7 +54,7 @@ class SingleTask:
         """Runs one attempt, and says so: its value, or that it left what it has in its output folder."""
         if job["values"] is None:
             attempt.run(job["argv"])
-            attempt.publish(job["outputs"], job["publish"])
+            attempt.publish(job)
             frames.send({"finished": True, "value": None, "direct": False})
             return
         value, is_direct = self._call(job)
@@ -85,5 +85,5 @@ class SingleTask:
                     if time.monotonic() - began < _PUBLISH_AFTER_S:
                         return written, True
             outcome.replay_into(asked.context(), self._task, inputs, ended, job["outputs"])
-        attempt.publish(job["outputs"], job["publish"])
+        attempt.publish(job)
         return None, False

@@ -102,6 +102,7 @@ impl Loaded {
             setting: &setting,
             outputs: &outputs,
             publish: publish.as_deref(),
+            prefix: &work.output_prefix,
             values,
             once: matches!(self.host, Host::Own(_)),
         };
@@ -126,6 +127,7 @@ async fn alone(machine: &Machine, work: &Work, prepared: &Prepared) -> Result<Ch
         attempt: &setting,
         outputs: &outputs,
         publish: publish.as_deref(),
+        prefix: &work.output_prefix,
         fresh: work.isolation == Some(Isolation::Fresh),
     };
     // A child that is gone already is found by how it ended.

@@ -5,6 +5,7 @@
 mod attempts;
 mod chunks;
 mod figures;
+mod forks;
 mod orphans;
 mod reuse;
 mod support;

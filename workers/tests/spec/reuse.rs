@@ -2,7 +2,7 @@
 
 use crate::chunks::without_folder;
 use crate::support::{House, integer, simple};
-use skein_idl::flyteidl::core::{LiteralType, SimpleType, literal};
+use skein_idl::flyteidl::core::{LiteralType, SimpleType};
 use skein_model::command::Outcome;
 use skein_model::{ExecutionId, FailureCause, Isolation, Work};
 use skein_workers::FastPath;
@@ -33,14 +33,6 @@ async fn one_slot() -> House {
     House::with(|config| config.slots = 1.try_into().unwrap()).await
 }
 
-/// The text that an attempt returned.
-async fn told(house: &mut House, work: Work) -> String {
-    let Outcome::Succeeded { outputs, deck: None } = house.outcome(work).await else { panic!("no success") };
-    let Some(literal) = house.load(&outputs).await.literals.remove("o0") else { panic!("no output") };
-    let Some(literal::Value::Scalar(scalar)) = literal.value else { panic!("no scalar") };
-    format!("{scalar:?}").split('"').nth(1).unwrap().to_owned()
-}
-
 #[tokio::test]
 async fn attempts_share_a_process_across_executions_and_each_finds_its_own_environment_and_log() {
     let mut house = one_slot().await;
@@ -49,7 +41,7 @@ async fn attempts_share_a_process_across_executions_and_each_finds_its_own_envir
         let work = shared(&house, "counts", 1, text(), execution).await;
         let prefix = format!("{}/{execution}", work.output_prefix);
         let work = Work { output_prefix: prefix.clone(), ..work };
-        let told = told(&mut house, work).await;
+        let told = house.told(work).await;
         let [process, calls, told_of] = told.split(' ').collect::<Vec<_>>()[..] else { panic!("{told}") };
         assert_eq!((calls, told_of), ((at + 1).to_string().as_str(), execution));
         assert_eq!(house.log(&prefix).await, format!("call {calls}\n"));
@@ -122,7 +114,7 @@ async fn a_task_that_ends_its_process_is_charged_and_the_next_attempt_has_anothe
     let work = shared(&house, "killed", 11, int(), "x").await;
     assert_eq!(house.failure(work).await.cause, FailureCause::Signal(11));
     let work = shared(&house, "counts", 1, text(), "x").await;
-    assert!(told(&mut house, work).await.ends_with(" 1 x"));
+    assert!(house.told(work).await.ends_with(" 1 x"));
 }
 
 #[tokio::test]
@@ -141,7 +133,7 @@ async fn tasks_that_take_turns_keep_their_processes() {
     let mut processes = Vec::new();
     for _ in 0..2 {
         let work = shared(&house, "counts", 1, text(), "x").await;
-        processes.push(told(&mut house, work).await.split(' ').next().unwrap().to_owned());
+        processes.push(house.told(work).await.split(' ').next().unwrap().to_owned());
         let work = shared(&house, "double", 1, int(), "x").await;
         house.outcome(work).await;
     }

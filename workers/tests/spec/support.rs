@@ -109,6 +109,38 @@ impl House {
         self.work(name, template, WorkKind::Task, None, "pyflyte-execute", "", inputs)
     }
 
+    /// One try of a task of another module, that takes an integer and tells something.
+    pub(crate) async fn task_of(&self, module: &str, name: &str) -> Work {
+        let mut work = self.task(name, 1, Some(simple(SimpleType::String))).await;
+        let at = work.args.iter().position(|arg| arg == "task-module").unwrap();
+        module.clone_into(&mut work.args[at + 1]);
+        let prefix = format!("{}/{}", work.output_prefix, work.id.attempt);
+        let before = std::mem::replace(&mut work.output_prefix, prefix.clone());
+        for arg in work.args.iter_mut().filter(|arg| **arg == before) {
+            prefix.clone_into(arg);
+        }
+        for (name, value) in &mut work.env {
+            if name == "FLYTE_ATTEMPT_NUMBER" {
+                *value = work.id.attempt.to_string();
+            }
+        }
+        work
+    }
+
+    /// The text that an attempt returned.
+    pub(crate) async fn told(&mut self, work: Work) -> String {
+        let outcome = self.outcome(work).await;
+        let Outcome::Succeeded { outputs, deck: None } = outcome else { panic!("{outcome:?}") };
+        let literal = self.load(&outputs).await.literals.remove("o0").unwrap();
+        let Some(literal::Value::Scalar(scalar)) = literal.value else { panic!("no scalar") };
+        match scalar.value {
+            Some(scalar::Value::Primitive(Primitive {
+                value: Some(primitive::Value::StringValue(text)),
+            })) => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// Items of a map of a task of `maps.py`, of which `x` differs by item.
     pub(crate) async fn items(
         &self,
@@ -297,7 +329,7 @@ fn entity(kind: EntityKind, name: &str) -> EntityId {
 fn archive() -> Bytes {
     let mut builder = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
     let tasks = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tasks");
-    for name in ["single.py", "maps.py", "beside.txt"] {
+    for name in ["single.py", "maps.py", "imported.py", "asking.py", "threading_module.py", "beside.txt"] {
         builder.append_path_with_name(tasks.join(name), format!("./{name}")).unwrap();
     }
     builder.into_inner().unwrap().finish().unwrap().into()
