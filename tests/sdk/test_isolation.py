@@ -1,0 +1,69 @@
+"""What a task may say through the plugin `flytekitplugins-skein`, and what it is told when it says something else."""
+
+import grpc
+import pytest
+from flytekitplugins.skein import Skein
+from google.protobuf import json_format
+
+from harness.client import Client, unique
+from harness.templates import task_request
+
+
+def test_attempts_share_as_much_as_their_task_says(client: Client) -> None:
+    """`reuse` keeps what an attempt left; `fork` and `fresh` begin anew each time."""
+    told = client.outputs("isolated.one_after_another")
+    words = [told[f"o{place}"].split() for place in range(6)]
+    processes, calls = [word[0] for word in words], [word[1] for word in words]
+    assert calls[2:] == ["1"] * 4
+    assert len(set(processes[2:])) == 4
+    if processes[0] == processes[1]:
+        assert int(calls[1]) > int(calls[0])
+
+
+def test_reuse_keeps_one_process_for_many_executions(client: Client) -> None:
+    """With as many executions as it takes, every slot runs them in its one process."""
+    told = [client.outputs("isolated.reused", {"value": place}, task=True)["o0"].split() for place in range(12)]
+    by_process: dict[str, list[int]] = {}
+    for process, calls in told:
+        by_process.setdefault(process, []).append(int(calls))
+    assert len(by_process) < len(told)
+    assert all(calls == sorted(calls) and len(set(calls)) == len(calls) for calls in by_process.values())
+
+
+def test_items_of_a_map_share_as_much_as_their_task_says(client: Client) -> None:
+    """Chunks of twenty run in one process each; forked items each have one of their own."""
+    told = client.outputs("isolated.maps", {"values": list(range(40))})
+    shared, alone = ([item.split() for item in told[name]] for name in ("o0", "o1"))
+    for start in (0, 20):
+        chunk = shared[start : start + 20]
+        assert len({process for process, _ in chunk}) == 1
+        counts = [int(calls) for _, calls in chunk]
+        assert counts == list(range(counts[0], counts[0] + 20))
+    assert len({process for process, _ in alone}) == 40
+    assert {calls for _, calls in alone} == {"1"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"isolation": "thread"}, "isolation is 'thread'"),
+        ({"chunk_items_max": 0}, "chunk_items_max is 0"),
+        ({"chunk_items_min": True}, "chunk_items_min is True"),
+        ({"chunk_items_min": 3, "chunk_items_max": 2}, "chunk_items_min is 3"),
+        ({"isolation": "fork", "chunk_items_max": 2}, "go with 'reuse' only"),
+    ],
+)
+def test_what_is_no_setting_is_refused_where_the_task_is_defined(settings: dict, message: str) -> None:
+    """The message names the setting and its value."""
+    with pytest.raises(ValueError, match=message):
+        Skein(**settings)
+
+
+def test_what_is_no_setting_is_refused_at_registration(client: Client) -> None:
+    """Also when it did not come from the plugin."""
+    request = task_request(unique("isolated"), "v1")
+    json_format.ParseDict({"skein": {"isolation": "thread"}}, request.spec.template.custom)
+    with pytest.raises(grpc.RpcError) as refused:
+        client.admin.CreateTask(request)
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert 'custom.skein.isolation is "thread"' in refused.value.details()
