@@ -5,6 +5,7 @@ use crate::journal::{Journal, JournalError};
 use crate::map::{self, MapActor};
 use crate::perform;
 use crate::ports::Ports;
+use crate::replay;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use skein_core::{Effect, Execution, Plan, Rejection};
 use skein_log::{Mail, Refusal};
@@ -59,7 +60,6 @@ impl Actor for ExecutionActor {
     type Arguments = Args;
 
     async fn pre_start(&self, myself: ActorRef<Msg>, args: Args) -> Result<State, ActorProcessingErr> {
-        self.ports.metrics.executions_active.inc();
         myself.cast(Msg::Load)?;
         Ok(State { id: args.id, first: args.first, for_mail: args.for_mail, live: None })
     }
@@ -83,15 +83,13 @@ impl Actor for ExecutionActor {
             }
             Msg::Answered(command) => self.command(&myself, state, &command, None).await?,
         }
-        if state.live.as_ref().is_some_and(|live| live.execution.phase().is_terminal()) {
+        if let Some(live) = state.live.as_ref().filter(|live| live.execution.phase().is_terminal()) {
+            if cfg!(debug_assertions) {
+                replay::check(&self.ports, &state.id, &live.journal, &live.execution).await?;
+            }
             // Whatever is still on its way finds no actor, and is answered by one that is made for it.
             myself.stop(None);
         }
-        Ok(())
-    }
-
-    async fn post_stop(&self, _: ActorRef<Msg>, _: &mut State) -> Result<(), ActorProcessingErr> {
-        self.ports.metrics.executions_active.dec();
         Ok(())
     }
 

@@ -15,6 +15,9 @@ from harness.settings import binary, environment, flytekit_python
 READY = re.compile(r"skein is ready: http://([0-9.]+:[0-9]+)")
 READY_SECONDS_MAX = 30
 STOP_SECONDS_MAX = 60
+VERIFY_SECONDS_MAX = 120
+NEVER_SAID = ("differs from the fold of its journal", "panicked at")
+"""What no server may ever have written: a debug build compares each execution with its journal at the execution's end."""
 
 
 def free_port() -> int:
@@ -100,7 +103,11 @@ class Skein:
 
     def errors(self) -> str:
         """The end of what it wrote to standard error."""
-        return (self.folder / "stderr.txt").read_text(encoding="utf-8", errors="replace")[-4000:]
+        return self.said()[-4000:]
+
+    def said(self) -> str:
+        """All that it wrote to standard error, over all restarts."""
+        return (self.folder / "stderr.txt").read_text(encoding="utf-8", errors="replace")
 
     def stop(self) -> int:
         """Asks it to end, and returns its exit status."""
@@ -127,3 +134,17 @@ class Skein:
                 self.process.wait(STOP_SECONDS_MAX)
             except subprocess.TimeoutExpired:
                 self.kill()
+
+    def check(self) -> None:
+        """Fails unless what an ended server leaves is whole: its log, and what it said of it."""
+        bad = [line for line in self.said().splitlines() if any(words in line for words in NEVER_SAID)]
+        assert not bad, "\n".join(bad)
+        if (self.data / "log").exists():
+            verified = subprocess.run(
+                [str(binary()), "log", "verify", str(self.data)],
+                capture_output=True,
+                text=True,
+                timeout=VERIFY_SECONDS_MAX,
+                check=False,
+            )
+            assert verified.returncode == 0, verified.stdout + verified.stderr
