@@ -8,11 +8,13 @@ use crate::stop::{Stop, Stopping};
 use skein_log::{Inbox, Lease, QueueError, TaskQueue};
 use skein_model::work::WorkKind;
 use skein_model::{Command, Work, WorkId};
+use skein_telemetry::trace;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tracing::{Instrument as _, Span};
 
 /// How many reports may be on their way while the slot goes on. More would let work pile up that nobody has heard of.
 const REPORTS_MAX: usize = 2;
@@ -100,15 +102,8 @@ impl Slot {
         let mut keeper = JoinSet::new();
         keeper.spawn(keep(Arc::clone(&self.queue), lease.clone(), sender));
         let work = Arc::clone(&lease.work);
-        tracing::debug!(work = %work.id, worker = self.worker, "work begins");
         let mut started = JoinSet::new();
-        let command = match &work.kind {
-            WorkKind::Task => {
-                let begun = || self.report_start(&work, &mut started);
-                self.task(&work, &mut stop, begun).await
-            }
-            WorkKind::Items { bound, of: _ } => self.items(&work, bound, warm, &mut stop).await,
-        };
+        let command = self.command(&work, warm, &mut stop, &mut started).instrument(self.span(&work)).await;
         set(current, None);
         let report = Report {
             machine: Arc::clone(&self.machine),
@@ -117,6 +112,32 @@ impl Slot {
             lease,
         };
         reports.spawn(report.send(command, started, keeper));
+    }
+
+    /// What the trace shows of a piece of work, and every line that is written meanwhile.
+    fn span(&self, work: &Work) -> Span {
+        let (id, worker, of) = (&work.id, &self.worker, trace::id(work.trace));
+        let span = match work.kind {
+            WorkKind::Task => tracing::info_span!("attempt", work = %id, worker, trace = of),
+            WorkKind::Items { .. } => tracing::info_span!("chunk", work = %id, worker, trace = of),
+        };
+        trace::continue_in(&span, work.trace);
+        span
+    }
+
+    /// Runs a piece of work; answers what to report.
+    async fn command(
+        &self,
+        work: &Work,
+        warm: &mut Option<Warm>,
+        stop: &mut Stop,
+        started: &mut JoinSet<()>,
+    ) -> Option<Command> {
+        tracing::debug!("work begins");
+        match &work.kind {
+            WorkKind::Task => self.task(work, stop, || self.report_start(work, started)).await,
+            WorkKind::Items { bound, of: _ } => self.items(work, bound, warm, stop).await,
+        }
     }
 
     async fn task(&self, work: &Work, stop: &mut Stop, started: impl FnOnce()) -> Option<Command> {

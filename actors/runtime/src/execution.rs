@@ -13,7 +13,7 @@ use skein_model::{Command, Envelope, Event, ExecutionId, ExecutionPhase, Journal
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::oneshot;
-use tracing::{debug, info};
+use tracing::{Instrument as _, debug, debug_span, info};
 
 /// What an execution's actor is told.
 pub(crate) enum Msg {
@@ -135,9 +135,22 @@ impl ExecutionActor {
         Ok(())
     }
 
+    async fn command(
+        &self,
+        myself: &ActorRef<Msg>,
+        state: &mut State,
+        command: &Command,
+        answer: Option<oneshot::Sender<Result<(), Refusal>>>,
+    ) -> Result<(), ActorProcessingErr> {
+        let trace = state.live.as_ref().and_then(|live| live.journal.trace);
+        let span = debug_span!("command", execution = %state.id, command = command.words());
+        skein_telemetry::trace::continue_in(&span, trace);
+        self.transition(myself, state, command, answer).instrument(span).await
+    }
+
     /// Decides, appends, applies, performs, and only then confirms: after a crash in between, the command comes again,
     /// harmlessly.
-    async fn command(
+    async fn transition(
         &self,
         myself: &ActorRef<Msg>,
         state: &mut State,

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import threading
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Sequence
 
 from harness.poll import until
 from harness.settings import binary, environment, flytekit_python
@@ -30,8 +30,16 @@ def free_port() -> int:
 class Skein:
     """A `skein up` process. The data folder and the port stay the same over all restarts."""
 
-    def __init__(self, folder: Path, python: Optional[Path] = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        python: Optional[Path] = None,
+        words: Sequence[str] = (),
+        variables: Optional[dict[str, str]] = None,
+    ) -> None:
         self.folder = folder
+        self.words = words
+        self.variables = variables or {}
         self.data = folder / "data"
         self.python = python or flytekit_python()
         self.port = free_port()
@@ -74,11 +82,12 @@ class Skein:
                 self.endpoint,
                 "--python",
                 str(self.python),
+                *self.words,
             ],
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            env=environment(),
+            env=environment(**self.variables),
             cwd=self.folder,
         )
         errors.close()
