@@ -71,12 +71,14 @@ async fn count(State(metrics): State<Metrics>, request: Request, next: Next) -> 
     response
 }
 
-/// Runs a request as part of its client's trace, or of a new one.
+/// Runs a request as part of its client's trace, or of a new one; what it causes is a part of the request.
 async fn traced(method: &str, request: Request, next: Next) -> Response<Body> {
     let header = request.headers().get(TRACE_PARENT).and_then(|value| value.to_str().ok());
-    let trace = header.and_then(trace::parse).unwrap_or_else(trace::begin);
-    let span = tracing::info_span!("request", method, trace = trace::id(Some(trace)));
-    trace::continue_in(&span, Some(trace));
+    let caller = header.and_then(trace::parse);
+    let span = tracing::info_span!("request", method, trace = tracing::field::Empty);
+    trace::continue_in(&span, caller);
+    let trace = trace::of(&span).or(caller).unwrap_or_else(trace::begin);
+    span.record("trace", trace::id(Some(trace)));
     trace::within(trace, next.run(request)).instrument(span).await
 }
 

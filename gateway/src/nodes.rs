@@ -10,7 +10,7 @@ use rusqlite::types::Value;
 use skein_idl::flyteidl::admin::{self, node_execution_closure::OutputResult};
 use skein_idl::flyteidl::core;
 use skein_model::ids::check_name;
-use skein_model::{ExecutionId, NodeId, paths};
+use skein_model::{DataRef, ExecutionId, NodeId};
 
 /// Takes the id of a node of an execution from a request.
 ///
@@ -54,7 +54,7 @@ pub(crate) async fn get(
 ) -> Result<admin::NodeExecution, ApiError> {
     let (execution, node) = node_id(request.id.as_ref())?;
     let (execution, node) = find(shared, &execution, &node).await?;
-    Ok(to_proto(&execution.id, &execution.data_prefix, node))
+    Ok(to_proto(&execution, node))
 }
 
 /// Lists the nodes of an execution, or the children of one of them.
@@ -89,7 +89,7 @@ pub(crate) async fn list(
         if let Some(error) = &mut node.error {
             cut(&mut error.message);
         }
-        to_proto(&execution.id, &execution.data_prefix, node)
+        to_proto(&execution, node)
     })?;
     Ok(admin::NodeExecutionList { node_executions, token })
 }
@@ -104,12 +104,7 @@ pub(crate) async fn data(
 ) -> Result<admin::NodeExecutionGetDataResponse, ApiError> {
     let (execution, node) = node_id(request.id.as_ref())?;
     let (execution, node) = find(shared, &execution, &node).await?;
-    // The start node hands out the inputs of the execution.
-    let (inputs, outputs) = if node.node_id == NodeId::START {
-        (None, Some(&execution.inputs))
-    } else {
-        (node.inputs.as_ref(), node.outputs.as_ref())
-    };
+    let (inputs, outputs) = taken_and_given(&execution, &node);
     let Pair { inputs, outputs, full_inputs, full_outputs } =
         pair(shared, &execution.data_prefix, inputs, outputs).await?;
     Ok(admin::NodeExecutionGetDataResponse {
@@ -173,14 +168,22 @@ pub(crate) fn flyte_urls(
     }
 }
 
-fn to_proto(execution: &ExecutionId, data_prefix: &str, node: NodeRow) -> admin::NodeExecution {
-    let node_id = NodeId::new(node.node_id.as_str());
-    let is_edge = matches!(node.node_id.as_str(), NodeId::START | NodeId::END);
-    let usual = || format!("{data_prefix}/{node_id}/data/{}/outputs.pb", node.attempt);
-    let output_uri = match &node.outputs {
-        Some(outputs) => Some(values::uri(outputs, usual)),
-        None => (node.node_id == NodeId::START).then(usual),
-    };
+/// Answers what a node took and gave, as far as it has; the start node hands out the inputs of the execution.
+fn taken_and_given<'r>(
+    execution: &'r ExecutionRow,
+    node: &'r NodeRow,
+) -> (Option<&'r DataRef>, Option<&'r DataRef>) {
+    if node.node_id == NodeId::START {
+        return (None, Some(&execution.inputs));
+    }
+    (node.inputs.as_ref(), node.outputs.as_ref())
+}
+
+fn to_proto(execution: &ExecutionRow, node: NodeRow) -> admin::NodeExecution {
+    let urls = flyte_urls(&execution.id, &node.node_id, None, false);
+    let (inputs, outputs) = taken_and_given(execution, &node);
+    let input_uri = inputs.map(|inputs| values::uri(inputs, urls.inputs)).unwrap_or_default();
+    let output_uri = outputs.map(|outputs| values::uri(outputs, urls.outputs));
     let result = match node.error {
         Some(error) => Some(OutputResult::Error(error_to_proto(error))),
         None => output_uri.map(OutputResult::OutputUri),
@@ -189,9 +192,9 @@ fn to_proto(execution: &ExecutionId, data_prefix: &str, node: NodeRow) -> admin:
     admin::NodeExecution {
         id: Some(core::NodeExecutionIdentifier {
             node_id: node.node_id.clone(),
-            execution_id: Some(execution.to_proto()),
+            execution_id: Some(execution.id.to_proto()),
         }),
-        input_uri: if is_edge { String::new() } else { paths::node_inputs(data_prefix, &node_id) },
+        input_uri,
         closure: Some(admin::NodeExecutionClosure {
             output_result: result,
             phase: node.phase,

@@ -7,13 +7,12 @@ use crate::executions::error_to_proto;
 use crate::listing::{Asked, TASK_EXECUTIONS};
 use crate::nodes::{find as find_node, flyte_urls, node_id};
 use crate::shared::{Shared, proto_duration, select_execution};
-use crate::values::{Pair, pair};
+use crate::values::{self, Pair, pair};
 use crate::views::{AttemptRow, ChunkRow, ExecutionRow, Reader as _};
 use rusqlite::types::Value;
 use skein_idl::flyteidl::admin::{self, task_execution_closure::OutputResult};
-use skein_idl::flyteidl::core::task_execution::Phase;
 use skein_idl::flyteidl::{core, event};
-use skein_model::{Attempt, ExecutionId, NodeId, paths};
+use skein_model::{ExecutionId, NodeId};
 
 /// What the original calls the plugin that runs maps.
 const ARRAY_TASK_TYPE: &str = "container_array";
@@ -83,10 +82,8 @@ pub(crate) async fn data(
 ) -> Result<admin::TaskExecutionGetDataResponse, ApiError> {
     let (execution, node, attempt, _) = find(shared, request.id.as_ref()).await?;
     let (_, node_row) = find_node(shared, &execution.id, node.as_str()).await?;
-    // A map's outputs are the node's.
-    let outputs = if attempt.is_array { node_row.outputs } else { attempt.outputs };
     let Pair { inputs, outputs, full_inputs, full_outputs } =
-        pair(shared, &execution.data_prefix, node_row.inputs.as_ref(), outputs.as_ref()).await?;
+        pair(shared, &execution.data_prefix, attempt.inputs.as_ref(), attempt.outputs.as_ref()).await?;
     let urls = flyte_urls(&execution.id, node.as_str(), Some(attempt.attempt), node_row.deck.is_some());
     Ok(admin::TaskExecutionGetDataResponse {
         inputs,
@@ -149,11 +146,12 @@ fn to_proto(
         }
     };
     let reasons = reasons(&attempt);
-    let prefix = paths::attempt_prefix(&execution.data_prefix, node, Attempt(attempt.attempt));
-    let succeeded = attempt.phase == Phase::Succeeded as i32;
-    let result = match attempt.error {
-        Some(error) => Some(OutputResult::Error(error_to_proto(error))),
-        None => succeeded.then(|| OutputResult::OutputUri(paths::outputs(&prefix))),
+    let urls = flyte_urls(&execution.id, node.as_str(), Some(attempt.attempt), false);
+    let input_uri = attempt.inputs.as_ref().map(|inputs| values::uri(inputs, urls.inputs));
+    let result = match (attempt.error, &attempt.outputs) {
+        (Some(error), _) => Some(OutputResult::Error(error_to_proto(error))),
+        (None, Some(outputs)) => Some(OutputResult::OutputUri(values::uri(outputs, urls.outputs))),
+        (None, None) => None,
     };
     let has_log = !attempt.is_array && attempt.started_at.is_some();
     let log = core::TaskLog {
@@ -171,7 +169,7 @@ fn to_proto(
             }),
             retry_attempt: attempt.attempt,
         }),
-        input_uri: paths::node_inputs(&execution.data_prefix, node),
+        input_uri: input_uri.unwrap_or_default(),
         closure: Some(admin::TaskExecutionClosure {
             output_result: result,
             phase: attempt.phase,

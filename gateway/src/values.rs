@@ -14,11 +14,12 @@ pub(crate) struct Pair {
     pub(crate) full_outputs: Option<core::LiteralMap>,
 }
 
-/// Answers where a value is: its object, or for one that travels inside events the place where it would be.
-pub(crate) fn uri(data: &DataRef, usual: impl FnOnce() -> String) -> String {
+/// Answers where a value can be read: its object, or for one that travels inside events, and so has none, the `address`
+/// under which `GetData` answers it.
+pub(crate) fn uri(data: &DataRef, address: String) -> String {
     match data {
         DataRef::Blob(blob) => blob.uri.clone(),
-        DataRef::Inline(_) => usual(),
+        DataRef::Inline(_) => address,
     }
 }
 

@@ -18,10 +18,11 @@ from harness.witness import Witness
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Skein]:
-    """The server of the session; it must end with 0 when it is asked to."""
+    """The server of the session; what it leaves must be whole."""
     skein = Skein(tmp_path_factory.mktemp("skein")).start()
     yield skein
     skein.end()
+    skein.check()
 
 
 @pytest.fixture(scope="session")
@@ -76,6 +77,8 @@ def new_server(tmp_path: Path) -> Iterator[Callable[[], Skein]]:
     yield make
     for skein in made:
         skein.end()
+    for skein in made:
+        skein.check()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from flyteidl.service import dataproxy_pb2
 
 from harness.client import Client, create_request, integers, phase, refused, require_success, text, unique
 from harness.poll import until
-from harness.processes import runs
+from harness.processes import peak_bytes, reset_peak, runs
 from harness.settings import DOMAIN, PROJECT
 from harness.templates import INTEGER, node, task_request, variables, workflow_request
 from harness.witness import Witness
@@ -115,9 +115,15 @@ def test_an_expired_url_is_refused(client: Client) -> None:
 
 
 def test_a_task_that_prints_without_end_is_cut_and_succeeds(client: Client) -> None:
-    """A task that prints 256 MiB succeeds, and its log is kept up to a limit, with a last line that says so."""
-    execution = client.finish("misbehaving.prints_much", {"megabytes": 256}, task=True)
+    """A task that prints 1 GiB succeeds; its log is kept up to a limit, with a last line that says so, and the server
+    needs memory for little of it at a time."""
+    reset_peak(client.server.pid)
+    before = peak_bytes(client.server.pid)
+    execution = client.finish("misbehaving.prints_much", {"megabytes": 1024}, task=True)
     require_success(execution)
+    assert peak_bytes(client.server.pid) - before < 32 * MEBIBYTE
+    stored = [path for path in client.server.data.rglob("*") if execution.id.name in str(path) and path.is_file()]
+    assert MEBIBYTE < sum(path.stat().st_size for path in stored) < 80 * MEBIBYTE
     [log] = client.attempts(execution)[0].closure.logs
     with urllib.request.urlopen(log.uri, timeout=60) as answer:
         kept = answer.read()

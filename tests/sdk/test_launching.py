@@ -217,6 +217,7 @@ def test_032_fetch_reads_outputs_by_their_address(client: Client, pyflyte: Cli) 
     """`pyflyte fetch flyte://v1/P/D/E/n0/o` writes the node outputs; `/o/o0` writes one literal; a bad URL is an error."""
     execution = client.finish("values.doubled", {"a": 21})
     base = f"flyte://v1/{PROJECT}/{DOMAIN}/{execution.id.name}/n0/o"
+    assert client.node(execution, "n0").closure.output_uri == base, "it is also where the node says that they are"
     assert "42" in pyflyte("fetch", base).expect_success().output
     assert "42" in pyflyte("fetch", f"{base}/o0").expect_success().output
     for bad in (f"{base}/zz", "flyte://v1/a/b"):

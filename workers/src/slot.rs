@@ -10,12 +10,14 @@ use skein_log::{Inbox, Lease, QueueError, TaskQueue};
 use skein_model::command::{Began, Outcome};
 use skein_model::work::WorkKind;
 use skein_model::{Command, Work, WorkId};
+use skein_telemetry::trace;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tracing::{Instrument as _, Span};
 
 /// How many reports may be on their way while the slot goes on. More would let work pile up that nobody has heard of.
 const REPORTS_MAX: usize = 2;
@@ -99,21 +101,8 @@ impl Slot {
         let mut keeper = JoinSet::new();
         keeper.spawn(keep(Arc::clone(&self.queue), lease.clone(), sender));
         let work = Arc::clone(&lease.work);
-        tracing::debug!(work = %work.id, worker = self.worker, "work begins");
         let mut start = Start::default();
-        let command = match &work.kind {
-            WorkKind::Task => {
-                let begun = || start = self.begin(&work);
-                let outcome = self.task(&work, kept, &mut stop, begun).await;
-                outcome.map(|outcome| Command::AttemptFinished {
-                    node: work.id.node.clone(),
-                    attempt: work.id.attempt,
-                    outcome,
-                    began: start.take(&self.worker),
-                })
-            }
-            WorkKind::Items { bound, of: _ } => self.items(&work, bound, kept, &mut stop).await,
-        };
+        let command = self.command(&work, kept, &mut stop, &mut start).instrument(self.span(&work)).await;
         set(current, None);
         let report = Report {
             machine: Arc::clone(&self.machine),
@@ -122,6 +111,38 @@ impl Slot {
             lease,
         };
         reports.spawn(report.send(command, start.told, keeper));
+    }
+
+    /// What the trace shows of a piece of work, and every line that is written meanwhile.
+    fn span(&self, work: &Work) -> Span {
+        let (id, worker, of) = (&work.id, &self.worker, trace::id(work.trace));
+        let span = match work.kind {
+            WorkKind::Task => tracing::info_span!("attempt", work = %id, worker, trace = of),
+            WorkKind::Items { .. } => tracing::info_span!("chunk", work = %id, worker, trace = of),
+        };
+        trace::continue_in(&span, work.trace);
+        span
+    }
+
+    /// Runs a piece of work; answers what to report.
+    async fn command(
+        &self,
+        work: &Work,
+        kept: &mut Kept,
+        stop: &mut Stop,
+        start: &mut Start,
+    ) -> Option<Command> {
+        tracing::debug!("work begins");
+        if let WorkKind::Items { bound, of: _ } = &work.kind {
+            return self.items(work, bound, kept, stop).await;
+        }
+        let outcome = self.task(work, kept, stop, || *start = self.begin(work)).await?;
+        Some(Command::AttemptFinished {
+            node: work.id.node.clone(),
+            attempt: work.id.attempt,
+            outcome,
+            began: start.take(&self.worker),
+        })
     }
 
     async fn task(

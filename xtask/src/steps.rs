@@ -50,7 +50,14 @@ fn name_of(command: &Command) -> String {
 struct Ended {
     name: &'static str,
     took: Duration,
-    outcome: Result<()>,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    Passed,
+    Failed,
+    /// It cannot be run here, for this reason.
+    LeftOut(&'static str),
 }
 
 /// Steps that all run, whatever becomes of those before, and a summary at the end.
@@ -68,7 +75,19 @@ impl Steps {
 
     /// Whether a step of this name is going to run.
     pub(crate) fn wanted(&self, name: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|only| only == name)
+        self.only.is_empty() || self.is_named(name)
+    }
+
+    /// Whether a step was asked for by its name.
+    pub(crate) fn is_named(&self, name: &str) -> bool {
+        self.only.iter().any(|only| only == name)
+    }
+
+    /// Notes that a step cannot be run here. It stands in the summary, where it is not overlooked, and fails nothing.
+    pub(crate) fn leave_out(&mut self, name: &'static str, why: &'static str) {
+        if self.wanted(name) {
+            self.ended.push(Ended { name, took: Duration::ZERO, outcome: Outcome::LeftOut(why) });
+        }
     }
 
     /// Runs one step and remembers how it ended.
@@ -78,10 +97,13 @@ impl Steps {
         }
         println!("\n=== {name}");
         let start = Instant::now();
-        let outcome = run();
-        if let Err(error) = &outcome {
-            eprintln!("=== {name} failed: {error:#}");
-        }
+        let outcome = match run() {
+            Ok(()) => Outcome::Passed,
+            Err(error) => {
+                eprintln!("=== {name} failed: {error:#}");
+                Outcome::Failed
+            }
+        };
         self.ended.push(Ended { name, took: start.elapsed(), outcome });
     }
 
@@ -95,12 +117,22 @@ impl Steps {
             bail!("no step is called {}", self.only.join(" or "));
         }
         println!();
+        let (mut passed, mut failed) = (0, 0);
         for Ended { name, took, outcome } in &self.ended {
-            let word = if outcome.is_ok() { "passed" } else { "FAILED" };
-            println!("{word}  {name:<12} {:7.1} s", took.as_secs_f64());
+            let seconds = took.as_secs_f64();
+            match outcome {
+                Outcome::Passed => {
+                    passed += 1;
+                    println!("passed    {name:<12} {seconds:7.1} s");
+                }
+                Outcome::Failed => {
+                    failed += 1;
+                    println!("FAILED    {name:<12} {seconds:7.1} s");
+                }
+                Outcome::LeftOut(why) => println!("left out  {name:<12} {why}"),
+            }
         }
-        let failed = self.ended.iter().filter(|step| step.outcome.is_err()).count();
-        println!("{} steps passed, {failed} failed", self.ended.len() - failed);
+        println!("{passed} steps passed, {failed} failed");
         if failed > 0 {
             bail!("{failed} of {} steps failed", self.ended.len());
         }
@@ -135,6 +167,18 @@ mod tests {
         steps.step("one", || bail!("must not run"));
         steps.step("two", || Ok(()));
         assert!(steps.finish().is_ok());
+    }
+
+    #[test]
+    fn a_step_that_is_left_out_fails_nothing_and_is_known_by_name() {
+        let mut steps = Steps::default();
+        steps.step("one", || Ok(()));
+        steps.leave_out("two", "it is far away");
+        assert!(steps.finish().is_ok());
+        let mut steps = Steps::only(vec!["two".to_owned()]);
+        assert!(steps.is_named("two") && !steps.is_named("one"));
+        steps.leave_out("one", "nobody asked for it");
+        assert!(steps.finish().is_err());
     }
 
     #[test]

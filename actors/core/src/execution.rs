@@ -132,6 +132,27 @@ impl Execution {
         self.failure.as_ref()
     }
 
+    /// Names what differs between two states of one plan; empty when nothing does. Names alone: the values are the user's.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        // Taken apart, so that a new field stops here.
+        let Self { plan, created, phase, nodes, waits_for, ready, active, unfinished, failure, archived } =
+            self;
+        let parts = [
+            ("created", *created == other.created),
+            ("phase", *phase == other.phase),
+            ("waits for", *waits_for == other.waits_for),
+            ("ready", *ready == other.ready),
+            ("active", *active == other.active),
+            ("unfinished", *unfinished == other.unfinished),
+            ("failure", *failure == other.failure),
+            ("archived", *archived == other.archived),
+        ];
+        let nodes = nodes.iter().zip(&other.nodes).zip(&plan.nodes);
+        let nodes = nodes.filter(|((one, two), _)| one != two).map(|(_, node)| format!("node {}", node.id));
+        let parts = parts.into_iter().filter(|(_, same)| !same).map(|(name, _)| name.to_owned());
+        parts.chain(nodes).collect()
+    }
+
     pub(crate) fn id_of(&self, node: NodeIndex) -> NodeId {
         self.plan.nodes[node].id.clone()
     }

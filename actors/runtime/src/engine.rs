@@ -83,12 +83,15 @@ impl Actor for EngineActor {
             SupervisionEvent::ActorTerminated(actor, ..) => {
                 if let Some(id) = state.forget(actor.get_id()) {
                     state.failures.remove(&id);
+                    self.ports.metrics.executions_active.dec();
                 }
                 self.take_up_waiting(&myself, state).await;
             }
             SupervisionEvent::ActorFailed(actor, cause) => {
                 if let Some(id) = state.forget(actor.get_id()) {
                     self.restart_later(&myself, state, id, &cause);
+                    // Here, and not by the actor: one that failed is never asked.
+                    self.ports.metrics.executions_active.dec();
                 }
                 self.take_up_waiting(&myself, state).await;
             }
@@ -129,6 +132,7 @@ impl EngineActor {
             Ok((actor, _)) => {
                 state.names.insert(actor.get_id(), id.clone());
                 state.executions.insert(id, actor);
+                self.ports.metrics.executions_active.inc();
             }
             Err(cause) => self.restart_later(myself, state, id, &cause),
         }

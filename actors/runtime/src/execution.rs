@@ -5,6 +5,7 @@ use crate::journal::{Journal, JournalError};
 use crate::map::{self, MapActor};
 use crate::perform;
 use crate::ports::Ports;
+use crate::replay;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use skein_core::{Effect, Execution, Plan, Rejection, Transition};
 use skein_log::{Mail, Refusal};
@@ -12,7 +13,7 @@ use skein_model::{Command, Envelope, Event, ExecutionId, ExecutionPhase, Journal
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::oneshot;
-use tracing::{debug, info};
+use tracing::{Instrument as _, debug, debug_span, info};
 
 /// What an execution's actor is told.
 pub(crate) enum Msg {
@@ -59,7 +60,6 @@ impl Actor for ExecutionActor {
     type Arguments = Args;
 
     async fn pre_start(&self, myself: ActorRef<Msg>, args: Args) -> Result<State, ActorProcessingErr> {
-        self.ports.metrics.executions_active.inc();
         myself.cast(Msg::Load)?;
         Ok(State { id: args.id, first: args.first, for_mail: args.for_mail, live: None })
     }
@@ -83,15 +83,13 @@ impl Actor for ExecutionActor {
             }
             Msg::Answered(command) => self.command(&myself, state, &command, None).await?,
         }
-        if state.live.as_ref().is_some_and(|live| live.execution.phase().is_terminal()) {
+        if let Some(live) = state.live.as_ref().filter(|live| live.execution.phase().is_terminal()) {
+            if cfg!(debug_assertions) {
+                replay::check(&self.ports, &state.id, &live.journal, &live.execution).await?;
+            }
             // Whatever is still on its way finds no actor, and is answered by one that is made for it.
             myself.stop(None);
         }
-        Ok(())
-    }
-
-    async fn post_stop(&self, _: ActorRef<Msg>, _: &mut State) -> Result<(), ActorProcessingErr> {
-        self.ports.metrics.executions_active.dec();
         Ok(())
     }
 
@@ -137,8 +135,21 @@ impl ExecutionActor {
         Ok(())
     }
 
-    /// Decides, appends, performs, and only then confirms: after a crash in between, the command comes again, harmlessly.
     async fn command(
+        &self,
+        myself: &ActorRef<Msg>,
+        state: &mut State,
+        command: &Command,
+        answer: Option<oneshot::Sender<Result<(), Refusal>>>,
+    ) -> Result<(), ActorProcessingErr> {
+        let trace = state.live.as_ref().and_then(|live| live.journal.trace);
+        let span = debug_span!("command", execution = %state.id, command = command.words());
+        skein_telemetry::trace::continue_in(&span, trace);
+        self.transition(myself, state, command, answer).instrument(span).await
+    }
+
+    /// Decides, appends, performs, and only then confirms: after a crash in between, the command comes again, harmlessly.
+    async fn transition(
         &self,
         myself: &ActorRef<Msg>,
         state: &mut State,

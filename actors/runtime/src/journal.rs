@@ -63,6 +63,16 @@ impl Journal {
         Ok((journal, events))
     }
 
+    /// Reads again, up to where the writer stands, what it has recorded.
+    pub(crate) async fn read_again(&self, ports: &Ports) -> Result<Vec<Event>, JournalError> {
+        let envelopes = ports.log.read(&self.id, Head::EMPTY).await?;
+        let mut events = Vec::new();
+        for envelope in envelopes.iter().take_while(|envelope| envelope.version <= self.head.version) {
+            events.extend(decode(envelope)?);
+        }
+        Ok(events)
+    }
+
     /// Makes the events of one transition durable.
     pub(crate) async fn append(
         &mut self,

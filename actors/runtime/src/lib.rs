@@ -25,6 +25,7 @@ pub mod metrics;
 mod perform;
 mod plans;
 mod ports;
+mod replay;
 pub mod system;
 
 pub use config::Config;

@@ -19,6 +19,9 @@ pub struct Metrics {
     pub executions_active: Gauge,
     /// `skein_engine_actor_failures_total`: actors that ended with an error and were started again.
     pub actor_failures: Counter,
+    /// `skein_engine_replays_that_differ_total`: executions whose journal, read again at their end, gave another state.
+    /// Only debug builds look.
+    pub replays_that_differ: Counter,
 }
 
 impl Metrics {
@@ -37,6 +40,11 @@ impl Metrics {
             "skein_engine_actor_failures",
             "Actors that failed and were started again",
             &self.actor_failures,
+        );
+        count(
+            "skein_engine_replays_that_differ",
+            "Executions whose journal gave another state than they had (looked for in debug builds)",
+            &self.replays_that_differ,
         );
         registry.register(
             "skein_engine_executions_active",

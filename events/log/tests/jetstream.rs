@@ -11,3 +11,5 @@ mod figures;
 mod servers;
 #[path = "jetstream/single.rs"]
 mod single;
+#[path = "jetstream/wait.rs"]
+mod wait;

@@ -10,6 +10,18 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// How long a server may take until it listens: moto imports a minute's worth of Python on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until `condition` holds. The server is another process: only by asking again can it be known how far it is.
+fn until(what: &str, condition: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// A server of its own for each test.
 struct Moto {
     process: Child,
@@ -29,11 +41,7 @@ impl Moto {
             .spawn()
             .expect("the Python of SKEIN_TEST_MOTO_PYTHON can be run");
         let moto = Self { process, address: format!("127.0.0.1:{port}") };
-        let start = Instant::now();
-        while TcpStream::connect(&moto.address).is_err() {
-            assert!(start.elapsed() < Duration::from_secs(60), "moto listens within a minute");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        until("moto listens", || TcpStream::connect(&moto.address).is_ok());
         moto
     }
 

@@ -95,6 +95,23 @@ impl Command {
             rmp_serde::to_vec_named(self).expect("a command has no map with keys that are not strings");
         CauseId(xxhash_rust::xxh3::xxh3_64(&bytes))
     }
+
+    /// Answers its kind in words, as a trace shows it.
+    pub const fn words(&self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::InputsResolved { .. } => "inputs resolved",
+            Self::InputsFailed { .. } => "inputs failed",
+            Self::AttemptStarted { .. } => "attempt started",
+            Self::AttemptFinished { .. } => "attempt finished",
+            Self::ItemsFinished { .. } => "items finished",
+            Self::MapAssembled { .. } => "map assembled",
+            Self::OutputsResolved { .. } => "outputs resolved",
+            Self::OutputsFailed { .. } => "outputs failed",
+            Self::Terminate { .. } => "terminate",
+            Self::Archive { .. } => "archive",
+        }
+    }
 }
 
 /// The beginning of a try that is told together with its end.

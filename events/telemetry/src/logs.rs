@@ -3,6 +3,9 @@
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing::level_filters::LevelFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::FilterFn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer};
@@ -22,7 +25,8 @@ pub enum LogFormat {
 pub struct Settings {
     /// The name under which traces are exported.
     pub service: String,
-    /// Which lines are written, as `RUST_LOG` has it; none is `info` for Skein and `warn` for the rest.
+    /// Which lines are written, as `RUST_LOG` has it; none is `info` for Skein and `warn` for the rest. Says nothing
+    /// about what is exported.
     pub filter: Option<String>,
     /// How they look.
     pub format: LogFormat,
@@ -88,17 +92,23 @@ pub fn start(settings: &Settings) -> Result<Telemetry, StartError> {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
+    // Each has a filter of its own: a span that no line is written for is exported all the same, and costs nothing where
+    // nothing is.
+    let lines = lines.with_filter(filter);
     let provider = settings.otlp_endpoint.as_deref().map(|at| exporter(&settings.service, at)).transpose()?;
-    let traces = provider
-        .as_ref()
-        .map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer("skein")));
-    tracing_subscriber::registry()
-        .with(filter)
-        .with(lines)
-        .with(traces)
-        .try_init()
-        .map_err(|_| StartError::Twice)?;
+    let traces = provider.as_ref().map(|provider| {
+        let exported = FilterFn::new(is_exported).with_max_level_hint(LevelFilter::DEBUG);
+        tracing_opentelemetry::layer().with_tracer(provider.tracer("skein")).with_filter(exported)
+    });
+    tracing_subscriber::registry().with(lines).with(traces).try_init().map_err(|_| StartError::Twice)?;
     Ok(Telemetry { provider })
+}
+
+/// Says whether a trace shows it: our spans, one a command at the finest, and what they tell at INFO and above. What lies
+/// below may carry values of users.
+fn is_exported(metadata: &Metadata<'_>) -> bool {
+    let finest = if metadata.is_span() { Level::DEBUG } else { Level::INFO };
+    metadata.target().starts_with("skein") && *metadata.level() <= finest
 }
 
 fn exporter(service: &str, endpoint: &str) -> Result<SdkTracerProvider, StartError> {

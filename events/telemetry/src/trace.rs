@@ -55,7 +55,7 @@ pub fn id(trace: Option<TraceContext>) -> String {
 
 /// Makes `span` go on where `trace` is; nothing happens when traces are not exported.
 pub fn continue_in(span: &Span, trace: Option<TraceContext>) {
-    let Some(trace) = trace else { return };
+    let Some(trace) = trace.filter(|_| !span.is_disabled()) else { return };
     let parent = SpanContext::new(
         TraceId::from_bytes(trace.trace_id.to_be_bytes()),
         SpanId::from_bytes(trace.span_id.to_be_bytes()),
@@ -65,6 +65,18 @@ pub fn continue_in(span: &Span, trace: Option<TraceContext>) {
     );
     // Refused only where no exporter is installed: then there is no trace to go on with.
     drop(span.set_parent(opentelemetry::Context::new().with_remote_span_context(parent)));
+}
+
+/// Answers where `span` itself is, so that what it causes goes on from there; none when traces are not exported.
+///
+/// Begins the span: it cannot be made to go on elsewhere afterwards.
+pub fn of(span: &Span) -> Option<TraceContext> {
+    let context = span.context();
+    let context = context.span().span_context().clone();
+    context.is_valid().then(|| TraceContext {
+        trace_id: u128::from_be_bytes(context.trace_id().to_bytes()),
+        span_id: u64::from_be_bytes(context.span_id().to_bytes()),
+    })
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use crate::error::ApiError;
 use skein_model::ExecutionId;
+use skein_model::ids::check_name;
 
 /// What an address names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +35,8 @@ pub(super) fn parse(url: &str) -> Result<Address, ApiError> {
 
 fn read(url: &str) -> Option<Address> {
     let parts: Vec<&str> = url.strip_prefix("flyte://v1/")?.split('/').collect();
-    if parts.iter().any(|part| !is_name(part)) {
+    // As liberal as names are: whatever address is shown can be read.
+    if parts.iter().any(|part| check_name("flyte_url", part).is_err()) {
         return None;
     }
     let [project, domain, name, node, rest @ ..] = parts.as_slice() else { return None };
@@ -56,10 +58,6 @@ fn read(url: &str) -> Option<Address> {
     Some(Address { execution, node: (*node).to_owned(), attempt, what, literal })
 }
 
-fn is_name(part: &str) -> bool {
-    !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +73,10 @@ mod tests {
         assert_eq!(read("flyte://v1/p/d/e/n0/o/o0"), address(None, What::Outputs, Some("o0")));
         assert_eq!(read("flyte://v1/p/d/e/n0/2/o"), address(Some(2), What::Outputs, None));
         assert_eq!(read("flyte://v1/p/d/e/n0/0/d"), address(Some(0), What::Deck, None));
+        assert_eq!(
+            read("flyte://v1/p/d/e/n0/o/größe in cm"),
+            address(None, What::Outputs, Some("größe in cm"))
+        );
     }
 
     #[test]

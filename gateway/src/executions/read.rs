@@ -3,6 +3,7 @@
 use super::find;
 use crate::error::ApiError;
 use crate::listing::{Asked, EXECUTIONS};
+use crate::nodes::flyte_urls;
 use crate::shared::{Shared, execution_id, proto_duration};
 use crate::values::{self, Pair, pair};
 use crate::views::{ErrorRow, ExecutionRow};
@@ -10,6 +11,7 @@ use prost::Message as _;
 use rusqlite::types::Value;
 use skein_idl::flyteidl::admin::{self, execution_closure::OutputResult};
 use skein_idl::flyteidl::core;
+use skein_model::NodeId;
 use skein_model::ids::check_name;
 
 /// How many characters of an error's message a list shows.
@@ -99,14 +101,14 @@ pub(crate) fn error_to_proto(error: ErrorRow) -> core::ExecutionError {
 
 fn to_proto(row: ExecutionRow) -> Result<admin::Execution, ApiError> {
     let spec = admin::ExecutionSpec::decode(row.spec.as_slice())?;
-    let usual = || format!("{}/end-node/data/0/outputs.pb", row.data_prefix);
     let result = if let Some((cause, principal)) = row.abort {
         Some(OutputResult::AbortMetadata(admin::AbortMetadata { cause, principal }))
     } else if let Some(error) = row.error {
         Some(OutputResult::Error(error_to_proto(error)))
     } else {
         row.outputs.as_ref().map(|outputs| {
-            let data = Some(admin::literal_map_blob::Data::Uri(values::uri(outputs, usual)));
+            let address = flyte_urls(&row.id, NodeId::END, None, false).outputs;
+            let data = Some(admin::literal_map_blob::Data::Uri(values::uri(outputs, address)));
             OutputResult::Outputs(admin::LiteralMapBlob { data })
         })
     };

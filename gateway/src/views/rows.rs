@@ -191,13 +191,12 @@ pub(crate) struct NodeRow {
     pub(crate) inputs: Option<DataRef>,
     pub(crate) outputs: Option<DataRef>,
     pub(crate) deck: Option<String>,
-    pub(crate) attempt: u32,
 }
 
 impl Row for NodeRow {
     const COLUMNS: &'static str = "nodes.node_id, nodes.phase, nodes.is_array, nodes.created_at, nodes.updated_at, \
         nodes.started_at, nodes.ended_at, nodes.error_code, nodes.error_message, nodes.error_kind, nodes.inputs, \
-        nodes.outputs, nodes.deck, nodes.attempt";
+        nodes.outputs, nodes.deck";
 
     fn read(row: &SqlRow<'_>) -> Read<Self> {
         Ok(Self {
@@ -212,7 +211,6 @@ impl Row for NodeRow {
             inputs: optional_data(row, 10)?,
             outputs: optional_data(row, 11)?,
             deck: row.get(12)?,
-            attempt: row.get(13)?,
         })
     }
 }
@@ -228,6 +226,9 @@ pub(crate) struct AttemptRow {
     pub(crate) started_at: Option<Timestamp>,
     pub(crate) ended_at: Option<Timestamp>,
     pub(crate) error: Option<ErrorRow>,
+    /// The inputs of its node, which all its tries share.
+    pub(crate) inputs: Option<DataRef>,
+    /// Its outputs; those of a map are its node's.
     pub(crate) outputs: Option<DataRef>,
     pub(crate) worker: String,
     pub(crate) task: EntityId,
@@ -237,9 +238,10 @@ pub(crate) struct AttemptRow {
 impl Row for AttemptRow {
     const COLUMNS: &'static str = "attempts.attempt, attempts.phase, attempts.is_array, attempts.created_at, \
         attempts.updated_at, attempts.started_at, attempts.ended_at, attempts.error_code, attempts.error_message, \
-        attempts.error_kind, attempts.outputs, attempts.worker, coalesce(plan_nodes.task_project, ''), \
-        coalesce(plan_nodes.task_domain, ''), coalesce(plan_nodes.task_name, ''), \
-        coalesce(plan_nodes.task_version, ''), coalesce(plan_nodes.task_type, '')";
+        attempts.error_kind, nodes.inputs, CASE attempts.is_array WHEN 0 THEN attempts.outputs ELSE nodes.outputs END, \
+        attempts.worker, coalesce(plan_nodes.task_project, ''), coalesce(plan_nodes.task_domain, ''), \
+        coalesce(plan_nodes.task_name, ''), coalesce(plan_nodes.task_version, ''), \
+        coalesce(plan_nodes.task_type, '')";
 
     fn read(row: &SqlRow<'_>) -> Read<Self> {
         Ok(Self {
@@ -251,10 +253,11 @@ impl Row for AttemptRow {
             started_at: optional_time(row, 5)?,
             ended_at: optional_time(row, 6)?,
             error: error(row, 7)?,
-            outputs: optional_data(row, 10)?,
-            worker: row.get(11)?,
-            task: entity(row, EntityKind::Task, 12)?,
-            task_type: row.get(16)?,
+            inputs: optional_data(row, 10)?,
+            outputs: optional_data(row, 11)?,
+            worker: row.get(12)?,
+            task: entity(row, EntityKind::Task, 13)?,
+            task_type: row.get(17)?,
         })
     }
 }

@@ -8,12 +8,12 @@ use skein_idl::flyteidl::core::{node_execution, task_execution, workflow_executi
 use skein_model::{Attempt, Event};
 use tonic::Code;
 
-async fn get(harness: &Harness, name: &str) -> admin::ExecutionClosure {
+pub async fn get(harness: &Harness, name: &str) -> admin::ExecutionClosure {
     let request = admin::WorkflowExecutionGetRequest { id: Some(execution_id(name)) };
     harness.admin().get_execution(request).await.unwrap().into_inner().closure.unwrap()
 }
 
-async fn nodes(harness: &Harness, name: &str) -> Vec<admin::NodeExecution> {
+pub async fn nodes(harness: &Harness, name: &str) -> Vec<admin::NodeExecution> {
     let request = admin::NodeExecutionListRequest {
         workflow_execution_id: Some(execution_id(name)),
         limit: 100,
@@ -22,7 +22,7 @@ async fn nodes(harness: &Harness, name: &str) -> Vec<admin::NodeExecution> {
     harness.admin().list_node_executions(request).await.unwrap().into_inner().node_executions
 }
 
-async fn attempts(harness: &Harness, name: &str, node: &str) -> Vec<admin::TaskExecution> {
+pub async fn attempts(harness: &Harness, name: &str, node: &str) -> Vec<admin::TaskExecution> {
     let request = admin::TaskExecutionListRequest {
         node_execution_id: Some(node_id(name, node)),
         limit: 100,

@@ -8,6 +8,7 @@
     reason = "a test that cannot go on says where"
 )]
 
+mod addresses;
 mod data;
 mod definitions;
 mod engine;

@@ -45,3 +45,15 @@ def runs(pid: int) -> bool:
         return stat(pid)[0] != "Z"
     except (OSError, IndexError):
         return False
+
+
+def reset_peak(pid: int) -> None:
+    """Has the kernel forget the most memory that a process had, by proc(5)."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="ascii")
+
+
+def peak_bytes(pid: int) -> int:
+    """The most memory that a process had since it began, or since this was reset."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    [kibibytes] = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(kibibytes) * 1024

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import threading
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Sequence
 
 from harness.poll import until
 from harness.settings import binary, environment, flytekit_python
@@ -15,6 +15,9 @@ from harness.settings import binary, environment, flytekit_python
 READY = re.compile(r"skein is ready: http://([0-9.]+:[0-9]+)")
 READY_SECONDS_MAX = 30
 STOP_SECONDS_MAX = 60
+VERIFY_SECONDS_MAX = 120
+NEVER_SAID = ("differs from the fold of its journal", "panicked at")
+"""What no server may ever have written: a debug build compares each execution with its journal at the execution's end."""
 
 
 def free_port() -> int:
@@ -27,8 +30,16 @@ def free_port() -> int:
 class Skein:
     """A `skein up` process. The data folder and the port stay the same over all restarts."""
 
-    def __init__(self, folder: Path, python: Optional[Path] = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        python: Optional[Path] = None,
+        words: Sequence[str] = (),
+        variables: Optional[dict[str, str]] = None,
+    ) -> None:
         self.folder = folder
+        self.words = words
+        self.variables = variables or {}
         self.data = folder / "data"
         self.python = python or flytekit_python()
         self.port = free_port()
@@ -71,11 +82,12 @@ class Skein:
                 self.endpoint,
                 "--python",
                 str(self.python),
+                *self.words,
             ],
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            env=environment(),
+            env=environment(**self.variables),
             cwd=self.folder,
         )
         errors.close()
@@ -100,7 +112,11 @@ class Skein:
 
     def errors(self) -> str:
         """The end of what it wrote to standard error."""
-        return (self.folder / "stderr.txt").read_text(encoding="utf-8", errors="replace")[-4000:]
+        return self.said()[-4000:]
+
+    def said(self) -> str:
+        """All that it wrote to standard error, over all restarts."""
+        return (self.folder / "stderr.txt").read_text(encoding="utf-8", errors="replace")
 
     def stop(self) -> int:
         """Asks it to end, and returns its exit status."""
@@ -127,3 +143,17 @@ class Skein:
                 self.process.wait(STOP_SECONDS_MAX)
             except subprocess.TimeoutExpired:
                 self.kill()
+
+    def check(self) -> None:
+        """Fails unless what an ended server leaves is whole: its log, and what it said of it."""
+        bad = [line for line in self.said().splitlines() if any(words in line for words in NEVER_SAID)]
+        assert not bad, "\n".join(bad)
+        if (self.data / "log").exists():
+            verified = subprocess.run(
+                [str(binary()), "log", "verify", str(self.data)],
+                capture_output=True,
+                text=True,
+                timeout=VERIFY_SECONDS_MAX,
+                check=False,
+            )
+            assert verified.returncode == 0, verified.stdout + verified.stderr

@@ -386,7 +386,8 @@ pub(crate) fn is_alive(pid: u32) -> bool {
     })
 }
 
-/// Waits until `condition` holds, as long as a loaded machine may need.
+/// Waits until `condition` holds, as long as a loaded machine may need. What is waited for are real processes and their
+/// files: only by asking again can it be known how far they are.
 pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while !condition() {

@@ -173,5 +173,6 @@ proptest! {
             replayed.apply(event);
         }
         prop_assert_eq!(format!("{replayed:?}"), format!("{:?}", world.execution));
+        prop_assert_eq!(replayed.differences(&world.execution), Vec::<String>::new());
     }
 }

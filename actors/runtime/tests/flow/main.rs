@@ -117,6 +117,7 @@ async fn an_execution_that_has_ended_can_still_be_archived() {
         .send(&id, Command::Archive { archived: true, principal: "me".to_owned() })
         .await
         .expect("archiving is possible at any time");
+    world.settled().await;
     let events = world.events(&JournalId::execution(&id)).await;
     assert_eq!(events.last(), Some(&Event::Archived { archived: true, principal: "me".to_owned() }));
     assert!(world.log.open_journals(Category::Execution).await.expect("the log is there").is_empty());

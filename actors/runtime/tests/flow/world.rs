@@ -25,6 +25,7 @@ pub struct World {
     queue: Arc<MemoryQueue>,
     blobs: Arc<BlobStore>,
     engine: Engine,
+    metrics: Metrics,
     folder: TempDir,
 }
 
@@ -49,9 +50,10 @@ impl World {
     async fn over(log: Arc<dyn EventLog>, blobs: Arc<BlobStore>, folder: TempDir) -> Self {
         let inbox = Arc::new(MemoryInbox::new(64, Duration::from_secs(5)));
         let queue = Arc::new(MemoryQueue::new(Duration::from_secs(60)));
+        let metrics = Metrics::default();
         let engine = Engine::start(
             Config::default(),
-            Metrics::default(),
+            metrics.clone(),
             Arc::clone(&log),
             inbox.clone(),
             queue.clone(),
@@ -60,7 +62,7 @@ impl World {
         )
         .await
         .expect("the log can be read");
-        Self { log, inbox, queue, blobs, engine, folder }
+        Self { log, inbox, queue, blobs, engine, metrics, folder }
     }
 
     /// Ends the engine with all it had in memory, and starts another on the same log.
@@ -200,7 +202,16 @@ impl World {
                 break;
             }
         }
+        self.settled().await;
         self.events(&journal).await
+    }
+
+    /// Waits until no execution has an actor any more; each has then compared its state with its journal.
+    pub async fn settled(&self) {
+        while self.metrics.executions_active.get() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(self.metrics.replays_that_differ.get(), 0, "replay must equal live");
     }
 
     pub async fn outputs(&self, events: &[Event]) -> Vec<(String, Vec<i64>)> {

@@ -1,13 +1,14 @@
 //! Workers, engines and gateways in processes of their own: a connection each, one server.
 
 use crate::servers::{Servers, settings};
+use crate::wait::until;
 use skein_log::conformance::task_queue::work;
 use skein_log::jetstream::Settings;
 use skein_log::{Inbox, Mail, QueueError, SendError, Stop, TaskQueue};
 use skein_model::{Command, ExecutionId, PoolId};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -17,7 +18,7 @@ fn execution(name: &str) -> ExecutionId {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_in_another_process_is_told_of_a_withdrawal() {
-    let servers = Servers::start(1);
+    let servers = Servers::start(1).await;
     let worker = servers.connect(settings(1)).await.queue();
     let engine = servers.connect(settings(1)).await.queue();
     let pool = PoolId("python 3.11".into());
@@ -38,7 +39,7 @@ async fn a_worker_in_another_process_is_told_of_a_withdrawal() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn work_of_a_worker_that_died_waits_again_even_if_no_worker_asks() {
-    let servers = Servers::start(1);
+    let servers = Servers::start(1).await;
     let engine = servers.connect(settings(1)).await.queue();
     let pool = PoolId("lonely".into());
     engine.offer(work(&pool, "x", "n0", 0)).await.unwrap();
@@ -47,10 +48,8 @@ async fn work_of_a_worker_that_died_waits_again_even_if_no_worker_asks() {
     drop(worker);
     assert_eq!(engine.waiting(&pool).await.unwrap(), 0, "leased work does not wait");
     let started = Instant::now();
-    while engine.waiting(&pool).await.unwrap() == 0 {
-        assert!(started.elapsed() < SOON, "work of a dead worker waits again");
-        sleep(Duration::from_millis(50)).await;
-    }
+    let waits = async || (engine.waiting(&pool).await.unwrap() > 0).then_some(());
+    until("work of a dead worker waits again", waits).await;
     assert!(started.elapsed() > lost.ttl / 2, "a lease lasts its time");
     let again = timeout(SOON, engine.lease(&pool, "v")).await.unwrap().unwrap();
     assert_eq!(again.work.id, lost.work.id);
@@ -58,7 +57,7 @@ async fn work_of_a_worker_that_died_waits_again_even_if_no_worker_asks() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_waits_for_an_owner_that_starts_later() {
-    let servers = Servers::start(1);
+    let servers = Servers::start(1).await;
     let sender = servers.connect(settings(1)).await.inbox();
     let sent = tokio::spawn(async move { sender.send(&execution("later"), Command::Start).await });
     let owner = servers.connect(settings(1)).await.inbox();
@@ -70,7 +69,7 @@ async fn a_command_waits_for_an_owner_that_starts_later() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_without_an_owner_is_unanswered_and_one_without_room_is_told_so() {
-    let servers = Servers::start(1);
+    let servers = Servers::start(1).await;
     let small = Settings { inbox_max: 1, answer_timeout: Duration::from_millis(500), ..settings(1) };
     let sender = Arc::new(servers.connect(small.clone()).await.inbox());
     let nobody = sender.send(&execution("nobody"), Command::Start).await;

@@ -1,6 +1,7 @@
 //! The JetStream log on three real servers, three replicas, every write synced; servers die in mid-append.
 
 use crate::servers::{Servers, settings};
+use crate::wait::{pass, until};
 use futures::StreamExt;
 use futures::future::join_all;
 use skein_log::conformance;
@@ -10,8 +11,7 @@ use skein_model::{Category, Head, JournalId};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
-use tokio::time::sleep;
+use std::time::Duration;
 
 const WRITERS: usize = 16;
 
@@ -22,27 +22,20 @@ async fn log(servers: &Servers) -> Arc<dyn EventLog> {
 /// Answers which server leads a stream, once the others are back and agree on one.
 async fn leader(client: &async_nats::Client, stream: &str) -> String {
     let context = async_nats::jetstream::new(client.clone());
-    let started = Instant::now();
-    loop {
-        let found = context.get_stream(stream).await.ok();
-        if let Some(leader) = found.and_then(|stream| stream.cached_info().cluster.clone()?.leader) {
-            return leader;
-        }
-        assert!(started.elapsed() < Duration::from_secs(30), "{stream} has no leader");
-        sleep(Duration::from_millis(50)).await;
-    }
+    let ask = async || context.get_stream(stream).await.ok()?.cached_info().cluster.clone()?.leader;
+    until(&format!("{stream} has a leader"), ask).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_replicas_keep_every_promise_of_the_contracts() {
-    let servers = Servers::start(3);
+    let servers = Servers::start(3).await;
     let nats = servers.connect(settings(3)).await;
     let log: Arc<dyn EventLog> = Arc::new(nats.log());
     conformance::event_log(async || Arc::clone(&log)).await;
     let queue: Arc<dyn TaskQueue> = Arc::new(nats.queue());
-    conformance::task_queue(async || Arc::clone(&queue), async |time| sleep(time).await).await;
+    conformance::task_queue(async || Arc::clone(&queue), pass).await;
     let leases: Arc<dyn LeaseStore> = Arc::new(nats.leases());
-    conformance::lease_store(async || Arc::clone(&leases), async |time| sleep(time).await).await;
+    conformance::lease_store(async || Arc::clone(&leases), pass).await;
 }
 
 /// Appends to a journal of its own until told to stop; every answer must be a success.
@@ -65,14 +58,13 @@ async fn write(
 /// Waits until `more` appends were acknowledged from now on.
 async fn progress(done: &AtomicUsize, more: usize) {
     let goal = done.load(Ordering::Relaxed) + more;
-    while done.load(Ordering::Relaxed) < goal {
-        sleep(Duration::from_millis(20)).await;
-    }
+    let enough = async || (done.load(Ordering::Relaxed) >= goal).then_some(());
+    until(&format!("{more} more appends are acknowledged"), enough).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_is_killed_in_mid_append_takes_nothing_acknowledged_with_it() {
-    let mut servers = Servers::start(3);
+    let mut servers = Servers::start(3).await;
     let log = log(&servers).await;
     let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let journals: Vec<JournalId> =
@@ -98,7 +90,7 @@ async fn a_leader_that_is_killed_in_mid_append_takes_nothing_acknowledged_with_i
         servers.named(&leading).kill();
         progress(&done, 300).await;
         servers.named(&leading).start();
-        servers.named(&leading).wait();
+        servers.named(&leading).wait().await;
     }
     progress(&done, 300).await;
     stop.store(true, Ordering::Relaxed);
@@ -116,7 +108,7 @@ async fn a_leader_that_is_killed_in_mid_append_takes_nothing_acknowledged_with_i
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_written_can_be_read_and_followed_while_two_of_three_servers_are_gone() {
-    let mut servers = Servers::start(3);
+    let mut servers = Servers::start(3).await;
     let log = log(&servers).await;
     let journal = JournalId::from_parts(Category::Registry, "alone");
     append_all(&log, &journal, Head::EMPTY, &["one", "two", "three"]).await;

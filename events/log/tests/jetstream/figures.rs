@@ -49,7 +49,7 @@ async fn publishes(context: jetstream::Context, writers: usize, count: usize) ->
 }
 
 async fn measure(replicas: usize, sync: &str) {
-    let servers = Servers::start_with(replicas, sync);
+    let servers = Servers::start_with(replicas, sync).await;
     let nats = servers.connect(settings(replicas)).await;
     let context = jetstream::new(servers.client().await);
     let raw = jetstream::stream::Config {

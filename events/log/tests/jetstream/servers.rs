@@ -1,16 +1,15 @@
 //! Real NATS servers on loopback, in folders that go away with them.
 
+use crate::wait::until;
 use rustix::process::{Pid, Signal, kill_process};
 use skein_log::jetstream::{JetStream, Settings, connect};
 use std::fs::File;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
-
-/// How long a server may take until it listens.
-const START_MAX: Duration = Duration::from_secs(20);
+use tokio::net::TcpStream;
 
 /// One server; ends with this value, whatever became of the test.
 pub(crate) struct Server {
@@ -29,12 +28,12 @@ pub(crate) struct Servers {
 
 impl Servers {
     /// Starts `count` servers that sync every write, and waits until they listen.
-    pub(crate) fn start(count: usize) -> Self {
-        Self::start_with(count, "always")
+    pub(crate) async fn start(count: usize) -> Self {
+        Self::start_with(count, "always").await
     }
 
     /// Starts `count` servers with a sync interval of their configuration's words.
-    pub(crate) fn start_with(count: usize, sync: &str) -> Self {
+    pub(crate) async fn start_with(count: usize, sync: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let ports = free_ports(2 * count);
         let (clients, routes) = ports.split_at(count);
@@ -61,7 +60,9 @@ impl Servers {
             servers.push(Server { name, port: *port, config, log, process: None });
         }
         servers.iter_mut().for_each(Server::start);
-        servers.iter().for_each(Server::wait);
+        for server in &servers {
+            server.wait().await;
+        }
         Self { servers, _folder: folder }
     }
 
@@ -94,13 +95,10 @@ impl Server {
         self.process = Some(command.spawn().unwrap());
     }
 
-    pub(crate) fn wait(&self) {
-        let started = Instant::now();
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            let log = || std::fs::read_to_string(&self.log).unwrap_or_default();
-            assert!(started.elapsed() < START_MAX, "{} does not listen: {}", self.name, log());
-            std::thread::sleep(Duration::from_millis(10));
-        }
+    /// Waits until the server listens.
+    pub(crate) async fn wait(&self) {
+        let what = format!("{} listens; its log is {}", self.name, self.log.display());
+        until(&what, async || TcpStream::connect(("127.0.0.1", self.port)).await.ok()).await;
     }
 
     /// Ends the server without a chance to write anything.

@@ -1,6 +1,7 @@
 //! The JetStream log on one real server: the public suite, and what happens when the server misbehaves.
 
 use crate::servers::{Servers, settings};
+use crate::wait::{pass, until};
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::join_all;
@@ -10,8 +11,8 @@ use skein_log::jetstream::{ConnectError, Settings, connect};
 use skein_log::{AppendError, Cursor, EventLog, LeaseStore, ReadError, TaskQueue};
 use skein_model::{Category, Head, JournalId, Record, Version};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::time::sleep;
 
 fn journal(name: &str) -> JournalId {
     JournalId::from_parts(Category::Execution, name)
@@ -23,20 +24,20 @@ async fn log(servers: &Servers) -> Arc<dyn EventLog> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_keeps_every_promise_of_the_contract() {
-    let servers = Servers::start(1);
+    let servers = Servers::start(1).await;
     let log = log(&servers).await;
     conformance::event_log(async || Arc::clone(&log)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_is_the_same_after_a_new_connection() {
-    let servers = Servers::start(1);
+    let servers = Servers::start(1).await;
     conformance::event_log::reopening(async || log(&servers).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_inbox_keeps_every_promise_of_the_contract() {
-    let servers = Servers::start(1);
+    let servers = Servers::start(1).await;
     let nats = servers.connect(settings(1)).await;
     let inbox: conformance::inbox::Under = Arc::new(nats.inbox());
     conformance::inbox(async || Arc::clone(&inbox)).await;
@@ -44,21 +45,21 @@ async fn the_inbox_keeps_every_promise_of_the_contract() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_task_queue_keeps_every_promise_of_the_contract() {
-    let servers = Servers::start(1);
+    let servers = Servers::start(1).await;
     let queue: Arc<dyn TaskQueue> = Arc::new(servers.connect(settings(1)).await.queue());
-    conformance::task_queue(async || Arc::clone(&queue), async |time| sleep(time).await).await;
+    conformance::task_queue(async || Arc::clone(&queue), pass).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn leases_keep_every_promise_of_the_contract() {
-    let servers = Servers::start(1);
+    let servers = Servers::start(1).await;
     let leases: Arc<dyn LeaseStore> = Arc::new(servers.connect(settings(1)).await.leases());
-    conformance::lease_store(async || Arc::clone(&leases), async |time| sleep(time).await).await;
+    conformance::lease_store(async || Arc::clone(&leases), pass).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_writers_with_equal_records_one_is_told_that_it_lost() {
-    let servers = Servers::start(1);
+    let servers = Servers::start(1).await;
     let log = log(&servers).await;
     for n in 0..50 {
         let journal = journal(&format!("p/d/equal-{n}"));
@@ -71,9 +72,9 @@ async fn of_two_writers_with_equal_records_one_is_told_that_it_lost() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_append_to_a_server_that_freezes_for_a_while_is_stored_once() {
-    let servers = Servers::start(1);
+    let servers = Servers::start(1).await;
     let quick = Settings { request_timeout: Duration::from_millis(300), ..settings(1) };
-    let log: Arc<dyn EventLog> = Arc::new(servers.connect(quick).await.log());
+    let log: Arc<dyn EventLog> = Arc::new(servers.connect(quick.clone()).await.log());
     let journal = journal("p/d/frozen");
     let mut head = append_all(&log, &journal, Head::EMPTY, &["before"]).await[0].head;
     for round in 0..3 {
@@ -81,7 +82,7 @@ async fn an_append_to_a_server_that_freezes_for_a_while_is_stored_once() {
         let append = log.append(&journal, head, record(&format!("round {round}")));
         let thaw = async {
             // Several tries time out, and the server finds all of them when it wakes up.
-            sleep(Duration::from_millis(1_500)).await;
+            pass(5 * quick.request_timeout).await;
             servers.servers[0].thaw();
         };
         let (appended, ()) = futures::future::join(append, thaw).await;
@@ -94,7 +95,7 @@ async fn an_append_to_a_server_that_freezes_for_a_while_is_stored_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_append_that_nobody_answers_is_unknown_and_reading_tells_what_became_of_it() {
-    let servers = Servers::start(1);
+    let servers = Servers::start(1).await;
     let quick = Settings {
         request_timeout: Duration::from_millis(200),
         patience: Duration::from_millis(700),
@@ -120,25 +121,28 @@ async fn an_append_that_nobody_answers_is_unknown_and_reading_tells_what_became_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_killed_under_load_and_comes_back_has_all_that_it_acknowledged() {
-    let mut servers = Servers::start(1);
+    let mut servers = Servers::start(1).await;
     let log = log(&servers).await;
+    let done = Arc::new(AtomicUsize::new(0));
     let writers = (0..8).map(|writer| {
-        let log = Arc::clone(&log);
+        let (log, done) = (Arc::clone(&log), Arc::clone(&done));
         tokio::spawn(async move {
             let journal = journal(&format!("p/d/killed-{writer}"));
             let mut head = Head::EMPTY;
             for n in 0..300 {
                 head = log.append(&journal, head, record(&n.to_string())).await.unwrap().head;
+                done.fetch_add(1, Ordering::Relaxed);
             }
             (journal, head)
         })
     });
     let writers: Vec<_> = writers.collect();
-    for _ in 0..3 {
-        sleep(Duration::from_millis(150)).await;
+    for kill in 1..=3 {
+        let enough = async || (done.load(Ordering::Relaxed) >= kill * 300).then_some(());
+        until("a few hundred more are acknowledged", enough).await;
         servers.servers[0].kill();
         servers.servers[0].start();
-        servers.servers[0].wait();
+        servers.servers[0].wait().await;
     }
     for ended in join_all(writers).await {
         let (journal, head) = ended.unwrap();
@@ -152,7 +156,7 @@ async fn a_server_that_is_killed_under_load_and_comes_back_has_all_that_it_ackno
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_stream_takes_no_more_and_says_so() {
-    let servers = Servers::start(1);
+    let servers = Servers::start(1).await;
     let small = Settings { stream_bytes_max: 64 * 1024, execution_shards: 1, ..settings(1) };
     let log = servers.connect(small).await.log();
     let large = || Record { body: vec![7; 40 * 1024].into(), ..record("") };
@@ -164,7 +168,7 @@ async fn a_full_stream_takes_no_more_and_says_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_no_subject_can_hold_is_refused_with_the_limit() {
-    let servers = Servers::start(1);
+    let servers = Servers::start(1).await;
     let log = log(&servers).await;
     let long = journal(&"ü".repeat(5000));
     let refused = log.append(&long, Head::EMPTY, record("never")).await;
@@ -174,7 +178,7 @@ async fn a_key_that_no_subject_can_hold_is_refused_with_the_limit() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_is_no_record_is_named_by_its_sequence_and_ends_reading_and_following() {
-    let servers = Servers::start(1);
+    let servers = Servers::start(1).await;
     let log = log(&servers).await;
     let journal = JournalId::from_parts(Category::Registry, "foreign");
     append_all(&log, &journal, Head::EMPTY, &["good"]).await;
@@ -188,7 +192,7 @@ async fn a_message_that_is_no_record_is_named_by_its_sequence_and_ends_reading_a
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_was_changed_or_left_out_in_the_stream_is_damage() {
-    let servers = Servers::start(1);
+    let servers = Servers::start(1).await;
     let log = log(&servers).await;
     let source = JournalId::from_parts(Category::Registry, "source");
     append_all(&log, &source, Head::EMPTY, &["one", "two", "three"]).await;
@@ -213,7 +217,7 @@ async fn a_record_that_was_changed_or_left_out_in_the_stream_is_damage() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_connected_to_is_named() {
-    let servers = Servers::start(1);
+    let servers = Servers::start(1).await;
     servers.connect(settings(1)).await;
     let other = Settings { execution_shards: 4, ..settings(1) };
     let refused = connect(&servers.url(), other).await.err();
@@ -226,7 +230,7 @@ async fn what_cannot_be_connected_to_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_epochs_of_a_region_share_nothing() {
-    let servers = Servers::start(1);
+    let servers = Servers::start(1).await;
     let old = servers.connect(settings(1)).await.log();
     let new = servers.connect(Settings { epoch: 1, ..settings(1) }).await.log();
     let journal = journal("p/d/epochs");

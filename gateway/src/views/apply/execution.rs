@@ -250,12 +250,11 @@ impl Row<'_> {
                 outputs.map(encode_data),
                 worker.unwrap_or_default(),
             ])?;
-        self.tx
-            .prepare_cached(
-                "UPDATE nodes SET attempt = max(attempt, ?3), deck = coalesce(?4, deck)
-                WHERE execution = ?1 AND node_id = ?2",
-            )?
-            .execute(params![self.key, node.as_str(), attempt.0, deck])?;
+        if let Some(deck) = deck {
+            self.tx
+                .prepare_cached("UPDATE nodes SET deck = ?3 WHERE execution = ?1 AND node_id = ?2")?
+                .execute(params![self.key, node.as_str(), deck])?;
+        }
         Ok(())
     }
 

@@ -13,10 +13,10 @@ from workflows import witness
 
 @task
 def prints_much(megabytes: int) -> int:
-    """Prints lines of 1 KiB until there are so many megabytes."""
-    line = "p" * 1023 + "\n"
-    for _ in range(megabytes * 1024):
-        sys.stdout.write(line)
+    """Prints lines of 1 KiB, a megabyte at a time, until there are so many of them."""
+    lines = ("p" * 1023 + "\n") * 1024
+    for _ in range(megabytes):
+        sys.stdout.write(lines)
     sys.stdout.flush()
     return megabytes
 
