@@ -97,6 +97,11 @@ impl<'e> AttemptChange<'e> {
     const fn to(phase: core::task_execution::Phase) -> Self {
         Self { phase, worker: None, micros_ago: 0, outputs: None, deck: None, error: None }
     }
+
+    fn started(worker: &'e str, micros_ago: u64) -> Self {
+        let running = core::task_execution::Phase::Running;
+        Self { worker: Some(worker), micros_ago, ..Self::to(running) }
+    }
 }
 
 /// Answers what `event` changes.
@@ -116,12 +121,7 @@ pub(super) fn changes(event: &Event) -> Vec<Change<'_>> {
             vec![Change::Attempt(node, *attempt, AttemptChange::to(Phase::Queued))]
         }
         Event::AttemptStarted { node, attempt, worker, micros_ago } => {
-            let change = AttemptChange {
-                worker: Some(worker),
-                micros_ago: *micros_ago,
-                ..AttemptChange::to(Phase::Running)
-            };
-            vec![Change::Attempt(node, *attempt, change)]
+            vec![Change::Attempt(node, *attempt, AttemptChange::started(worker, *micros_ago))]
         }
         Event::AttemptSucceeded { node, attempt, outputs, deck } => {
             let change = AttemptChange {

@@ -121,6 +121,26 @@ async fn a_failed_node_is_listed_with_a_short_message_and_shown_with_the_whole()
 }
 
 #[tokio::test]
+async fn an_attempt_that_was_recorded_when_it_had_ended_began_before_that() {
+    let harness = Harness::start().await;
+    register(&harness).await;
+    launch(&harness, "abc").await;
+    let (n0, attempt) = (node("n0"), Attempt(0));
+    let events = [
+        Event::Started,
+        Event::NodeQueued { node: n0.clone() },
+        Event::NodeStarted { node: n0.clone(), inputs: value("x", 1) },
+        Event::AttemptQueued { node: n0.clone(), attempt, not_before: None },
+        Event::AttemptStarted { node: n0.clone(), attempt, worker: "w1".to_owned(), micros_ago: 250_000 },
+        Event::AttemptSucceeded { node: n0, attempt, outputs: value("o0", 2), deck: None },
+    ];
+    append(&harness, "abc", &events).await;
+    let attempts = attempts(&harness, "abc", "n0").await;
+    let duration = attempts[0].closure.as_ref().unwrap().duration.unwrap();
+    assert_eq!((duration.seconds, duration.nanos), (0, 250_000_000));
+}
+
+#[tokio::test]
 async fn a_map_is_one_task_execution_that_shows_every_run_of_an_item() {
     let harness = Harness::start().await;
     register(&harness).await;
