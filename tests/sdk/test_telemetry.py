@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import urllib.request
 from dataclasses import dataclass
 from typing import Any, Iterator
@@ -12,7 +13,7 @@ from harness import cli as command_lines
 from harness.client import Client, create_request, integers, require_success, unique
 from harness.collector import Collector, Span
 from harness.server import Skein
-from harness.settings import PACKAGE, PROJECT_FOLDER, VERSION
+from harness.settings import PACKAGE, PROJECT_FOLDER, VERSION, binary
 
 CREATE = "flyteidl.service.AdminService/CreateExecution"
 CLIENT_TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -23,6 +24,7 @@ CLIENT_SPAN = "b7ad6b7169203331"
 class Traced:
     """What a server that has ended exported and wrote, and what it said of itself while it ran."""
 
+    server: Skein
     spans: Collector
     lines: list[dict[str, Any]]
     metrics: str
@@ -73,7 +75,7 @@ def traced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traced]:
         collector.stop()
     server.check()
     lines = [json.loads(line) for line in server.said().splitlines() if line.startswith("{")]
-    yield Traced(collector, lines, metrics, task.id.name, mapped.id.name, name)
+    yield Traced(server, collector, lines, metrics, task.id.name, mapped.id.name, name)
 
 
 def test_the_call_and_the_attempt_are_one_trace(traced: Traced) -> None:
@@ -116,6 +118,20 @@ def test_log_lines_carry_the_trace_from_the_call_to_the_attempt(traced: Traced) 
     assert traces == {
         name: traced.call_of(name).trace for name in (traced.task, traced.mapped, traced.continued)
     }
+
+
+def test_records_carry_the_trace(traced: Traced) -> None:
+    """Every record of an execution's journal names the trace, so that a restarted server goes on with it."""
+    printed = subprocess.run(
+        [str(binary()), "log", "cat", str(traced.server.data), "--journal", traced.continued],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    records = [json.loads(line) for line in printed.stdout.splitlines()]
+    assert len(records) > 3
+    assert {record["trace"] for record in records} == {CLIENT_TRACE}
 
 
 COUNTED = [
