@@ -19,6 +19,10 @@ from skein_worker.progress import Progress
 from skein_worker.zygote import Zygote
 
 
+# Where modules are found by whoever has not been given a job.
+_PATH = list(sys.path)
+
+
 def run(connection: int, log: int, progress: int, nest: Optional[Nest] = None) -> None:
     """Does what the worker asks, with the task of `nest` when it was forked from one; never returns."""
     code, frames = 1, None
@@ -100,9 +104,10 @@ def settle(job: Dict[str, Any]) -> None:
     if logs != _logs_of(env):
         initialize_global_loggers()
     _enter(job["cwd"])
-    # Empty entries and the zygote's own folder come from how the zygote was started.
+    # Empty entries and the zygote's own folder come from how the zygote was started. What an attempt before this one added
+    # (the SDK adds its working folder) is gone: every import that finds nothing would look there too.
     first = job["path"]
-    sys.path[:] = first + [entry for entry in sys.path if entry and entry != job["own"] and entry not in first]
+    sys.path[:] = first + [entry for entry in _PATH if entry and entry != job["own"] and entry not in first]
     sys.argv = list(job["argv"])
 
 

@@ -128,6 +128,23 @@ async fn a_task_that_runs_too_long_is_killed_and_the_next_attempt_has_another_pr
 }
 
 #[tokio::test]
+async fn places_to_look_for_modules_do_not_pile_up() {
+    for fast_path in [FastPath::On, FastPath::Off] {
+        let mut house = House::with(|config| {
+            config.fast_path = fast_path;
+            config.slots = 1.try_into().unwrap();
+        })
+        .await;
+        let mut counts = Vec::new();
+        for _ in 0..3 {
+            let work = shared(&house, "paths", 1, text(), "x").await;
+            counts.push(house.told(work).await);
+        }
+        assert_eq!(counts[1], counts[2]);
+    }
+}
+
+#[tokio::test]
 async fn tasks_that_take_turns_keep_their_processes() {
     let mut house = one_slot().await;
     let mut processes = Vec::new();

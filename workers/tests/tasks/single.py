@@ -130,6 +130,13 @@ def asks(x: int) -> str:
     return f"{context.execution_id.name} {context.checkpoint is not None}"
 
 
+@task
+def paths(x: int) -> str:
+    """Tells how many places modules are looked for in."""
+    sys.path.append(f"/left/by/{len(CALLS)}")
+    return str(len(sys.path))
+
+
 @dataclass
 class Point:
     x: int
