@@ -15,8 +15,11 @@ use crate::warm;
 use crate::zygote::Zygote;
 use skein_model::{Failure, Work};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::OnceCell;
 
+/// How long importing a task may take. After that each attempt imports for itself, on its own time.
+const IMPORT_MAX: Duration = Duration::from_secs(60);
 /// How many nests are kept. One holds some ten megabytes of its own, and its task's imports.
 const NESTS_MAX: usize = 8;
 
@@ -119,10 +122,12 @@ impl Nest {
         let mut child = forked.map_err(|error| failure::not_started(&error))?;
         let plain = interface.filter(|_| machine.config.fast_path == FastPath::On);
         let job = NestJob { nest: Load::of(&setting, plain) };
+        let within = work.timeout.map_or(IMPORT_MAX, |timeout| timeout.min(IMPORT_MAX));
         let said = match child.send(&job).await {
-            Ok(()) => child.receive::<Nested>().await.ok().flatten(),
+            Ok(()) => tokio::time::timeout(within, child.receive::<Nested>()).await.ok(),
             Err(_) => None,
         };
+        let said = said.and_then(Result::ok).flatten();
         let task = work.task.name.as_str();
         match said {
             Some(Nested { obstacle: None, slow }) => {
@@ -138,7 +143,8 @@ impl Nest {
                 tracing::debug!(task, reason, "each attempt imports its task anew");
                 Ok(None)
             }
-            // What ends the process when it is imported will do so in each attempt, which is where it belongs.
+            // What ends the process when it is imported, or never comes to an end, will do so in each attempt, which is
+            // where it belongs.
             None => Ok(None),
         }
     }

@@ -8,9 +8,10 @@ looked at here.
 import contextlib
 import gc
 import os
+import stat
 import sys
 import tempfile
-from typing import Any, Callable, Dict, Iterator, List, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional, Set
 
 from flytekit.core.context_manager import ExecutionParameters
 
@@ -43,6 +44,8 @@ class _Watched(os._Environ):  # type: ignore[misc]
 # What the SDK's context answers that differs between attempts.
 _OF_CONTEXT = ("execution_id", "checkpoint", "raw_output_prefix", "working_directory")
 _asked: List[str] = []
+# Files that were opened while the task was imported.
+_opened: Set[int] = set()
 
 
 def _noticing(name: str) -> Any:
@@ -58,9 +61,10 @@ def _noticing(name: str) -> Any:
 
 @contextlib.contextmanager
 def _watched() -> Iterator[None]:
-    """Notices what is asked for of what differs between attempts."""
+    """Notices what is asked for of what differs between attempts, and what is opened."""
     kind, real = os.environ.__class__, {name: getattr(ExecutionParameters, name) for name in _OF_CONTEXT}
     _asked.clear()
+    before = _open_files()
     os.environ.__class__ = _Watched  # type: ignore[assignment]
     for name in _OF_CONTEXT:
         setattr(ExecutionParameters, name, _noticing(name))
@@ -70,6 +74,8 @@ def _watched() -> Iterator[None]:
         os.environ.__class__ = kind
         for name in _OF_CONTEXT:
             setattr(ExecutionParameters, name, real[name])
+        _opened.clear()
+        _opened.update(_open_files() - before)
 
 
 class Nest:
@@ -91,6 +97,8 @@ class Nest:
             return f"its module asks whose attempt it is when it is imported: {_asked[0]}"
         if len(os.listdir("/proc/self/task")) > 1:
             return "its module starts threads when it is imported"
+        if any(map(_is_shared_badly, _opened)):
+            return "its module opens a connection or a device when it is imported"
         gc.collect()
         gc.freeze()
         return None
@@ -99,6 +107,20 @@ class Nest:
         """Prints what was printed when the task was imported."""
         if self.printed:
             os.write(1, self.printed)
+
+
+def _open_files() -> Set[int]:
+    return {int(number) for number in os.listdir("/proc/self/fd")}
+
+
+def _is_shared_badly(number: int) -> bool:
+    """Says whether two processes with this file would disturb each other: all but files and folders."""
+    try:
+        mode = os.fstat(number).st_mode
+    except OSError:
+        # What was read to list the files.
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 class _Redirected:

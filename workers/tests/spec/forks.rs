@@ -1,7 +1,8 @@
 //! Attempts that are forked from where their task was imported, and those that cannot be.
 
 use crate::support::House;
-use skein_model::{Isolation, Work};
+use skein_model::{FailureCause, Isolation, Work};
+use std::time::Duration;
 
 /// What a task of `imported.py` tells.
 struct Told {
@@ -64,4 +65,21 @@ async fn a_module_that_starts_a_thread_is_imported_by_each() {
         let work = house.task_of("threading_module", "answers").await;
         assert_eq!(house.told(work).await, "True");
     }
+}
+
+#[tokio::test]
+async fn a_module_that_opens_a_connection_is_imported_by_each() {
+    let mut house = House::open().await;
+    for _ in 0..2 {
+        let work = house.task_of("connecting", "opened_here").await;
+        assert_eq!(house.told(work).await, "True");
+    }
+}
+
+#[tokio::test]
+async fn a_module_that_is_never_imported_to_its_end_runs_out_of_the_attempts_time() {
+    let mut house = House::open().await;
+    let mut work = house.task_of("waiting", "never").await;
+    work.timeout = Some(Duration::from_millis(500));
+    assert_eq!(house.failure(work).await.cause, FailureCause::TimedOut);
 }

@@ -329,7 +329,16 @@ fn entity(kind: EntityKind, name: &str) -> EntityId {
 fn archive() -> Bytes {
     let mut builder = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
     let tasks = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tasks");
-    for name in ["single.py", "maps.py", "imported.py", "asking.py", "threading_module.py", "beside.txt"] {
+    for name in [
+        "single.py",
+        "maps.py",
+        "imported.py",
+        "asking.py",
+        "threading_module.py",
+        "connecting.py",
+        "waiting.py",
+        "beside.txt",
+    ] {
         builder.append_path_with_name(tasks.join(name), format!("./{name}")).unwrap();
     }
     builder.into_inner().unwrap().finish().unwrap().into()
