@@ -163,6 +163,10 @@ async fn wait(warm: &mut Warm, work: &Work, gather: &mut Gather, stop: &mut Stop
             biased;
             stopping = stop.stopped() => return Wait::Stopped(stopping),
             part = warm.child.receive::<Part>() => match part {
+                Ok(Some(Part { ended: Some(code), .. })) => {
+                    gather.running = warm.child.item();
+                    return Wait::Exited(Exit::Code(code));
+                }
                 Ok(Some(part)) => {
                     let (is_done, micros) = (part.done, part.micros);
                     gather.take(part);

@@ -130,7 +130,7 @@ impl Nest {
         let said = said.and_then(Result::ok).flatten();
         let task = work.task.name.as_str();
         match said {
-            Some(Nested { obstacle: None, slow }) => {
+            Some(Nested { obstacle: None, slow, ended: None }) => {
                 if let Some(reason) = &slow {
                     tracing::debug!(task, reason, "attempts go through the SDK's dispatch");
                 }
@@ -145,7 +145,7 @@ impl Nest {
             }
             // What ends the process when it is imported, or never comes to an end, will do so in each attempt, which is
             // where it belongs.
-            None => Ok(None),
+            Some(Nested { obstacle: None, .. }) | None => Ok(None),
         }
     }
 }

@@ -139,6 +139,8 @@ pub(crate) struct Nested {
     pub obstacle: Option<String>,
     /// Why its function cannot be called directly; none when it can.
     pub slow: Option<String>,
+    /// As for [`Told::ended`]: nothing else is said then.
+    pub ended: Option<i32>,
 }
 
 /// The first job of a child that runs chunks or attempts.
@@ -182,6 +184,8 @@ impl<'a> Load<'a> {
 pub(crate) struct Loaded {
     /// Why its function cannot be called directly; none when it can.
     pub loaded: Option<String>,
+    /// As for [`Told::ended`]: nothing else is said then.
+    pub ended: Option<i32>,
 }
 
 /// A chunk for a child that has loaded its task.
@@ -234,7 +238,8 @@ pub(crate) enum ChunkInputs {
 }
 
 /// What became of the items since the last such message.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 pub(crate) struct Part {
     /// The results of those that succeeded and are in none of the other lists, in order.
     pub values: Vec<Plain>,
@@ -248,4 +253,6 @@ pub(crate) struct Part {
     pub done: bool,
     /// How long all items of the chunk ran; with the last message.
     pub micros: u64,
+    /// As for [`Told::ended`]: nothing else is said then.
+    pub ended: Option<i32>,
 }

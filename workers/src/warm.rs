@@ -108,10 +108,10 @@ impl Warm {
             Ok(()) => child.receive::<Loaded>().await.ok().flatten(),
             Err(_) => None,
         };
-        if let Some(Loaded { loaded: Some(reason) }) = &loaded {
+        if let Some(Loaded { loaded: Some(reason), .. }) = &loaded {
             tracing::debug!(task = work.task.name, reason, "items go through the SDK's dispatch");
         }
-        let is_fast = matches!(loaded, Some(Loaded { loaded: None }));
+        let is_fast = matches!(loaded, Some(Loaded { loaded: None, ended: None }));
         let is_for_once = matches!(work.isolation, Some(Isolation::Fork | Isolation::Fresh));
         Ok(Self { child, is_fast, key, chunks: 0, is_for_once, _folder: folder })
     }

@@ -66,6 +66,9 @@ def _serve(frames: Frames, progress: Progress, task: Any) -> int:
             task.run(job["single"], frames)
             if job["single"]["once"]:
                 return 0
+        if not frames.is_own:
+            # What comes next is not for a copy.
+            return 0
 
 
 def _become_nest(job: Dict[str, Any], frames: Frames) -> None:

@@ -1,5 +1,6 @@
 """Frames: a length of four bytes, big end first, then that many bytes of MessagePack."""
 
+import os
 import socket
 import struct
 from typing import Any, Dict, Optional
@@ -14,9 +15,17 @@ class Frames:
 
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
+        self._owner = os.getpid()
+
+    @property
+    def is_own(self) -> bool:
+        """Says whether this is the process that the frames are for, and not a copy of it that user code forked."""
+        return os.getpid() == self._owner
 
     def send(self, message: Dict[str, Any]) -> None:
-        """Sends one frame whole."""
+        """Sends one frame whole. A copy of this process has nothing to say here."""
+        if not self.is_own:
+            return
         body = msgpack.packb(message, use_bin_type=True)
         self.connection.sendall(_LENGTH.pack(len(body)) + body)
 

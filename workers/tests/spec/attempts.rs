@@ -4,7 +4,7 @@ use crate::support::{House, eventually, integer, is_alive, simple, string};
 use skein_idl::flyteidl::core::SimpleType;
 use skein_log::{Stop, TaskQueue};
 use skein_model::command::Outcome;
-use skein_model::{Charge, Command, FailureCause};
+use skein_model::{Charge, Command, FailureCause, Isolation};
 use std::time::Duration;
 
 fn int() -> Option<skein_idl::flyteidl::core::LiteralType> {
@@ -22,6 +22,18 @@ async fn a_task_that_returns_succeeds_with_its_outputs_and_its_output_is_kept() 
     let Outcome::Succeeded { outputs, deck: None } = outcome else { panic!("{outcome:?}") };
     assert_eq!(house.load(&outputs).await.literals["o0"], integer(42));
     assert!(house.log(&prefix).await.contains("doubling 21"));
+}
+
+#[tokio::test]
+async fn what_a_copy_of_the_process_returns_is_not_the_result() {
+    for isolation in [Isolation::Fork, Isolation::Reuse] {
+        let mut house = House::open().await;
+        let mut work = house.task("twice", 7, int()).await;
+        work.isolation = Some(isolation);
+        let outcome = house.outcome(work).await;
+        let Outcome::Succeeded { outputs, .. } = outcome else { panic!("{isolation:?}: {outcome:?}") };
+        assert_eq!(house.load(&outputs).await.literals["o0"], integer(7), "{isolation:?}");
+    }
 }
 
 #[tokio::test]
@@ -147,8 +159,7 @@ async fn a_task_that_is_withdrawn_is_killed_and_not_reported() {
     .await;
     house.queue.withdraw(Stop::Work(id)).await.unwrap();
     eventually("the task is gone", || !is_alive(pid.unwrap())).await;
-    // The next report is of what is asked for next: nothing of the withdrawn task came before.
-    assert!(matches!(house.next().await, Command::AttemptStarted { .. }));
+    // The next end that is told is that of what is asked for next.
     let work = house.task("double", 1, int()).await;
     assert!(matches!(house.outcome(work).await, Outcome::Succeeded { .. }));
 }

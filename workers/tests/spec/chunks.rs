@@ -221,7 +221,6 @@ async fn a_chunk_that_is_withdrawn_is_killed_and_the_slot_goes_on() {
     let pid = std::fs::read_to_string(&witness).unwrap().parse().unwrap();
     house.queue.withdraw(Stop::Work(id)).await.unwrap();
     eventually("it is gone", || !is_alive(pid)).await;
-    assert!(matches!(house.next().await, Command::AttemptStarted { .. }));
     let work = ints(&house, "is_even", 0, 1, Some(simple(SimpleType::Boolean))).await;
     assert_eq!(house.chunk(work).await.failures, []);
 }

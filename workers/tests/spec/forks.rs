@@ -83,3 +83,12 @@ async fn a_module_that_is_never_imported_to_its_end_runs_out_of_the_attempts_tim
     work.timeout = Some(Duration::from_millis(500));
     assert_eq!(house.failure(work).await.cause, FailureCause::TimedOut);
 }
+
+#[tokio::test]
+async fn a_module_that_ends_the_process_ends_each_attempt() {
+    let mut house = House::open().await;
+    for _ in 0..2 {
+        let work = house.task_of("exiting", "never").await;
+        assert_eq!(house.failure(work).await.cause, FailureCause::ExitCode(5));
+    }
+}

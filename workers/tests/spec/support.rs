@@ -282,9 +282,13 @@ impl House {
     /// Runs one range of items and answers what became of them.
     pub(crate) async fn chunk(&mut self, work: Work) -> FinishedChunk {
         self.offer(work).await;
-        match self.next().await {
-            Command::ItemsFinished { chunk, .. } => chunk,
-            other => panic!("not asked for: {other:?}"),
+        loop {
+            match self.next().await {
+                Command::ItemsFinished { chunk, .. } => return chunk,
+                // Of an attempt that ran before.
+                Command::AttemptStarted { .. } => {}
+                other => panic!("not asked for: {other:?}"),
+            }
         }
     }
 
@@ -337,6 +341,7 @@ fn archive() -> Bytes {
         "threading_module.py",
         "connecting.py",
         "waiting.py",
+        "exiting.py",
         "beside.txt",
     ] {
         builder.append_path_with_name(tasks.join(name), format!("./{name}")).unwrap();
