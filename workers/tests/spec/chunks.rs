@@ -6,7 +6,7 @@ use crate::support::{
 use skein_idl::flyteidl::core::{Literal, LiteralType, SimpleType, literal, primitive, scalar};
 use skein_log::{Stop, TaskQueue};
 use skein_model::event::FinishedChunk;
-use skein_model::{Charge, Command, FailureCause, Work};
+use skein_model::{Charge, FailureCause, Work};
 use skein_workers::FastPath;
 use std::time::Duration;
 
