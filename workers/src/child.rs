@@ -101,15 +101,16 @@ impl Child {
     /// When it says what is no message of this kind.
     pub(crate) async fn receive<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
         let mut exit = self.tie.exit.clone();
-        tokio::select! {
+        let received = tokio::select! {
             biased;
-            received = self.frames.receive() => match received {
-                // A child that dies with unread input resets the connection.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(None),
-                received => received,
-            },
-            // Descendants may hold its socket open.
-            _ = exited(&mut exit) => Ok(None),
+            received = self.frames.receive() => received,
+            // Descendants may hold its socket open. What it said last is there, but perhaps not noticed yet.
+            _ = exited(&mut exit) => self.frames.receive_arrived(),
+        };
+        match received {
+            // A child that dies with unread input resets the connection.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(None),
+            received => received,
         }
     }
 

@@ -67,6 +67,26 @@ impl Frames {
         }
     }
 
+    /// Takes the next of the frames that have arrived; none when there is none. Asks the kernel itself: the runtime may
+    /// not have heard yet of what came.
+    ///
+    /// # Errors
+    /// When what came is not a message of this kind.
+    pub(crate) fn receive_arrived<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
+        let mut part = [0; 16 * 1024];
+        loop {
+            if let Some(body) = self.complete() {
+                return rmp_serde::from_slice(&body).map(Some).map_err(io::Error::other);
+            }
+            match rustix::io::read(&self.socket, &mut part) {
+                Ok(0) | Err(rustix::io::Errno::AGAIN) => return Ok(None),
+                Ok(count) => self.read.extend_from_slice(&part[..count]),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
     fn complete(&mut self) -> Option<BytesMut> {
         let head: [u8; LENGTH_BYTES] =
             self.read.get(..LENGTH_BYTES)?.try_into().expect("a slice of that length");
@@ -77,5 +97,28 @@ impl Frames {
         }
         self.read.advance(LENGTH_BYTES);
         Some(self.read.split_to(length))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[tokio::test]
+    async fn what_has_arrived_is_taken_before_the_runtime_hears_of_it() {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().expect("a pair of sockets");
+        ours.set_nonblocking(true).expect("a socket of our own");
+        let mut frames = Frames::new(UnixStream::from_std(ours).expect("a runtime"));
+        assert_eq!(frames.receive_arrived::<BTreeMap<String, u8>>().expect("no message"), None);
+        for number in [1_u8, 2] {
+            let frame = encode(&BTreeMap::from([("number", number)])).expect("it is small");
+            rustix::io::write(&theirs, &frame).expect("the other side is there");
+        }
+        drop(theirs);
+        for number in [Some(1), Some(2), None] {
+            let told = frames.receive_arrived::<BTreeMap<String, u8>>().expect("a message");
+            assert_eq!(told.map(|told| told["number"]), number);
+        }
     }
 }
