@@ -12,7 +12,7 @@ use skein_model::{Command, DataRef, Event, INLINE_BYTES_MAX, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
 
 /// The most effects answered within one transition; further ones are performed like any other. With
-/// [`INLINE_BYTES_MAX`] this bounds what one transition adds to a record to 128 KiB.
+/// [`INLINE_BYTES_MAX`] this bounds the values that one transition adds to a record to 128 KiB.
 const ANSWERED_MAX: usize = 64;
 
 /// What one command leads to: to be recorded together, and only then to be performed.
