@@ -33,6 +33,8 @@ pub enum Command {
     Log(LogCommand),
     /// Check what this machine has: Python, flytekit, ports, disk, cgroups, container engine.
     Doctor(Doctor),
+    /// Measure this machine: maps, chains, swarms, memory, a crash. Some two minutes, on a data folder of its own.
+    Bench(Bench),
     /// Print the version.
     Version,
 }
@@ -73,11 +75,11 @@ pub struct Up {
 #[derive(Debug, Subcommand)]
 pub enum LogCommand {
     /// Print records, oldest first, one JSON object a line.
-    Cat(Cat),
+    Cat(Select),
     /// Check every record against the chain of digests; name all that is wrong.
     Verify(At),
     /// Count journals, records and bytes.
-    Stats(At),
+    Stats(Select),
 }
 
 /// Where the log is.
@@ -88,9 +90,9 @@ pub struct At {
     pub at: String,
 }
 
-/// Which records to print.
+/// Which records to look at.
 #[derive(Debug, clap::Args)]
-pub struct Cat {
+pub struct Select {
     /// Where the log is.
     #[command(flatten)]
     pub at: At,
@@ -111,6 +113,29 @@ pub struct Doctor {
     /// The address to check
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8090")]
     pub listen: SocketAddr,
+}
+
+/// What to measure.
+#[derive(Debug, clap::Args)]
+pub struct Bench {
+    /// Only these cases, with a comma between: maps, dispatch, chains, swarm, uneven, recovery
+    #[arg(long, value_name = "CASES", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// Larger maps and more runs: some ten minutes
+    #[arg(long)]
+    pub full: bool,
+    /// The Python that runs user code; it needs flytekit. Default: as `skein up` finds it
+    #[arg(long, value_name = "PATH")]
+    pub python: Option<PathBuf>,
+    /// Keep the log in NATS JetStream: nats://HOST:PORT
+    #[arg(long, value_name = "URL")]
+    pub log: Option<String>,
+    /// How many NATS servers keep each record (1, 3 or 5); only with --log.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "log")]
+    pub replicas: usize,
+    /// Where to write a table (figures.md) and a plot (figures.svg)
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 /// Answers the data folder: as given, or the user's own.

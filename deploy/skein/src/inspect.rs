@@ -1,6 +1,6 @@
 //! `skein log`: looks into a log without changing it.
 
-use crate::args::{At, Cat};
+use crate::args::{At, Select};
 use crate::parts;
 use anyhow::Context as _;
 use futures::StreamExt as _;
@@ -17,17 +17,16 @@ use std::process::ExitCode;
 ///
 /// # Errors
 /// When the log cannot be read.
-pub async fn cat(cat: &Cat) -> anyhow::Result<ExitCode> {
-    let wanted = |journal: &JournalId| cat.journal.as_ref().is_none_or(|text| journal.key().contains(text));
+pub async fn cat(select: &Select) -> anyhow::Result<ExitCode> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut print = |followed: Followed| -> anyhow::Result<()> {
-        if wanted(&followed.envelope.journal) {
+        if select.has(&followed.envelope.journal) {
             // Whoever reads may have seen enough (`| head`); that is no fault.
             writeln!(out, "{}", readable(&followed)?)?;
         }
         Ok(())
     };
-    let outcome = each(&cat.at, &mut print).await;
+    let outcome = each(&select.at, &mut print).await;
     match outcome {
         Err(error) if is_broken_pipe(&error) => Ok(ExitCode::SUCCESS),
         Err(error) => Err(error),
@@ -35,6 +34,12 @@ pub async fn cat(cat: &Cat) -> anyhow::Result<ExitCode> {
             drop(out);
             Ok(ExitCode::SUCCESS)
         }
+    }
+}
+
+impl Select {
+    fn has(&self, journal: &JournalId) -> bool {
+        self.journal.as_ref().is_none_or(|text| journal.key().contains(text))
     }
 }
 
@@ -147,10 +152,13 @@ struct Counts {
 ///
 /// # Errors
 /// When the log cannot be read.
-pub async fn stats(at: &At) -> anyhow::Result<ExitCode> {
+pub async fn stats(select: &Select) -> anyhow::Result<ExitCode> {
     let mut categories: BTreeMap<Category, Counts> = BTreeMap::new();
-    each(at, &mut |followed| {
+    each(&select.at, &mut |followed| {
         let envelope = followed.envelope;
+        if !select.has(&envelope.journal) {
+            return Ok(());
+        }
         let counts = categories.entry(envelope.journal.category()).or_default();
         let bytes = envelope.record.body.len() as u64;
         counts.records += 1;

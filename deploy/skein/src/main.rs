@@ -5,6 +5,7 @@
 //! - It contains no logic of the engine: it reads settings, puts parts together, and says what it found.
 
 mod args;
+mod bench;
 mod client;
 mod doctor;
 mod inspect;
@@ -38,6 +39,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Log(LogCommand::Cat(cat)) => runtime()?.block_on(inspect::cat(&cat)),
         Command::Log(LogCommand::Verify(at)) => runtime()?.block_on(inspect::verify(&at)),
         Command::Log(LogCommand::Stats(at)) => runtime()?.block_on(inspect::stats(&at)),
+        Command::Bench(bench) => runtime()?.block_on(bench::run(bench)),
         Command::Doctor(doctor) => Ok(doctor::run(&doctor)),
         Command::Version => {
             println!("skein {}", env!("CARGO_PKG_VERSION"));

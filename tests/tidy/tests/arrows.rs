@@ -3,7 +3,7 @@
 use skein_tidy::{Manifest, files};
 
 /// Each crate of ours with those of ours that it may depend on.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("skein-idl", &[]),
     ("skein-model", &["skein-idl"]),
     ("skein-log", &["skein-model"]),
@@ -12,9 +12,18 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("skein-runtime", &["skein-core", "skein-idl", "skein-log", "skein-model", "skein-telemetry"]),
     ("skein-gateway", &["skein-idl", "skein-log", "skein-model", "skein-telemetry"]),
     ("skein-workers", &["skein-idl", "skein-log", "skein-model", "skein-telemetry"]),
+    ("skein-bench", &["skein-idl", "skein-model"]),
     (
         "skein",
-        &["skein-gateway", "skein-log", "skein-model", "skein-runtime", "skein-telemetry", "skein-workers"],
+        &[
+            "skein-bench",
+            "skein-gateway",
+            "skein-log",
+            "skein-model",
+            "skein-runtime",
+            "skein-telemetry",
+            "skein-workers",
+        ],
     ),
     ("skein-decoders", &["skein-gateway", "skein-idl", "skein-model", "skein-workers"]),
     (
@@ -44,7 +53,7 @@ const HOMES: [(&str, &[&str]); 10] = [
     ("rusqlite", &["skein-benches", "skein-gateway", "skein-log"]),
     ("async-nats", &["skein-benches", "skein-log"]),
     ("object_store", &["skein-benches", "skein-log"]),
-    ("anyhow", &["skein", "skein-benches", "xtask"]),
+    ("anyhow", &["skein", "skein-bench", "skein-benches", "xtask"]),
 ];
 
 /// What the core must not be able to reach: the clock of a runtime, chance, the world.
