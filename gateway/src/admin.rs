@@ -116,7 +116,7 @@ impl AdminService for Admin {
         &self,
         request: Request<ExecutionCreateRequest>,
     ) -> Answer<ExecutionCreateResponse> {
-        answer(Box::pin(executions::create(&self.0, request.into_inner())).await)
+        answer(Box::pin(executions::create(&self.0, request.into_inner().into())).await)
     }
 
     async fn relaunch_execution(

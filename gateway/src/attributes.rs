@@ -99,7 +99,7 @@ async fn get(
         [scope.project, scope.domain, scope.workflow].map(|part| Value::Text(part.to_owned()));
     let values = [project, domain, workflow, Value::Integer(i64::from(resource))];
     let tail = "FROM attributes WHERE project = ? AND domain = ? AND workflow = ? AND resource = ?";
-    let row: Option<AttributeRow> = shared.views.read(move |tables| tables.find(tail, &values)).await?;
+    let row: Option<AttributeRow> = shared.views.find(tail, &values).await?;
     let row = row.ok_or_else(|| {
         let resource =
             admin::MatchableResource::try_from(resource).map_or("unknown", |known| known.as_str_name());

@@ -2,6 +2,7 @@
 
 mod control;
 mod create;
+mod encoded;
 mod launch;
 mod read;
 mod settings;
@@ -9,13 +10,14 @@ mod spans;
 mod supported;
 
 pub(crate) use control::{archive, terminate};
-pub(crate) use create::{create, relaunch};
+pub(crate) use create::{Launches, create, relaunch};
+pub(crate) use encoded::{PATH as CREATE_PATH, serve as serve_create};
 pub(crate) use read::{cut, data, error_to_proto, get, list};
 pub(crate) use spans::metrics;
 
 use crate::error::ApiError;
 use crate::shared::{Shared, select_execution};
-use crate::views::{ExecutionRow, Reader as _};
+use crate::views::ExecutionRow;
 use skein_model::ExecutionId;
 
 /// Finds an execution.
@@ -25,6 +27,6 @@ use skein_model::ExecutionId;
 pub(crate) async fn find(shared: &Shared, id: &ExecutionId) -> Result<ExecutionRow, ApiError> {
     let (condition, values) = select_execution(id);
     let tail = format!("FROM executions WHERE {condition}");
-    let row: Option<ExecutionRow> = shared.views.read(move |tables| tables.find(&tail, &values)).await?;
+    let row: Option<ExecutionRow> = shared.views.find(&tail, &values).await?;
     row.ok_or_else(|| ApiError::no_execution(id))
 }

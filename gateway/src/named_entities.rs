@@ -4,7 +4,7 @@ use crate::error::ApiError;
 use crate::listing::{Asked, NAMED_ENTITIES, Page};
 use crate::registry::kind_value;
 use crate::shared::Shared;
-use crate::views::{Reader as _, Row};
+use crate::views::Row;
 use rusqlite::types::Value;
 use skein_idl::flyteidl::{admin, core};
 use skein_model::ids::check_name;
@@ -141,7 +141,7 @@ async fn find(
     let [project, domain, name] = [&id.project, &id.domain, &id.name].map(|part| Value::Text(part.clone()));
     let values = [kind_value(kind), project, domain, name];
     let tail = "FROM named_entities WHERE kind = ? AND project = ? AND domain = ? AND name = ?";
-    let row = shared.views.read(move |tables| tables.find(tail, &values)).await?;
+    let row = shared.views.find(tail, &values).await?;
     row.ok_or_else(|| {
         ApiError::NotFound(format!(
             "missing entity of type {} with identifier project:{:?}  domain:{:?}  name:{:?}",

@@ -3,7 +3,7 @@
 use crate::error::ApiError;
 use crate::listing::{Asked, PROJECTS};
 use crate::shared::{DOMAINS, Shared};
-use crate::views::{ProjectRow, Reader as _};
+use crate::views::ProjectRow;
 use rusqlite::types::Value;
 use skein_idl::flyteidl::admin;
 use skein_log::{AppendError, EventLog};
@@ -104,7 +104,7 @@ pub(crate) async fn update(
 
 async fn find(shared: &Shared, id: &str) -> Result<ProjectRow, ApiError> {
     let key = [Value::Text(id.to_owned())];
-    let row = shared.views.read(move |tables| tables.find("FROM projects WHERE id = ?", &key)).await?;
+    let row = shared.views.find("FROM projects WHERE id = ?", &key).await?;
     row.ok_or_else(|| ApiError::NotFound(format!("project [{id}] not found")))
 }
 

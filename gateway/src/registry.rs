@@ -2,7 +2,7 @@
 
 use crate::error::ApiError;
 use crate::shared::Shared;
-use crate::views::{EntityRow, Reader as _};
+use crate::views::EntityRow;
 use bytes::Bytes;
 use rusqlite::types::Value;
 use skein_log::AppendError;
@@ -112,16 +112,8 @@ pub(crate) async fn get(shared: &Shared, id: &EntityId) -> Result<EntityRow, Api
 /// # Errors
 /// When the views cannot be read.
 pub(crate) async fn find(shared: &Shared, id: &EntityId) -> Result<Option<EntityRow>, ApiError> {
-    let values = key_values(id);
-    shared
-        .views
-        .read(move |tables| {
-            tables.find(
-                "FROM entities WHERE kind = ? AND project = ? AND domain = ? AND name = ? AND version = ?",
-                &values,
-            )
-        })
-        .await
+    let tail = "FROM entities WHERE kind = ? AND project = ? AND domain = ? AND name = ? AND version = ?";
+    shared.views.find(tail, &key_values(id)).await
 }
 
 /// The columns of a definition's key.

@@ -3,6 +3,7 @@
 use crate::admin::Admin;
 use crate::config::Config;
 use crate::error::ApiError;
+use crate::executions::{self, Launches};
 use crate::guard;
 use crate::metrics::Metrics;
 use crate::services::{DataProxy, Identity, Signals};
@@ -73,7 +74,8 @@ impl Gateway {
         let wait_max = config.limits.view_wait_max;
         let views = Views::open(views_folder, log.clone(), blobs.clone(), wait_max);
         let views = views.await.map_err(GatewayError::Start)?;
-        let shared = Shared { config, log, inbox, blobs, signer, clock, views, metrics };
+        let launches = Launches::default();
+        let shared = Shared { config, log, inbox, blobs, signer, clock, views, launches, metrics };
         Ok(Self { shared: Arc::new(shared), registry: Arc::new(registry) })
     }
 
@@ -152,6 +154,9 @@ impl Gateway {
         .add_service(reflection().build_v1alpha().map_err(GatewayError::Reflection)?)
         .prepare()
         .into_axum_router();
+        let creating = Arc::clone(&shared);
+        let create = move |request| executions::serve_create(Arc::clone(&creating), bytes_max, request);
+        let grpc = grpc.route(executions::CREATE_PATH, axum::routing::post(create));
         let grpc = guard::grpc(grpc, shared.metrics.clone());
         let http = guard::http(http::routes(shared, registry));
         Ok(Routes::from(grpc.merge(http)))

@@ -2,8 +2,9 @@
 
 use crate::config::Config;
 use crate::error::ApiError;
+use crate::executions::Launches;
 use crate::metrics::Metrics;
-use crate::views::{Reader as _, Views};
+use crate::views::Views;
 use prost::Message;
 use rusqlite::types::Value;
 use skein_idl::flyteidl::{admin, core};
@@ -29,6 +30,7 @@ pub(crate) struct Shared {
     pub(crate) signer: UrlSigner,
     pub(crate) clock: Clock,
     pub(crate) views: Views,
+    pub(crate) launches: Launches,
     pub(crate) metrics: Metrics,
 }
 
@@ -49,7 +51,7 @@ impl Shared {
             return Err(ApiError::invalid(format!("domain [{domain}] is unrecognized by system")));
         }
         let id = Value::Text(project.to_owned());
-        let found = self.views.read(move |tables| tables.find("FROM projects WHERE id = ?", &[id])).await?;
+        let found = self.views.find("FROM projects WHERE id = ?", &[id]).await?;
         let unregistered = |why: &str| {
             ApiError::invalid(format!(
                 "failed to validate that project [{project}] and domain [{domain}] are registered, err: [{why}]"

@@ -124,7 +124,10 @@ mod tests {
         let slow = Figure::new("rate", "items/s", vec![5.0, 7.0, 6.0], Bound::AtLeast(10.0));
         let fast = Figure::new("latency", "ms", vec![2.0], Bound::AtMost(3.0));
         let table = table(&[slow, fast]);
-        assert!(table.contains("| rate | **6.00 items/s** | at least 10.0 | 5.00 to 7.00, 3 runs |"), "{table}");
+        assert!(
+            table.contains("| rate | **6.00 items/s** | at least 10.0 | 5.00 to 7.00, 3 runs |"),
+            "{table}"
+        );
         assert!(table.contains("| latency | 2.00 ms | at most 3.00 |  |"), "{table}");
     }
 

@@ -48,7 +48,10 @@ pub async fn run(options: &Options) -> anyhow::Result<Vec<Figure>> {
     }
     let bench = Bench::new(options).await?;
     let mut figures = Vec::new();
-    for case in CASES.iter().filter(|case| options.only.is_empty() || options.only.iter().any(|name| name == case.name)) {
+    for case in CASES
+        .iter()
+        .filter(|case| options.only.is_empty() || options.only.iter().any(|name| name == case.name))
+    {
         let taken = (case.run)(&bench).await.with_context(|| format!("case {}", case.name))?;
         for figure in &taken {
             println!("{}", figure.line());

@@ -11,7 +11,8 @@ const TIMES_MAX: f64 = 2.0;
 
 /// Draws an SVG of all figures that have a bound. The line in the middle is the bound, right of it is better.
 pub(crate) fn svg(figures: &[Figure]) -> String {
-    let bound: Vec<(&Figure, f64)> = figures.iter().filter_map(|figure| Some((figure, times(figure)?))).collect();
+    let bound: Vec<(&Figure, f64)> =
+        figures.iter().filter_map(|figure| Some((figure, times(figure)?))).collect();
     let height = ROW * (bound.len() + 1);
     let (width, line) = (LABEL + 640, LABEL as f64 + SCALE);
     let mut svg = format!(
@@ -69,8 +70,14 @@ mod tests {
         let missed = Figure::new("late", "ms", vec![10.0], Bound::AtMost(5.0));
         let untold = Figure::new("by the way", "s", vec![1.0], Bound::None);
         let svg = svg(&[met, missed, untold]);
-        assert!(svg.contains("a &lt; b") && svg.contains("width=\"360.0\"") && svg.contains("(1.5 x)"), "{svg}");
-        assert!(svg.contains("width=\"120.0\"") && svg.contains("#c0392b") && svg.contains("(0.5 x)"), "{svg}");
+        assert!(
+            svg.contains("a &lt; b") && svg.contains("width=\"360.0\"") && svg.contains("(1.5 x)"),
+            "{svg}"
+        );
+        assert!(
+            svg.contains("width=\"120.0\"") && svg.contains("#c0392b") && svg.contains("(0.5 x)"),
+            "{svg}"
+        );
         assert!(!svg.contains("by the way"));
     }
 }

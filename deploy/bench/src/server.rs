@@ -75,7 +75,14 @@ impl Server {
             std::fs::write(package.join(name), text)?;
         }
         let done = quiet(&self.how.python)
-            .args(["-m", "flytekit.clis.sdk_in_container.pyflyte", "register", "--version", "v1", "bench_tasks"])
+            .args([
+                "-m",
+                "flytekit.clis.sdk_in_container.pyflyte",
+                "register",
+                "--version",
+                "v1",
+                "bench_tasks",
+            ])
             .current_dir(self.folder.path().join("tasks"))
             .env("FLYTECTL_CONFIG", self.data().join("client.yaml"))
             .stdin(Stdio::null())
@@ -102,7 +109,8 @@ impl Server {
 
     /// Asks it to end.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
-        let id = self.process.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
+        let id =
+            self.process.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
         if let Some(id) = id {
             rustix::process::kill_process(id, rustix::process::Signal::TERM)?;
         }

@@ -1,6 +1,9 @@
 //! What a launch plan asks for, and whether what is given answers it: contract 1.5, 2.5.
 
-use crate::types::{Misfit, fits, is_optional};
+use crate::literals::{self, WireError};
+use crate::types::{EncodedMisfit, Misfit, encoded_fits, fits, is_optional};
+use bytes::Bytes;
+use prost::Message as _;
 use skein_idl::flyteidl::core::{
     Literal, LiteralMap, LiteralType, Parameter, ParameterMap, TypedInterface, VariableMap, literal,
     parameter, scalar,
@@ -31,6 +34,17 @@ pub enum InputError {
         /// What does not fit.
         misfit: Misfit,
     },
+    /// A value that is none.
+    #[error("invalid {name} input: {fault}")]
+    Malformed {
+        /// The input.
+        name: String,
+        /// What is wrong with it.
+        fault: String,
+    },
+    /// Inputs that are no map of values.
+    #[error("invalid inputs: {0}")]
+    NoMap(#[from] WireError),
     /// An input without a type.
     #[error("input {name} has no type")]
     Untyped {
@@ -59,34 +73,33 @@ fn wrong_type(misfit: &Misfit) -> String {
     }
 }
 
-/// Answers all inputs of an execution: what is given, what is fixed, and defaults for the rest.
+/// Answers all inputs of an execution, an encoded `LiteralMap`: what is given (one too), what is fixed, and defaults
+/// for the rest. Values stay encoded; of a list of a million no more than one element is decoded at once.
 ///
 /// # Errors
 /// The first input that is unknown, fixed, missing or of a wrong type, in the order of their names.
-pub fn merge_inputs(
-    expected: &ParameterMap,
-    fixed: &LiteralMap,
-    given: &LiteralMap,
-) -> Result<LiteralMap, InputError> {
-    for (name, value) in &given.literals {
+pub fn merge_inputs(expected: &ParameterMap, fixed: &LiteralMap, given: &Bytes) -> Result<Bytes, InputError> {
+    let given = literals::literal_map_entries(given)?;
+    for (name, value) in &given {
         let Some(parameter) = expected.parameters.get(name).filter(|_| !fixed.literals.contains_key(name))
         else {
             return Err(InputError::Unknown { name: name.clone() });
         };
-        check(name, value, type_of(name, parameter)?)?;
+        encoded_fits(value, type_of(name, parameter)?).map_err(|misfit| match misfit {
+            EncodedMisfit::Type(misfit) => InputError::WrongType { name: name.clone(), misfit },
+            EncodedMisfit::Malformed(fault) => InputError::Malformed { name: name.clone(), fault },
+        })?;
     }
-    let mut merged = fixed.literals.clone();
+    let mut merged: BTreeMap<String, Bytes> = given.into_iter().collect();
+    for (name, value) in &fixed.literals {
+        merged.insert(name.clone(), value.encode_to_vec().into());
+    }
     for (name, parameter) in &expected.parameters {
-        if merged.contains_key(name) {
-            continue;
+        if !merged.contains_key(name) {
+            merged.insert(name.clone(), default_of(name, parameter)?.encode_to_vec().into());
         }
-        let value = match given.literals.get(name) {
-            Some(value) => value.clone(),
-            None => default_of(name, parameter)?,
-        };
-        merged.insert(name.clone(), value);
     }
-    Ok(LiteralMap { literals: merged })
+    Ok(literals::encode_literal_map(merged.iter().map(|(name, value)| (name.as_str(), value.as_ref()))))
 }
 
 fn default_of(name: &str, parameter: &Parameter) -> Result<Literal, InputError> {

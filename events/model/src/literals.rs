@@ -60,6 +60,24 @@ pub fn kind_of(encoded: &[u8]) -> Result<LiteralKind, WireError> {
     Ok(value_of(encoded)?.kind)
 }
 
+/// Answers what an encoded literal has beside a collection: its hash and metadata, encoded.
+///
+/// # Errors
+/// When the bytes are not a literal.
+pub fn without_collection(encoded: &[u8]) -> Result<Vec<u8>, WireError> {
+    let mut rest = Vec::new();
+    let mut fields = Fields::of(encoded);
+    let mut start = fields.offset();
+    while let Some(field) = fields.next() {
+        let end = fields.offset();
+        if field?.number != number::COLLECTION {
+            rest.extend_from_slice(&encoded[start..end]);
+        }
+        start = end;
+    }
+    Ok(rest)
+}
+
 /// Answers the entries of an encoded `LiteralMap` by name, each with its encoded literal; of a name that occurs twice
 /// the last counts, as protobuf has it.
 ///

@@ -6,10 +6,12 @@
 
 mod cast;
 mod describe;
+mod encoded;
 mod fit;
 
 pub use cast::{Cast, castable};
 pub use describe::describe;
+pub use encoded::{EncodedMisfit, encoded_fits};
 pub(crate) use fit::{MSGPACK, constant_fits, type_of_constant};
 pub use fit::{Misfit, fits, type_of_literal};
 

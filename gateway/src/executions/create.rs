@@ -1,8 +1,10 @@
 //! Creates executions: contract 1.5.
 
-use super::{find, launch, settings, supported};
+use super::encoded::CreateRequest;
+use super::{find, launch, settings};
 use crate::error::ApiError;
 use crate::shared::{Shared, execution_id};
+use bytes::Bytes;
 use prost::Message as _;
 use skein_idl::flyteidl::admin::execution_metadata::ExecutionMode;
 use skein_idl::flyteidl::{admin, core};
@@ -12,7 +14,9 @@ use skein_model::launch::merge_inputs;
 use skein_model::{
     BlobRef, Category, CauseId, EntityId, Event, ExecutionId, Head, JournalId, Record, codec, paths,
 };
+use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hasher as _};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// How long a made-up name is, in characters.
@@ -24,10 +28,8 @@ pub(super) struct Launch {
     pub(super) launched: EntityId,
     /// What runs.
     pub(super) workflow: EntityId,
-    /// Its compiled closure.
+    /// Its compiled closure, which this server can run.
     pub(super) plan: BlobRef,
-    /// The same, decoded.
-    pub(super) closure: core::CompiledWorkflowClosure,
     /// What may and must be given.
     pub(super) expected_inputs: core::ParameterMap,
     /// What is given always.
@@ -36,17 +38,46 @@ pub(super) struct Launch {
     pub(super) defaults: Option<admin::LaunchPlanSpec>,
 }
 
+/// What was launched before, by what was asked for: a version of a definition never changes.
+#[derive(Default)]
+pub(crate) struct Launches(Mutex<HashMap<EntityId, Arc<Launch>>>);
+
+/// How many are remembered; beyond that all are forgotten, and looked up again when they are needed.
+const LAUNCHES_MAX: usize = 1_024;
+
+impl Launches {
+    pub(super) fn get(&self, id: &EntityId) -> Option<Arc<Launch>> {
+        self.held().get(id).cloned()
+    }
+
+    pub(super) fn put(&self, id: EntityId, launch: Launch) -> Arc<Launch> {
+        let launch = Arc::new(launch);
+        let mut held = self.held();
+        if held.len() >= LAUNCHES_MAX {
+            held.clear();
+        }
+        held.insert(id, Arc::clone(&launch));
+        launch
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashMap<EntityId, Arc<Launch>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Creates an execution.
 ///
 /// # Errors
 /// What is wrong with the request, or that the name is taken.
 pub(crate) async fn create(
     shared: &Shared,
-    request: admin::ExecutionCreateRequest,
+    request: CreateRequest,
 ) -> Result<admin::ExecutionCreateResponse, ApiError> {
-    let admin::ExecutionCreateRequest { project, domain, name, spec, inputs, org: _ } = request;
+    let CreateRequest { request, inputs } = request;
+    let admin::ExecutionCreateRequest { project, domain, name, spec, inputs: _, org: _ } = request;
     let mut spec = spec.ok_or_else(|| ApiError::missing("spec"))?;
-    let given = inputs.or_else(|| spec.inputs.take()).unwrap_or_default();
+    let old = spec.inputs.take().map(|inputs| inputs.encode_to_vec().into());
+    let given = inputs.or(old).unwrap_or_default();
     let id = new_id(&project, &domain, &name)?;
     shared.check_scope(&project, &domain).await?;
     start(shared, id, spec, given).await
@@ -65,7 +96,7 @@ pub(crate) async fn relaunch(
     let row = find(shared, &old).await?;
     shared.check_scope(&old.project, &old.domain).await?;
     let mut spec = admin::ExecutionSpec::decode(row.spec.as_slice())?;
-    let given: core::LiteralMap = shared.load(&row.user_inputs).await?;
+    let given = shared.blobs.load(&row.user_inputs).await?;
     let metadata = spec.metadata.get_or_insert_default();
     metadata.set_mode(ExecutionMode::Relaunch);
     metadata.reference_execution = Some(old.to_proto());
@@ -100,10 +131,9 @@ async fn start(
     shared: &Shared,
     id: ExecutionId,
     spec: admin::ExecutionSpec,
-    given: core::LiteralMap,
+    given: Bytes,
 ) -> Result<admin::ExecutionCreateResponse, ApiError> {
     let launch = launch::look_up(shared, &spec).await?;
-    supported::check(&launch.closure)?;
     let all = merge_inputs(&launch.expected_inputs, &launch.fixed_inputs, &given)?;
     let spec = settings::normalise(spec, &launch, &shared.config, &id);
     let (merged, raw_root) = settings::of(&spec);
@@ -116,18 +146,20 @@ async fn start(
         None => paths::raw_prefix(shared.blobs.root(), &id),
     };
     // Named by content, so that of two requests for one name neither overwrites what the other refers to.
-    let stored = async |name: &str, map: &core::LiteralMap| {
-        let bytes = bytes::Bytes::from(map.encode_to_vec());
+    let stored = async |name: &str, bytes: Bytes| {
         let uri = format!("{data_prefix}/{name}-{:016x}.pb", xxh3_64(&bytes));
         shared.blobs.store(&uri, bytes).await
     };
+    let is_all_given = all == given;
+    let inputs = stored("inputs", all).await?;
+    let user_inputs = if is_all_given { inputs.clone() } else { stored("user_inputs", given).await? };
     let created = Created {
-        inputs: stored("inputs", &all).await?,
-        user_inputs: stored("user_inputs", &given).await?,
+        inputs,
+        user_inputs,
         execution: id.clone(),
-        launched: launch.launched,
-        workflow: launch.workflow,
-        plan: launch.plan,
+        launched: launch.launched.clone(),
+        workflow: launch.workflow.clone(),
+        plan: launch.plan.clone(),
         spec: spec.encode_to_vec().into(),
         settings: merged,
         data_prefix: data_prefix.clone(),

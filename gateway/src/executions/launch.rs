@@ -1,31 +1,40 @@
 //! Finds what a request launches: a launch plan, or a task round which a workflow is made up.
 
 use super::create::Launch;
+use super::supported;
 use crate::error::ApiError;
 use crate::registry::{self, Outcome};
 use crate::shared::{Shared, entity_id};
 use crate::{launch_plans, tasks, workflows};
 use skein_idl::flyteidl::{admin, core};
 use skein_model::{BlobRef, DataRef, EntityId, EntityKind, compile};
+use std::sync::Arc;
 
 /// Finds what `spec` launches.
 ///
 /// # Errors
 /// [`ApiError::NotFound`] when it is not registered.
-pub(super) async fn look_up(shared: &Shared, spec: &admin::ExecutionSpec) -> Result<Launch, ApiError> {
+pub(super) async fn look_up(shared: &Shared, spec: &admin::ExecutionSpec) -> Result<Arc<Launch>, ApiError> {
     let id = spec.launch_plan.as_ref().ok_or_else(|| ApiError::missing("launch_plan"))?;
-    match id.resource_type() {
-        core::ResourceType::Task => task(shared, entity_id(EntityKind::Task, Some(id))?).await,
-        core::ResourceType::LaunchPlan | core::ResourceType::Unspecified => {
-            launch_plan(shared, entity_id(EntityKind::LaunchPlan, Some(id))?).await
-        }
+    let kind = match id.resource_type() {
+        core::ResourceType::Task => EntityKind::Task,
+        core::ResourceType::LaunchPlan | core::ResourceType::Unspecified => EntityKind::LaunchPlan,
         other @ (core::ResourceType::Workflow | core::ResourceType::Dataset) => {
-            Err(ApiError::invalid(format!(
+            return Err(ApiError::invalid(format!(
                 "launch_plan has resource type {}; a LAUNCH_PLAN or a TASK can be launched",
                 other.as_str_name()
-            )))
+            )));
         }
+    };
+    let id = entity_id(kind, Some(id))?;
+    if let Some(known) = shared.launches.get(&id) {
+        return Ok(known);
     }
+    let launch = match kind {
+        EntityKind::Task => task(shared, id.clone()).await?,
+        EntityKind::LaunchPlan | EntityKind::Workflow => launch_plan(shared, id.clone()).await?,
+    };
+    Ok(shared.launches.put(id, launch))
 }
 
 async fn launch_plan(shared: &Shared, id: EntityId) -> Result<Launch, ApiError> {
@@ -33,13 +42,12 @@ async fn launch_plan(shared: &Shared, id: EntityId) -> Result<Launch, ApiError> 
     let stored: admin::LaunchPlan = shared.load(&row.closure).await?;
     let spec = stored.spec.clone().unwrap_or_default();
     let workflow = entity_id(EntityKind::Workflow, spec.workflow_id.as_ref())?;
-    let (plan, closure) = plan(shared, &workflow).await?;
+    let plan = plan(shared, &workflow).await?;
     let interface = launch_plans::interface(stored);
     Ok(Launch {
         launched: id,
         workflow,
         plan,
-        closure,
         expected_inputs: interface.expected_inputs,
         fixed_inputs: interface.fixed_inputs,
         defaults: Some(spec),
@@ -66,7 +74,7 @@ async fn task(shared: &Shared, id: EntityId) -> Result<Launch, ApiError> {
             }
         }
     }
-    let (plan, closure) = plan(shared, &workflow).await?;
+    let plan = plan(shared, &workflow).await?;
     let required = |variable| core::Parameter {
         var: Some(variable),
         behavior: Some(core::parameter::Behavior::Required(true)),
@@ -77,22 +85,19 @@ async fn task(shared: &Shared, id: EntityId) -> Result<Launch, ApiError> {
         launched: id,
         workflow,
         plan,
-        closure,
         expected_inputs: core::ParameterMap { parameters },
         fixed_inputs: core::LiteralMap::default(),
         defaults: None,
     })
 }
 
-/// Answers the compiled closure of a workflow, and where it is.
-async fn plan(
-    shared: &Shared,
-    workflow: &EntityId,
-) -> Result<(BlobRef, core::CompiledWorkflowClosure), ApiError> {
+/// Answers where the compiled closure of a workflow is, which this server can run.
+async fn plan(shared: &Shared, workflow: &EntityId) -> Result<BlobRef, ApiError> {
     let row = registry::get(shared, workflow).await?;
-    let closure = shared.load(&row.closure).await?;
+    let closure: core::CompiledWorkflowClosure = shared.load(&row.closure).await?;
+    supported::check(&closure)?;
     match row.closure {
-        DataRef::Blob(plan) => Ok((plan, closure)),
+        DataRef::Blob(plan) => Ok(plan),
         DataRef::Inline(_) => Err(ApiError::Internal(format!("the closure of {workflow} is no object"))),
     }
 }

@@ -5,7 +5,7 @@ use crate::error::ApiError;
 use crate::listing::{Asked, ENTITIES_LAUNCH_PLAN};
 use crate::registry::{self, kind_value};
 use crate::shared::{Shared, entity_id};
-use crate::views::{EntityRow, Reader as _};
+use crate::views::EntityRow;
 use rusqlite::types::Value;
 use skein_idl::flyteidl::admin;
 use skein_log::AppendError;
@@ -111,7 +111,7 @@ pub(crate) async fn get_active(
     let [project, domain, name] = parts;
     let values = [kind_value(EntityKind::LaunchPlan), project, domain, name];
     let tail = "FROM entities WHERE kind = ? AND project = ? AND domain = ? AND name = ? AND state = 1";
-    let row: Option<EntityRow> = shared.views.read(move |tables| tables.find(tail, &values)).await?;
+    let row: Option<EntityRow> = shared.views.find(tail, &values).await?;
     let row = row.ok_or_else(|| {
         ApiError::NotFound(format!(
             "No active launch plan could be found: {}:{}:{}",

@@ -2,10 +2,12 @@
 
 use super::apply::{Decoded, apply, load_cursor, store_cursor};
 use super::decode::decode;
+use super::read::{Reader as _, Row};
 use super::schema;
 use crate::error::ApiError;
 use futures::StreamExt as _;
 use rusqlite::Connection;
+use rusqlite::types::Value;
 use skein_log::{BlobStore, Cursor, EventLog, Followed, Position};
 use skein_model::Category;
 use std::path::{Path, PathBuf};
@@ -136,24 +138,56 @@ impl Views {
         T: Send + 'static,
         Q: FnOnce(&Connection) -> Result<T, ApiError> + Send + 'static,
     {
-        for category in Category::ALL {
-            self.wait_for_all(category, &self.targets[index(category)]).await?;
-        }
+        self.wait_for_start().await?;
         let permit = self.readers.acquire().await;
         let _permit = permit.map_err(|_| ApiError::Unavailable("the views are closed".to_owned()))?;
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => schema::open_reader(&self.file)?,
-        };
+        let connection = self.connection()?;
         let task = tokio::task::spawn_blocking(move || {
             let answer = query(&connection);
             (connection, answer)
         });
         let (connection, answer) =
             task.await.map_err(|error| ApiError::internal("a query of the views", &error))?;
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        self.keep(connection);
         answer
+    }
+
+    /// Reads one row by its key; none when there is none. Done on the calling thread: such a read takes some tens of
+    /// microseconds, and handing it to another thread takes as long again.
+    ///
+    /// # Errors
+    /// As [`Views::read`].
+    pub(crate) async fn find<R: Row>(&self, tail: &str, values: &[Value]) -> Result<Option<R>, ApiError> {
+        self.wait_for_start().await?;
+        let connection = self.connection()?;
+        let answer = connection.find(tail, values);
+        self.keep(connection);
+        answer
+    }
+
+    async fn wait_for_start(&self) -> Result<(), ApiError> {
+        for category in Category::ALL {
+            let target = &self.targets[index(category)];
+            if !covers_all(&self.progress[index(category)].borrow(), target) {
+                self.wait_for_all(category, target).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn connection(&self) -> Result<Connection, ApiError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        match idle {
+            Some(connection) => Ok(connection),
+            None => Ok(schema::open_reader(&self.file)?),
+        }
+    }
+
+    fn keep(&self, connection: Connection) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < READERS_MAX {
+            idle.push(connection);
+        }
     }
 }
 

@@ -21,7 +21,8 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
             let id = client.create(request(What::Workflow(workflow), &[])).await?;
             client.wait(&id).await?;
             let nodes = client.nodes(&id).await?;
-            let named = nodes.iter().filter(|node| node.id.as_ref().is_some_and(|id| id.node_id.starts_with('n')));
+            let named =
+                nodes.iter().filter(|node| node.id.as_ref().is_some_and(|id| id.node_id.starts_with('n')));
             let mut ends: Vec<f64> = named
                 .map(|node| seconds(node.closure.as_ref().and_then(|closure| closure.updated_at.as_ref())))
                 .collect();

@@ -103,10 +103,28 @@ fn others() -> [Kind<'static>; 3] {
     };
     let factor = literals::encode_integer(3);
     [
-        kind("map of two arguments, one bound", "maps.partials", vec![("xs", encode::integers(count)), ("factor", factor)], count, 60_000.0),
-        kind("map of 100 bytes, str to str", "maps.texts", vec![("xs", encode::list((0..count).map(|_| text.clone())))], count, 60_000.0),
+        kind(
+            "map of two arguments, one bound",
+            "maps.partials",
+            vec![("xs", encode::integers(count)), ("factor", factor)],
+            count,
+            60_000.0,
+        ),
+        kind(
+            "map of 100 bytes, str to str",
+            "maps.texts",
+            vec![("xs", encode::list((0..count).map(|_| text.clone())))],
+            count,
+            60_000.0,
+        ),
         // A hundred floats take 1.5 kB, and a request has at most 32 MiB.
-        kind("map of list[float] of 100 to float", "maps.vectors", vec![("xs", encode::list((0..20_000).map(|_| vector.clone())))], 20_000, 20_000.0),
+        kind(
+            "map of list[float] of 100 to float",
+            "maps.vectors",
+            vec![("xs", encode::list((0..20_000).map(|_| vector.clone())))],
+            20_000,
+            20_000.0,
+        ),
     ]
 }
 
@@ -124,7 +142,12 @@ async fn memory(bench: &Bench, client: &Client) -> anyhow::Result<Vec<Figure>> {
     let (_, peak) = server.memory()?;
     let bytes = server.journal_bytes(&ran.id.name).await?;
     Ok(vec![
-        Figure::new(format!("memory over what it had, map of {count}"), "MiB", vec![peak - before], Bound::AtMost(64.0)),
+        Figure::new(
+            format!("memory over what it had, map of {count}"),
+            "MiB",
+            vec![peak - before],
+            Bound::AtMost(64.0),
+        ),
         Figure::new("log bytes an item", "B", vec![bytes as f64 / f64::from(count)], Bound::AtMost(4.0)),
     ])
 }

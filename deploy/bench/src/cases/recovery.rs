@@ -38,8 +38,18 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
     let twice = (size(&marks) / MARK).saturating_sub(u64::from(COUNT));
     let rest = undisturbed * (1.0 - (killed - began).min(undisturbed) / undisturbed);
     Ok(vec![
-        Figure::new(format!("kill -9 after {ran} of {COUNT}: items run twice"), "items", vec![twice as f64], Bound::None),
-        Figure::new("kill -9 to result, over the undisturbed rest", "s", vec![ended - killed - rest], Bound::AtMost(1.5)),
+        Figure::new(
+            format!("kill -9 after {ran} of {COUNT}: items run twice"),
+            "items",
+            vec![twice as f64],
+            Bound::None,
+        ),
+        Figure::new(
+            "kill -9 to result, over the undisturbed rest",
+            "s",
+            vec![ended - killed - rest],
+            Bound::AtMost(1.5),
+        ),
     ])
 }
 

@@ -28,7 +28,9 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
     let map = client.create(request(What::Workflow("maps.ints"), &[("xs", encode::integers(count))])).await?;
     let mut beside = Vec::new();
     // As long as the map runs, and not a moment longer.
-    while client.closure(&map).await?.phase() != skein_idl::flyteidl::core::workflow_execution::Phase::Succeeded {
+    while client.closure(&map).await?.phase()
+        != skein_idl::flyteidl::core::workflow_execution::Phase::Succeeded
+    {
         beside.extend(latencies(&client, 5).await?);
     }
     figures.extend(pair(&format!("one execution beside a map of {count}"), &beside, 15.0, 60.0));

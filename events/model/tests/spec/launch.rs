@@ -1,9 +1,20 @@
 //! What a launch plan asks for, and what it is given.
 
 use crate::fixtures::*;
+use bytes::Bytes;
+use prost::Message as _;
 use skein_idl::flyteidl::core::parameter::Behavior;
 use skein_idl::flyteidl::core::{ArtifactQuery, LiteralMap, ParameterMap};
-use skein_model::launch::{InputError, launch_plan_interface, merge_inputs};
+use skein_model::launch::{InputError, launch_plan_interface};
+
+fn merge_inputs(
+    expected: &ParameterMap,
+    fixed: &LiteralMap,
+    given: &LiteralMap,
+) -> Result<LiteralMap, InputError> {
+    let merged = skein_model::launch::merge_inputs(expected, fixed, &given.encode_to_vec().into())?;
+    Ok(LiteralMap::decode(merged).expect("what is merged is a map of literals"))
+}
 
 fn expected() -> ParameterMap {
     parameters([("x", integer(), Behavior::Required(true)), ("y", string(), Behavior::Default(text("a")))])
@@ -88,4 +99,27 @@ fn what_a_launch_plan_says_of_inputs_must_fit_the_workflow() {
         refusal(&default("x", int(1)), &literals([("x", int(1))])),
         "input x is fixed and has a default, it can have only one of them"
     );
+}
+
+#[test]
+fn a_list_is_checked_element_by_element_and_refused_as_a_whole() {
+    let expected = parameters([("xs", list(integer()), Behavior::Required(true))]);
+    let refused = merge_inputs(&expected, &literals([]), &literals([("xs", list_of([int(1), text("2")]))]));
+    let refused = refused.expect_err("a text among integers").to_string();
+    assert!(refused.starts_with("invalid xs input wrong type. Expected collection_type:"), "{refused}");
+    assert!(merge_inputs(&expected, &literals([]), &literals([("xs", list_of([int(1), int(2)]))])).is_ok());
+}
+
+#[test]
+fn what_is_no_literal_is_refused_by_the_name_of_its_input() {
+    let expected = parameters([("xs", list(integer()), Behavior::Required(true))]);
+    let mut encoded = literals([("xs", list_of([int(300)]))]).encode_to_vec();
+    let last = encoded.len() - 1;
+    encoded[last] = 0xff;
+    let refused = skein_model::launch::merge_inputs(&expected, &literals([]), &Bytes::from(encoded));
+    let refused = refused.expect_err("a number that does not end").to_string();
+    assert!(refused.starts_with("invalid xs input: "), "{refused}");
+    let torn =
+        skein_model::launch::merge_inputs(&expected, &literals([]), &Bytes::from_static(&[0x0a, 0x09]));
+    assert!(matches!(torn, Err(InputError::NoMap(_))), "{torn:?}");
 }
