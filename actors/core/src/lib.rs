@@ -10,7 +10,8 @@
 //!
 //! One question, one file: *what next* ([`decide`]), *what all follows from a command* ([`advance`]), *what is now true* ([`apply`]), *what is asked of the world*
 //! ([`effects`]), *which nodes are ready* ([`graph`]), *which items run* ([`map_task`], [`chunk`]), *try again, when*
-//! ([`retry`]), *what is a node given* ([`resolve`]), *what is handed to user code* ([`render`]).
+//! ([`retry`]), *what is a node given* ([`resolve`]), *what is handed to user code* ([`render`]), *whose work goes first*
+//! ([`schedule`]).
 //!
 //! Three laws hold, each a property test in `tests/behaviour/laws.rs`:
 //!
@@ -36,6 +37,7 @@ pub mod plan;
 pub mod render;
 pub mod resolve;
 pub mod retry;
+pub mod schedule;
 
 pub use advance::Transition;
 pub use decide::Rejection;

@@ -61,7 +61,8 @@ pub enum QueueError {
 ///
 /// - An offer is held until it is leased and completed, or withdrawn. Offering what is already held changes nothing.
 /// - A lease that is not extended ends after its ttl, and the work is offered again.
-/// - Work of one pool is leased in the order of its offers.
+/// - Work of one pool and one rank is leased in the order of its offers. Of work of different ranks the smaller may go
+///   first, whenever it was offered.
 #[async_trait]
 pub trait TaskQueue: Send + Sync + 'static {
     /// Offers work to its pool.

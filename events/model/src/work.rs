@@ -47,6 +47,9 @@ pub struct Work {
     pub template: BlobRef,
     /// How it is run.
     pub kind: WorkKind,
+    /// Of what waits for a worker, smaller goes first; 0 when nothing else of its execution runs.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub rank: u32,
     /// How much of a process it shares; what its task asks for, if it asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isolation: Option<Isolation>,
@@ -67,6 +70,11 @@ pub struct Work {
     pub workflow: EntityId,
     /// The trace that the execution belongs to.
     pub trace: Option<TraceContext>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+const fn is_first(rank: &u32) -> bool {
+    *rank == 0
 }
 
 /// How much of a process an attempt shares with other attempts of its task.

@@ -229,6 +229,7 @@ impl House {
             task,
             template,
             kind,
+            rank: 0,
             isolation: None,
             args: args.into_iter().map(str::to_owned).collect(),
             env: env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),

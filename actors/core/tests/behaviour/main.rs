@@ -8,4 +8,5 @@
 mod advance;
 mod laws;
 mod plans;
+mod schedule;
 mod specification;

@@ -167,6 +167,7 @@ async fn make(
         pool: ports.config.pool.clone(),
         template: store_template(ports, template).await?,
         kind,
+        rank: 0,
         isolation: node.settings.isolation,
         args: render::arguments(args, &places)?,
         env: render::environment(&env, created, &task, attempt),

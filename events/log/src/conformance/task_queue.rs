@@ -49,6 +49,7 @@ pub fn work(pool: &PoolId, execution: &str, node: &str, attempt: u32) -> Work {
         task: entity(EntityKind::Task),
         template: BlobRef { uri: "file:///template".to_owned(), size: 1, digest: 1 },
         kind: WorkKind::Task,
+        rank: 0,
         isolation: None,
         args: vec!["pyflyte-execute".to_owned()],
         env: vec![("A".to_owned(), "ü b".to_owned())],

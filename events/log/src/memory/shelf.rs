@@ -11,8 +11,8 @@ use std::time::Duration;
 pub(super) struct Shelf {
     /// Sorted by execution, then node, so that a withdrawal need not look at all work there is.
     held: BTreeMap<WorkId, Held>,
-    /// What no worker has, by pool and by order of its offer. A pool without such work has no entry.
-    waiting: HashMap<PoolId, BTreeMap<u64, Arc<Work>>>,
+    /// What no worker has, by pool, rank and order of its offer. A pool without such work has no entry.
+    waiting: HashMap<PoolId, BTreeMap<Place, Arc<Work>>>,
     leases: HashMap<LeaseId, Leased>,
     /// When leases end, soonest first.
     ends: BTreeSet<(Duration, LeaseId)>,
@@ -22,10 +22,13 @@ pub(super) struct Shelf {
     last_lease: u64,
 }
 
+/// A place in line: the rank, then the number of the offer.
+type Place = (u32, u64);
+
 #[derive(Debug)]
 struct Held {
-    /// The number of its offer; kept when it is offered again, so that it does not go to the end of the line.
-    order: u64,
+    /// Its place in the line; kept when it is offered again, so that it does not go to the end.
+    order: Place,
     work: Arc<Work>,
     lease: Option<LeaseId>,
 }
@@ -44,13 +47,13 @@ impl Shelf {
             return false;
         }
         self.last_offer += 1;
-        let (order, work) = (self.last_offer, Arc::new(work));
+        let (order, work) = ((work.rank, self.last_offer), Arc::new(work));
         self.held.insert(work.id.clone(), Held { order, work: Arc::clone(&work), lease: None });
         self.wait(order, work);
         true
     }
 
-    fn wait(&mut self, order: u64, work: Arc<Work>) {
+    fn wait(&mut self, order: Place, work: Arc<Work>) {
         match self.waiting.get_mut(&work.pool) {
             Some(line) => drop(line.insert(order, work)),
             None => drop(self.waiting.insert(work.pool.clone(), BTreeMap::from([(order, work)]))),

@@ -283,6 +283,7 @@ fn works() -> Vec<(&'static str, Vec<Work>)> {
         timeout,
         workflow: entity(EntityKind::Workflow),
         trace: timeout.map(|_| TraceContext { trace_id: 1, span_id: 2 }),
+        rank: 0,
         isolation: None,
     };
     let items = WorkKind::Items { bound: vec!["y".to_owned()], of: 100_000 };

@@ -1,0 +1,199 @@
+//! Which work goes to workers next, of all that is ready.
+//!
+//! ```text
+//!  priority ──► projects ──► executions ──► nodes ──► work, in the order in which it came
+//!   strict        fair          fair         fair by weight
+//! ```
+//!
+//! Of those that share, whoever has the least running for its weight goes first; of those that have as much, whoever
+//! has been given the least time for its weight (start-time fair queueing: who comes late gets no credit for the time
+//! when it had no work, and owes none). So one task of a new execution goes before the next chunk of a map, and ten
+//! thousand executions of one project take nothing from another project.
+//!
+//! Limits are counted here and nowhere else: what runs is what was handed out and has not ended, and after a restart
+//! what the journals say is outstanding is offered and handed out again. So a limit cannot leak.
+
+mod tree;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use tree::{Path, Tree};
+
+/// A limit: how much that counts against `key` may run at once.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Limit {
+    /// What is counted together.
+    pub key: String,
+    /// How much of it may run at once, at least 1.
+    pub most: u32,
+}
+
+/// On whose account work runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The project, with its domain.
+    pub project: String,
+    /// The execution, within the project.
+    pub execution: String,
+    /// The node, within the execution.
+    pub node: String,
+    /// What goes before: larger first, whatever is fair.
+    pub priority: i32,
+    /// The node's share beside other nodes of its execution, at least 1.
+    pub weight: u32,
+    /// What it counts against, each key once.
+    pub limits: Vec<Limit>,
+    /// How long it is expected to run, in microseconds.
+    pub micros: u64,
+}
+
+/// Work that is to be handed out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chosen<K> {
+    /// The work.
+    pub key: K,
+    /// Among what has been handed out and not begun: smaller goes first. 0 is on whose account nothing runs.
+    pub rank: u32,
+}
+
+/// All work that is ready or handed out.
+#[derive(Clone, Debug)]
+pub struct Schedule<K> {
+    tree: Tree<K>,
+    work: BTreeMap<K, Work>,
+    /// How much of each key runs; a key of which nothing runs has no entry.
+    running: BTreeMap<String, u32>,
+    /// Nodes whose next work has to wait for a key: by priority, and then in the order in which they began to.
+    parked: BTreeMap<String, BTreeSet<(Reverse<i32>, u64, Path)>>,
+    last_parked: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Work {
+    claim: Claim,
+    is_running: bool,
+}
+
+impl<K> Default for Schedule<K> {
+    fn default() -> Self {
+        Self {
+            tree: Tree::default(),
+            work: BTreeMap::new(),
+            running: BTreeMap::new(),
+            parked: BTreeMap::new(),
+            last_parked: 0,
+        }
+    }
+}
+
+impl<K: Clone + Ord> Schedule<K> {
+    /// Adds work that is ready; says whether it is new.
+    pub fn offer(&mut self, key: K, claim: Claim) -> bool {
+        if self.work.contains_key(&key) {
+            return false;
+        }
+        self.tree.push(&Path::of(&claim), claim.weight, key.clone(), claim.micros);
+        self.work.insert(key, Work { claim, is_running: false });
+        true
+    }
+
+    /// Takes the work that is to run next; none when there is none, or all that there is has to wait for a limit.
+    pub fn next(&mut self) -> Option<Chosen<K>> {
+        loop {
+            let path = self.tree.first()?;
+            let key = self.tree.front(&path)?.clone();
+            let claim = self.work.get(&key)?.claim.clone();
+            if let Some(full) = claim.limits.iter().find(|limit| self.is_full(limit)) {
+                self.park(path, &claim, &full.key);
+                continue;
+            }
+            if let Some(work) = self.work.get_mut(&key) {
+                work.is_running = true;
+            }
+            for limit in &claim.limits {
+                *self.running.entry(limit.key.clone()).or_default() += 1;
+            }
+            let rank = self.tree.take(&path, claim.micros);
+            return Some(Chosen { key, rank });
+        }
+    }
+
+    fn is_full(&self, limit: &Limit) -> bool {
+        self.running.get(&limit.key).is_some_and(|now| *now >= limit.most)
+    }
+
+    /// Has a node wait for `key`. What it does not take of other keys is for others.
+    fn park(&mut self, path: Path, claim: &Claim, key: &str) {
+        self.tree.park(&path);
+        self.last_parked += 1;
+        let place = (Reverse(claim.priority), self.last_parked, path);
+        self.parked.entry(key.to_owned()).or_default().insert(place);
+        self.pass_on(claim, Some(key));
+    }
+
+    /// Lets others have what `claim` leaves free of its keys, but of `full`.
+    fn pass_on(&mut self, claim: &Claim, full: Option<&str>) {
+        for limit in &claim.limits {
+            if full != Some(limit.key.as_str()) && !self.is_full(limit) {
+                self.unpark(&limit.key);
+            }
+        }
+    }
+
+    /// Takes work out: it has ended, after `micros` if that is known, or nobody wants it any more. Says whether it was
+    /// there.
+    pub fn end(&mut self, key: &K, micros: Option<u64>) -> bool {
+        let Some(Work { claim, is_running }) = self.work.remove(key) else { return false };
+        let path = Path::of(&claim);
+        if !is_running {
+            self.tree.remove(&path, key);
+            self.pass_on(&claim, None);
+            return true;
+        }
+        for limit in &claim.limits {
+            if let Some(now) = self.running.get_mut(&limit.key) {
+                *now -= 1;
+                if *now == 0 {
+                    self.running.remove(&limit.key);
+                }
+            }
+            self.unpark(&limit.key);
+        }
+        self.tree.end(&path, claim.micros, micros.unwrap_or(claim.micros));
+        true
+    }
+
+    /// Lets the first node that waits for `key` try again: one place is free.
+    fn unpark(&mut self, key: &str) {
+        let Some(waiting) = self.parked.get_mut(key) else { return };
+        while let Some((_, _, path)) = waiting.pop_first() {
+            if self.tree.unpark(&path) {
+                break;
+            }
+        }
+        if waiting.is_empty() {
+            self.parked.remove(key);
+        }
+    }
+
+    /// Lists what is there from `first` on, whether it runs or not, in the order of its keys.
+    pub fn keys_from<'a>(&'a self, first: &'a K) -> impl Iterator<Item = &'a K> {
+        self.work.range(first..).map(|(key, _)| key)
+    }
+
+    /// Answers how much is ready and not handed out.
+    pub fn ready(&self) -> usize {
+        self.work.values().filter(|work| !work.is_running).count()
+    }
+
+    /// Says whether work has been handed out and has not ended.
+    pub fn is_running(&self, key: &K) -> bool {
+        self.work.get(key).is_some_and(|work| work.is_running)
+    }
+
+    /// Answers the keys of limits that hold something back now, with how much of each runs.
+    pub fn full(&self) -> BTreeSet<(String, u32)> {
+        let running = |key: &String| self.running.get(key).copied().unwrap_or(0);
+        self.parked.keys().map(|key| (key.clone(), running(key))).collect()
+    }
+}
