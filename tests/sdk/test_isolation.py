@@ -1,5 +1,7 @@
 """What a task may say through the plugin `flytekitplugins-skein`, and what it is told when it says something else."""
 
+import dataclasses
+
 import grpc
 import pytest
 from flytekitplugins.skein import Skein
@@ -50,7 +52,16 @@ def test_items_of_a_map_share_as_much_as_their_task_says(client: Client) -> None
         ({"chunk_items_max": 0}, "chunk_items_max is 0"),
         ({"chunk_items_min": True}, "chunk_items_min is True"),
         ({"chunk_items_min": 3, "chunk_items_max": 2}, "chunk_items_min is 3"),
-        ({"isolation": "fork", "chunk_items_max": 2}, "go with 'reuse' only"),
+        ({"isolation": "fork", "chunk_items_max": 2}, "chunk_items_max is 2, which goes with isolation 'reuse' only"),
+        ({"isolation": "fresh", "process_attempts_max": 2}, "process_attempts_max is 2, which goes with isolation 'reuse'"),
+        ({"priority": 101}, "priority is 101; it has to be a whole number from -100 to 100"),
+        ({"weight": 0.5}, "weight is 0.5; it has to be a whole number from 1 to 1000"),
+        ({"concurrency_key": "a/b", "concurrency_limit": 1}, "concurrency_key is 'a/b'; it has to be a name"),
+        ({"concurrency_key": "k" * 64, "concurrency_limit": 1}, "a name of 1 to 63 characters"),
+        ({"concurrency_key": "db"}, "concurrency_key is 'db', but there is no concurrency_limit"),
+        ({"pool_size": 10_001}, "pool_size is 10001"),
+        ({"process_seconds_max": "60"}, "process_seconds_max is '60'"),
+        ({"process_growth_mib_max": -1}, "process_growth_mib_max is -1"),
     ],
 )
 def test_what_is_no_setting_is_refused_where_the_task_is_defined(settings: dict, message: str) -> None:
@@ -59,11 +70,45 @@ def test_what_is_no_setting_is_refused_where_the_task_is_defined(settings: dict,
         Skein(**settings)
 
 
-def test_what_is_no_setting_is_refused_at_registration(client: Client) -> None:
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"isolation": "thread"}, 'custom.skein.isolation is "thread"'),
+        ({"priority": 1000}, "custom.skein.priority is 1000; it has to be a whole number from -100 to 100"),
+        ({"concurrency_key": "db"}, 'custom.skein.concurrency_key is "db", but there is no concurrency_limit'),
+        (
+            {"isolation": "fork", "process_seconds_max": 60},
+            'custom.skein.process_seconds_max is 60, which goes with isolation "reuse" only',
+        ),
+        ({"poolsize": 1}, "custom.skein.poolsize is unknown; there are isolation,"),
+    ],
+)
+def test_what_is_no_setting_is_refused_at_registration(client: Client, settings: dict, message: str) -> None:
     """Also when it did not come from the plugin."""
     request = task_request(unique("isolated"), "v1")
-    json_format.ParseDict({"skein": {"isolation": "thread"}}, request.spec.template.custom)
+    json_format.ParseDict({"skein": settings}, request.spec.template.custom)
     with pytest.raises(grpc.RpcError) as refused:
         client.admin.CreateTask(request)
     assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
-    assert 'custom.skein.isolation is "thread"' in refused.value.details()
+    assert message in refused.value.details()
+
+
+def test_every_setting_reaches_the_server(client: Client) -> None:
+    """What the plugin takes, registration takes."""
+    settings = Skein(
+        isolation="reuse",
+        chunk_items_min=1,
+        chunk_items_max=2,
+        priority=-100,
+        weight=1000,
+        concurrency_key="db",
+        concurrency_limit=1,
+        pool_size=1,
+        process_attempts_max=1,
+        process_seconds_max=1,
+        process_growth_mib_max=1,
+    )
+    assert len(settings.to_custom()["skein"]) == len(dataclasses.fields(Skein))
+    request = task_request(unique("isolated"), "v1")
+    json_format.ParseDict(settings.to_custom(), request.spec.template.custom)
+    client.admin.CreateTask(request)

@@ -106,7 +106,8 @@ mod tests {
     fn a_task_may_bound_its_chunks() {
         let mut slow = Measured::default();
         slow.add(1, 500_000);
-        let settings = TaskSettings { chunk_items_min: Some(10), chunk_items_max: Some(20), isolation: None };
+        let settings =
+            TaskSettings { chunk_items_min: Some(10), chunk_items_max: Some(20), ..TaskSettings::default() };
         let bounds = Bounds::of(&settings);
         assert_eq!(slow.next_len(1_000, 2, bounds), 10);
         assert_eq!(slow.next_len(7, 2, bounds), 7, "there are no more");

@@ -1,6 +1,6 @@
 //! What the engine can be told.
 
-use skein_model::PoolId;
+use skein_model::{PoolId, TaskRules};
 use std::time::Duration;
 
 /// Settings of one engine.
@@ -20,6 +20,8 @@ pub struct Config {
     pub restart_first: Duration,
     /// The longest such wait. Default: 30 s.
     pub restart_max: Duration,
+    /// What this server says of tasks that do not say it themselves. Default: nothing. May be others at each start.
+    pub rules: TaskRules,
 }
 
 impl Default for Config {
@@ -32,6 +34,7 @@ impl Default for Config {
             commands_max: 1_024,
             restart_first: Duration::from_millis(100),
             restart_max: Duration::from_secs(30),
+            rules: TaskRules::default(),
         }
     }
 }

@@ -26,6 +26,7 @@ mod perform;
 mod plans;
 mod ports;
 mod replay;
+mod settings;
 pub mod system;
 
 pub use config::Config;

@@ -5,6 +5,7 @@
 use crate::execution;
 use crate::perform::work;
 use crate::ports::Ports;
+use crate::settings::settings_of;
 use bytes::Bytes;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use skein_core::chunk::{Bounds, Measured};
@@ -119,7 +120,8 @@ impl Actor for MapActor {
 
     async fn pre_start(&self, myself: ActorRef<Msg>, args: Args) -> Result<State, ActorProcessingErr> {
         myself.cast(Msg::Load)?;
-        let bounds = Bounds::of(&args.plan.nodes[place(&args)?].settings);
+        let settings = settings_of(&self.ports.config, &args.plan, place(&args)?, &args.created.execution);
+        let bounds = Bounds::of(&settings);
         Ok(State { args, inputs: Vec::new(), measured: Measured::default(), bounds, out: 0 })
     }
 

@@ -21,6 +21,7 @@ pub mod literals;
 pub mod paths;
 pub mod phase;
 pub mod registry;
+pub mod task_rules;
 pub mod task_settings;
 pub mod time;
 pub mod types;
@@ -36,6 +37,7 @@ pub use ids::{
 };
 pub use phase::{ExecutionPhase, NodePhase};
 pub use registry::RegistryEvent;
+pub use task_rules::{TaskRule, TaskRules};
 pub use task_settings::TaskSettings;
 pub use time::Timestamp;
-pub use work::{Isolation, Work, WorkId, WorkKind};
+pub use work::{Isolation, Life, Work, WorkId, WorkKind};

@@ -53,6 +53,12 @@ pub struct Work {
     /// How much of a process it shares; what its task asks for, if it asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isolation: Option<Isolation>,
+    /// How long a process lives that it shares.
+    #[serde(default, skip_serializing_if = "Life::is_unbounded")]
+    pub life: Life,
+    /// How many processes of one machine have its task at once at most; none is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processes_max: Option<u32>,
     /// The command line, rendered; starts with `pyflyte-execute`, `pyflyte-fast-execute` or the user's own command.
     pub args: Vec<String>,
     /// Environment variables, in the order in which they are set; a later one of the same name wins.
@@ -97,6 +103,27 @@ impl Isolation {
     /// Answers the kind that `word` names; none when it names none.
     pub fn named(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|(name, _)| *name == word).map(|(_, isolation)| isolation)
+    }
+}
+
+/// How long a process lives that runs one attempt or chunk after another; what is none has no bound of the task's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Life {
+    /// How many attempts or chunks it runs, at least 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts_max: Option<u32>,
+    /// How old it gets, in seconds, at least 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds_max: Option<u32>,
+    /// By how many MiB its resident memory grows after its first attempt or chunk, at least 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub growth_mib_max: Option<u32>,
+}
+
+impl Life {
+    /// Says whether nothing bounds it.
+    pub const fn is_unbounded(&self) -> bool {
+        self.attempts_max.is_none() && self.seconds_max.is_none() && self.growth_mib_max.is_none()
     }
 }
 

@@ -14,8 +14,8 @@ use skein_model::command::Outcome;
 use skein_model::event::{FinishedChunk, ItemRange};
 use skein_model::work::WorkKind;
 use skein_model::{
-    Attempt, BlobRef, Command, DataRef, EntityId, EntityKind, ExecutionId, Failure, NodeId, PoolId, Work,
-    WorkId,
+    Attempt, BlobRef, Command, DataRef, EntityId, EntityKind, ExecutionId, Failure, Life, NodeId, PoolId,
+    Work, WorkId,
 };
 use skein_workers::{Config, Workers};
 use std::path::{Path, PathBuf};
@@ -231,6 +231,8 @@ impl House {
             kind,
             rank: 0,
             isolation: None,
+            life: Life::default(),
+            processes_max: None,
             args: args.into_iter().map(str::to_owned).collect(),
             env: env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             inputs: DataRef::Inline(inputs.encode_to_vec().into()),

@@ -3,6 +3,7 @@
 use super::{Done, Wanted, outcome};
 use crate::map;
 use crate::ports::Ports;
+use crate::settings::settings_of;
 use bytes::Bytes;
 use prost::Message as _;
 use skein_core::render::{self, Places};
@@ -162,13 +163,16 @@ async fn make(
     let task = task_id(template);
     let places = places(&ports.blobs, created, &node.id, attempt, items, &prefix);
     let (args, env) = command(template);
+    let settings = settings_of(&ports.config, plan, place, &created.execution);
     Ok(Work {
         id: WorkId { execution: created.execution.clone(), node: node.id.clone(), attempt, items },
         pool: ports.config.pool.clone(),
         template: store_template(ports, template).await?,
         kind,
         rank: 0,
-        isolation: node.settings.isolation,
+        isolation: settings.isolation,
+        life: settings.life(),
+        processes_max: settings.pool_size,
         args: render::arguments(args, &places)?,
         env: render::environment(&env, created, &task, attempt),
         inputs: DataRef::empty(),

@@ -11,7 +11,7 @@ use skein_model::event::{Created, FinishedChunk, Settings};
 use skein_model::literals::{self, encode_integer, encode_literal_map};
 use skein_model::{
     CauseId, Command, DataRef, EntityId, EntityKind, Event, ExecutionId, Failure, Head, JournalId, PoolId,
-    Record, Timestamp, Work, codec, paths,
+    Record, TaskRules, Timestamp, Work, codec, paths,
 };
 use skein_runtime::{Clock, Config, Engine, Metrics};
 use std::sync::Arc;
@@ -44,15 +44,15 @@ impl World {
     pub async fn start() -> Self {
         let folder = TempDir::new().expect("a folder can be made");
         let blobs = Arc::new(BlobStore::local(folder.path()).expect("the folder is there"));
-        Self::over(Arc::new(MemoryLog::default()), blobs, folder).await
+        Self::over(Arc::new(MemoryLog::default()), blobs, folder, TaskRules::default()).await
     }
 
-    async fn over(log: Arc<dyn EventLog>, blobs: Arc<BlobStore>, folder: TempDir) -> Self {
+    async fn over(log: Arc<dyn EventLog>, blobs: Arc<BlobStore>, folder: TempDir, rules: TaskRules) -> Self {
         let inbox = Arc::new(MemoryInbox::new(64, Duration::from_secs(5)));
         let queue = Arc::new(MemoryQueue::new(Duration::from_secs(60)));
         let metrics = Metrics::default();
         let engine = Engine::start(
-            Config::default(),
+            Config { rules, ..Config::default() },
             metrics.clone(),
             Arc::clone(&log),
             inbox.clone(),
@@ -67,8 +67,13 @@ impl World {
 
     /// Ends the engine with all it had in memory, and starts another on the same log.
     pub async fn restart(self) -> Self {
+        self.restart_with(TaskRules::default()).await
+    }
+
+    /// As [`World::restart`], with other rules.
+    pub async fn restart_with(self, rules: TaskRules) -> Self {
         self.engine.stop().await;
-        Self::over(self.log, self.blobs, self.folder).await
+        Self::over(self.log, self.blobs, self.folder, rules).await
     }
 
     /// A second engine that believes it owns everything as well.

@@ -4,7 +4,8 @@ use super::{is_pending, soon};
 use crate::task_queue::{Lease, QueueError, Stop, TaskQueue};
 use futures::future;
 use skein_model::{
-    Attempt, BlobRef, DataRef, EntityId, EntityKind, ExecutionId, NodeId, PoolId, Work, WorkId, WorkKind,
+    Attempt, BlobRef, DataRef, EntityId, EntityKind, ExecutionId, Life, NodeId, PoolId, Work, WorkId,
+    WorkKind,
 };
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -51,6 +52,8 @@ pub fn work(pool: &PoolId, execution: &str, node: &str, attempt: u32) -> Work {
         kind: WorkKind::Task,
         rank: 0,
         isolation: None,
+        life: Life::default(),
+        processes_max: None,
         args: vec!["pyflyte-execute".to_owned()],
         env: vec![("A".to_owned(), "ü b".to_owned())],
         inputs: DataRef::empty(),

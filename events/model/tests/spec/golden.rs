@@ -10,7 +10,7 @@ use skein_model::codec;
 use skein_model::command::{Began, Outcome};
 use skein_model::envelope::{SCHEMA, TraceContext};
 use skein_model::event::{Created, FinishedChunk, ItemFailure, ItemRange, Settings};
-use skein_model::work::{Isolation, Work, WorkId, WorkKind};
+use skein_model::work::{Isolation, Life, Work, WorkId, WorkKind};
 use skein_model::{
     Attempt, BlobRef, CauseId, Charge, Command, DataRef, EntityId, EntityKind, Envelope, Event, ExecutionId,
     Failure, FailureCause, Head, JournalId, NodeId, PoolId, Record, RegistryEvent, Timestamp,
@@ -285,6 +285,8 @@ fn works() -> Vec<(&'static str, Vec<Work>)> {
         trace: timeout.map(|_| TraceContext { trace_id: 1, span_id: 2 }),
         rank: 0,
         isolation: None,
+        life: Life::default(),
+        processes_max: None,
     };
     let items = WorkKind::Items { bound: vec!["y".to_owned()], of: 100_000 };
     let range = Some(ItemRange { start: 100, end: 200 });
@@ -361,6 +363,11 @@ fn what_was_added_to_a_form_is_read_and_written_as_ever() {
     check("added", &BTreeSet::from(["AttemptFinished".to_owned()]), &[("AttemptFinished", vec![finished])]);
     let isolations = Isolation::ALL.map(|(_, isolation)| isolation).to_vec();
     check("added", &BTreeSet::from(["Isolation".to_owned()]), &[("Isolation", isolations)]);
+    let life = Life { attempts_max: Some(100), seconds_max: Some(3_600), growth_mib_max: Some(512) };
+    let (_, work) = works().swap_remove(0);
+    let bounded: Vec<_> =
+        work.into_iter().map(|work| Work { life, processes_max: Some(2), ..work }).collect();
+    check("added", &BTreeSet::from(["Life".to_owned()]), &[("Life", bounded)]);
 }
 
 #[test]

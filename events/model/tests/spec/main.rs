@@ -10,5 +10,6 @@ mod golden;
 mod launch;
 mod literals;
 mod sdk;
+mod task_rules;
 mod task_settings;
 mod types;

@@ -3,7 +3,7 @@
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value};
 use skein_idl::flyteidl::core::TaskTemplate;
-use skein_model::{Isolation, TaskSettings};
+use skein_model::{Isolation, Life, TaskSettings};
 
 fn value(kind: Kind) -> Value {
     Value { kind: Some(kind) }
@@ -49,41 +49,101 @@ fn each_isolation_is_named_by_its_word() {
 }
 
 #[test]
-fn the_bounds_of_a_chunk_are_whole_numbers() {
-    let settings = read(&[("chunk_items_min", number(10.0)), ("chunk_items_max", number(1_000_000.0))]);
-    let expected =
-        TaskSettings { isolation: None, chunk_items_min: Some(10), chunk_items_max: Some(1_000_000) };
-    assert_eq!(settings, Ok(expected));
+fn what_a_task_says_is_read_by_name() {
+    let settings = read(&[
+        ("chunk_items_min", number(10.0)),
+        ("chunk_items_max", number(1_000_000.0)),
+        ("priority", number(-100.0)),
+        ("weight", number(1_000.0)),
+        ("concurrency_key", text("warehouse")),
+        ("concurrency_limit", number(3.0)),
+        ("pool_size", number(2.0)),
+        ("process_attempts_max", number(50.0)),
+        ("process_seconds_max", number(3_600.0)),
+        ("process_growth_mib_max", number(512.0)),
+    ]);
+    let expected = TaskSettings {
+        isolation: None,
+        chunk_items_min: Some(10),
+        chunk_items_max: Some(1_000_000),
+        priority: Some(-100),
+        weight: Some(1_000),
+        concurrency_key: Some("warehouse".into()),
+        concurrency_limit: Some(3),
+        pool_size: Some(2),
+        process_attempts_max: Some(50),
+        process_seconds_max: Some(3_600),
+        process_growth_mib_max: Some(512),
+    };
+    assert_eq!(settings, Ok(expected.clone()));
+    let life = Life { attempts_max: Some(50), seconds_max: Some(3_600), growth_mib_max: Some(512) };
+    assert_eq!(expected.life(), life);
+}
+
+#[track_caller]
+fn refused(fields: &[(&str, Value)], expected: &str) {
+    assert_eq!(read(fields).unwrap_err(), expected);
 }
 
 #[test]
-fn what_is_no_setting_is_named_with_its_value_and_what_would_be_right() {
-    let refused = |fields: &[(&str, Value)], expected: &str| {
-        assert_eq!(read(fields).unwrap_err(), expected);
-    };
-    let items = "it has to be a whole number from 1 to 1000000";
-    refused(
-        &[("isolation", text("thread"))],
-        "custom.skein.isolation is \"thread\"; it has to be one of \"fresh\", \"fork\" and \"reuse\"",
-    );
-    refused(
-        &[("isolation", number(1.0))],
-        "custom.skein.isolation is a number; it has to be one of \"fresh\", \"fork\" and \"reuse\"",
-    );
-    for (wrong, found) in [(0.0, "0"), (-1.0, "-1"), (1.5, "1.5"), (1e9, "1000000000"), (f64::NAN, "NaN")] {
+fn an_isolation_that_is_none_is_named_with_what_would_be_right() {
+    let right = "it has to be one of \"fresh\", \"fork\" and \"reuse\"";
+    refused(&[("isolation", text("thread"))], &format!("custom.skein.isolation is \"thread\"; {right}"));
+    refused(&[("isolation", number(1.0))], &format!("custom.skein.isolation is a number; {right}"));
+}
+
+#[test]
+fn each_number_is_whole_and_has_bounds() {
+    for (name, min, max) in [
+        ("chunk_items_min", 1, 1_000_000),
+        ("chunk_items_max", 1, 1_000_000),
+        ("priority", -100, 100),
+        ("weight", 1, 1_000),
+        ("concurrency_limit", 1, 1_000_000),
+        ("pool_size", 1, 10_000),
+        ("process_attempts_max", 1, 1_000_000),
+        ("process_seconds_max", 1, 31_536_000),
+        ("process_growth_mib_max", 1, 1_048_576),
+    ] {
+        let right = format!("it has to be a whole number from {min} to {max}");
+        let (least, most) = (f64::from(min), f64::from(max));
+        for good in [least, most] {
+            assert!(read(&[(name, number(good))]).is_ok(), "{name} {good}");
+        }
+        for wrong in [least - 1.0, most + 1.0, least + 0.5, 1e300, f64::NAN, f64::INFINITY] {
+            refused(&[(name, number(wrong))], &format!("custom.skein.{name} is {wrong}; {right}"));
+        }
+        refused(&[(name, text("7"))], &format!("custom.skein.{name} is a string; {right}"));
         refused(
-            &[("chunk_items_max", number(wrong))],
-            &format!("custom.skein.chunk_items_max is {found}; {items}"),
+            &[(name, value(Kind::BoolValue(true)))],
+            &format!("custom.skein.{name} is true or false; {right}"),
         );
     }
-    refused(&[("chunk_items_min", text("7"))], &format!("custom.skein.chunk_items_min is a string; {items}"));
+}
+
+#[test]
+fn a_concurrency_key_is_a_name() {
+    let limited = |key: &str| read(&[("concurrency_key", text(key)), ("concurrency_limit", number(1.0))]);
+    let longest = "é".repeat(63);
+    assert_eq!(limited(&longest).unwrap().concurrency_key.as_deref(), Some(longest.as_str()));
+    for wrong in ["", ".", "..", "a/b", "a\\b", "a\nb", &"k".repeat(64)] {
+        let fault = limited(wrong).unwrap_err();
+        assert!(
+            fault.starts_with(&format!(
+                "custom.skein.concurrency_key is {wrong:?}; it has to be a name of 1 to 63"
+            )),
+            "{fault}"
+        );
+    }
+}
+
+#[test]
+fn a_name_that_is_none_is_told_with_those_that_there_are() {
     refused(
         &[("isolaton", text("fork"))],
-        "custom.skein.isolaton is unknown; there are isolation, chunk_items_min and chunk_items_max",
-    );
-    refused(
-        &[("chunk_items_min", number(5.0)), ("chunk_items_max", number(4.0))],
-        "custom.skein.chunk_items_min is 5, which is more than chunk_items_max, 4",
+        "custom.skein.isolaton is unknown; there are isolation, chunk_items_min, chunk_items_max, priority, weight, \
+         concurrency_key, concurrency_limit, pool_size, process_attempts_max, process_seconds_max and \
+         process_growth_mib_max",
     );
     let list = template(value(Kind::ListValue(ListValue::default())));
     assert_eq!(
@@ -93,7 +153,31 @@ fn what_is_no_setting_is_named_with_its_value_and_what_would_be_right() {
 }
 
 #[test]
-fn items_that_share_no_process_have_no_chunks_to_bound() {
-    let fault = read(&[("isolation", text("fork")), ("chunk_items_max", number(10.0))]).unwrap_err();
-    assert!(fault.contains("chunk_items_min and chunk_items_max go with \"reuse\" only"), "{fault}");
+fn settings_that_contradict_each_other_are_refused_by_name() {
+    refused(
+        &[("chunk_items_min", number(5.0)), ("chunk_items_max", number(4.0))],
+        "custom.skein.chunk_items_min is 5, which is more than chunk_items_max, 4",
+    );
+    refused(
+        &[("concurrency_key", text("warehouse"))],
+        "custom.skein.concurrency_key is \"warehouse\", but there is no concurrency_limit; say how many may run at once",
+    );
+    let of_shared_processes = [
+        "chunk_items_min",
+        "chunk_items_max",
+        "process_attempts_max",
+        "process_seconds_max",
+        "process_growth_mib_max",
+    ];
+    for isolation in ["fresh", "fork"] {
+        for name in of_shared_processes {
+            refused(
+                &[("isolation", text(isolation)), (name, number(10.0))],
+                &format!(
+                    "custom.skein.{name} is 10, which goes with isolation \"reuse\" only: with \"{isolation}\" each \
+                     attempt, and each item of a map, has a process of its own"
+                ),
+            );
+        }
+    }
 }

@@ -1,0 +1,18 @@
+//! What counts for a node's task: what the task says, and what the server's rules say where it does not.
+
+use crate::config::Config;
+use skein_core::{NodeIndex, Plan};
+use skein_model::{ExecutionId, TaskSettings};
+
+/// Answers the settings of the task of the node at `place`, run in `execution`. Whatever is asked of the world for the node
+/// goes by these; what is recorded does not, so that other rules after a restart change nothing that has happened.
+pub(crate) fn settings_of(
+    config: &Config,
+    plan: &Plan,
+    place: NodeIndex,
+    execution: &ExecutionId,
+) -> TaskSettings {
+    let node = &plan.nodes[place];
+    let task = plan.tasks[node.target.task()].id.as_ref().map_or("", |id| id.name.as_str());
+    config.rules.resolve(execution, task, &node.settings)
+}
