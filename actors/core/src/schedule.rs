@@ -181,6 +181,11 @@ impl<K: Clone + Ord> Schedule<K> {
         self.work.range(first..).map(|(key, _)| key)
     }
 
+    /// Answers on whose account work runs; none when it is not there.
+    pub fn claim(&self, key: &K) -> Option<&Claim> {
+        self.work.get(key).map(|work| &work.claim)
+    }
+
     /// Answers how much is ready and not handed out.
     pub fn ready(&self) -> usize {
         self.work.values().filter(|work| !work.is_running).count()

@@ -11,6 +11,9 @@ pub struct Config {
     /// How many chunks of one map are on offer or being run at once, at least 1. Default: twice the number of cores,
     /// so that a worker that ends one finds the next.
     pub chunks_on_offer: u32,
+    /// How many attempts and chunks are with workers or on offer to them at once, at least 1. Default: four times the
+    /// number of cores. More keeps more workers busy; less lets what comes later and goes first go first.
+    pub handed_out_max: usize,
     /// How many executions have actors at once, at least 1. Default: 10 000 (some 100 MB); the others wait in the log.
     pub executions_max: usize,
     /// How many commands are under way inside the engine at once, at least 1. Default: 1 024: the inbox holds the rest,
@@ -30,6 +33,7 @@ impl Default for Config {
         Self {
             pool: PoolId("default".to_owned()),
             chunks_on_offer: u32::try_from(cores).unwrap_or(2).saturating_mul(2),
+            handed_out_max: cores.saturating_mul(4),
             executions_max: 10_000,
             commands_max: 1_024,
             restart_first: Duration::from_millis(100),

@@ -4,7 +4,7 @@ use crate::execution::{self, ExecutionActor};
 use crate::intake::{self, Credit};
 use crate::ports::Ports;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
-use skein_log::Mail;
+use skein_log::{Mail, Stop};
 use skein_model::{Envelope, ExecutionId};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -82,6 +82,7 @@ impl Actor for EngineActor {
         match event {
             SupervisionEvent::ActorTerminated(actor, ..) => {
                 if let Some(id) = state.forget(actor.get_id()) {
+                    self.ports.dispatch.forget(&Stop::Execution(id.clone()));
                     state.failures.remove(&id);
                     self.ports.metrics.executions_active.dec();
                 }
@@ -89,6 +90,7 @@ impl Actor for EngineActor {
             }
             SupervisionEvent::ActorFailed(actor, cause) => {
                 if let Some(id) = state.forget(actor.get_id()) {
+                    self.ports.dispatch.forget(&Stop::Execution(id.clone()));
                     self.restart_later(&myself, state, id, &cause);
                     // Here, and not by the actor: one that failed is never asked.
                     self.ports.metrics.executions_active.dec();

@@ -9,7 +9,7 @@ use crate::replay;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use skein_core::{Effect, Execution, Plan, Rejection, Transition};
 use skein_log::{Mail, Refusal};
-use skein_model::{Command, Envelope, Event, ExecutionId, ExecutionPhase, JournalId, NodeId};
+use skein_model::{Command, Envelope, Event, ExecutionId, ExecutionPhase, JournalId, NodeId, WorkId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -177,6 +177,9 @@ impl ExecutionActor {
         }
         for event in &events {
             self.note(&state.id, live, event);
+            if let Some((work, micros)) = ended(&state.id, event) {
+                self.ports.dispatch.ended(&work, micros).await;
+            }
         }
         for effect in effects {
             self.perform(myself, live, effect).await?;
@@ -266,6 +269,25 @@ impl ExecutionActor {
 
 fn is_last(event: &Event) -> bool {
     matches!(event, Event::Succeeded { .. } | Event::Failed { .. } | Event::Aborted)
+}
+
+/// Answers what work has ended by an event, and how long it ran where that is known, in microseconds.
+fn ended(execution: &ExecutionId, event: &Event) -> Option<(WorkId, Option<u64>)> {
+    let work = |node: &NodeId, attempt, items| WorkId {
+        execution: execution.clone(),
+        node: node.clone(),
+        attempt,
+        items,
+    };
+    match event {
+        Event::AttemptSucceeded { node, attempt, .. }
+        | Event::AttemptFailed { node, attempt, .. }
+        | Event::AttemptAborted { node, attempt, .. } => Some((work(node, *attempt, None), None)),
+        Event::ItemsFinished { node, chunk, .. } => {
+            Some((work(node, chunk.attempt, Some(chunk.range)), Some(chunk.micros)))
+        }
+        _ => None,
+    }
 }
 
 fn refusal(rejection: Rejection) -> Refusal {

@@ -16,6 +16,7 @@
 //! - Nothing durable depends on an actor ending well: its journal rebuilds it.
 
 pub mod config;
+mod dispatch;
 mod engine;
 mod execution;
 mod intake;

@@ -13,11 +13,9 @@ use skein_core::{Execution, Plan, Target};
 use skein_model::envelope::TraceContext;
 use skein_model::event::{Created, FinishedChunk, ItemRange};
 use skein_model::literals::{self, Collection};
-use skein_model::{Attempt, DataRef, NodeId, WorkKind};
+use skein_model::{Attempt, DataRef, NodeId, TaskSettings, WorkKind};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
-use tracing::warn;
 
 /// What a map's actor is told.
 pub(crate) enum Msg {
@@ -25,8 +23,6 @@ pub(crate) enum Msg {
     Load,
     /// A chunk ended, and that is durable.
     Ended { chunk: Ended },
-    /// Offer again what could not be offered.
-    Offer,
 }
 
 /// What matters here of a chunk that ended.
@@ -97,6 +93,7 @@ pub(crate) struct State {
     args: Args,
     inputs: Vec<Input>,
     measured: Measured,
+    settings: TaskSettings,
     bounds: Bounds,
     /// Chunks on offer or being run.
     out: u32,
@@ -110,9 +107,6 @@ enum Input {
     Each(String, Collection),
 }
 
-/// The wait before an offer that failed is tried again.
-const OFFER_AGAIN: Duration = Duration::from_millis(500);
-
 impl Actor for MapActor {
     type Msg = Msg;
     type State = State;
@@ -122,12 +116,12 @@ impl Actor for MapActor {
         myself.cast(Msg::Load)?;
         let settings = settings_of(&self.ports.config, &args.plan, place(&args)?, &args.created.execution);
         let bounds = Bounds::of(&settings);
-        Ok(State { args, inputs: Vec::new(), measured: Measured::default(), bounds, out: 0 })
+        Ok(State { args, inputs: Vec::new(), measured: Measured::default(), settings, bounds, out: 0 })
     }
 
     async fn handle(
         &self,
-        myself: ActorRef<Msg>,
+        _: ActorRef<Msg>,
         message: Msg,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
@@ -138,9 +132,8 @@ impl Actor for MapActor {
                 state.measured.add(chunk.items, chunk.micros);
                 state.args.pending.extend(chunk.again);
             }
-            Msg::Offer => {}
         }
-        self.offer(&myself, state).await
+        self.offer(state).await
     }
 }
 
@@ -163,7 +156,7 @@ impl MapActor {
         Ok(inputs)
     }
 
-    async fn offer(&self, myself: &ActorRef<Msg>, state: &mut State) -> Result<(), ActorProcessingErr> {
+    async fn offer(&self, state: &mut State) -> Result<(), ActorProcessingErr> {
         while state.out < self.limit(&state.args)? {
             let Some((range, attempt)) = state.cut(self.ports.config.chunks_on_offer) else { return Ok(()) };
             let inputs = state.slice(range)?;
@@ -177,12 +170,8 @@ impl MapActor {
                 trace: args.trace,
             };
             let work = work::of_items(&self.ports, &source, chunk).await?;
-            if let Err(reason) = self.ports.queue.offer(work).await {
-                warn!(%reason, execution = %args.created.execution, "a chunk cannot be offered, trying again");
-                state.args.pending.push_front((range, attempt));
-                myself.send_after(OFFER_AGAIN, || Msg::Offer);
-                return Ok(());
-            }
+            let micros = state.measured.expected_micros(range.len());
+            self.ports.dispatch.offer(work, &state.settings, micros).await;
             state.out += 1;
         }
         Ok(())

@@ -74,7 +74,7 @@ pub(crate) fn withdraw(ports: &Arc<Ports>, execution: &Execution, node: NodeId) 
     let stop = Stop::Node(created.execution.clone(), node);
     let ports = Arc::clone(ports);
     tokio::spawn(async move {
-        if let Err(reason) = ports.queue.withdraw(stop.clone()).await {
+        if let Err(reason) = ports.dispatch.withdraw(stop.clone()).await {
             warn!(%reason, ?stop, "offers cannot be taken back: what still runs of them will be late");
         }
     });

@@ -1,9 +1,10 @@
 //! What the actors reach the outside through.
 
 use crate::config::Config;
+use crate::dispatch::Dispatch;
 use crate::metrics::Metrics;
 use crate::plans::Plans;
-use skein_log::{BlobStore, EventLog, TaskQueue};
+use skein_log::{BlobStore, EventLog};
 use skein_model::{BlobRef, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +16,7 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 pub(crate) struct Ports {
     pub(crate) config: Config,
     pub(crate) log: Arc<dyn EventLog>,
-    pub(crate) queue: Arc<dyn TaskQueue>,
+    pub(crate) dispatch: Arc<Dispatch>,
     pub(crate) blobs: Arc<BlobStore>,
     pub(crate) clock: Clock,
     pub(crate) plans: Plans,

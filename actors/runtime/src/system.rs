@@ -1,6 +1,7 @@
 //! Starts and stops an engine: the wiring, readable in one sitting.
 
 use crate::config::Config;
+use crate::dispatch::Dispatch;
 use crate::engine::{EngineActor, Msg};
 use crate::intake;
 use crate::metrics::Metrics;
@@ -49,10 +50,11 @@ impl Engine {
         // Where to follow from is taken before what is open is listed: nothing can fall in between.
         let cursor = log.end(Category::Execution).await?;
         let open = log.open_journals(Category::Execution).await?;
+        let dispatch = Arc::new(Dispatch::new(queue, config.handed_out_max));
         let ports = Arc::new(Ports {
             config,
             log,
-            queue,
+            dispatch,
             blobs,
             clock,
             plans: Plans::default(),

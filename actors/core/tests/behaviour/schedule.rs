@@ -280,6 +280,10 @@ proptest! {
         }
         prop_assert_eq!(model.schedule.ready(), 0);
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn whatever_the_lengths_of_their_work_those_that_share_get_the_same_time(
@@ -289,11 +293,11 @@ proptest! {
         for (who, micros) in lengths.iter().enumerate() {
             let first = u32::try_from(who).expect("few") * 10_000;
             let claim = Claim { micros: *micros, ..claim("p", &who.to_string(), "n") };
-            offer(&mut schedule, first, 2_000, &claim);
+            offer(&mut schedule, first, 400, &claim);
         }
         let mut given = vec![0_u64; lengths.len()];
         // Not longer than the shortest of them has work for.
-        while given.iter().sum::<u64>() < 150_000 {
+        while given.iter().sum::<u64>() < 75_000 {
             let key = schedule.next().expect("there is work").key;
             let who = usize::try_from(key / 10_000).expect("few");
             given[who] += lengths[who];

@@ -1,6 +1,7 @@
 //! Makes work of a try or of items, and offers it.
 
 use super::{Done, Wanted, outcome};
+use crate::dispatch;
 use crate::map;
 use crate::ports::Ports;
 use crate::settings::settings_of;
@@ -117,10 +118,9 @@ pub(super) async fn offer_attempt(ports: &Ports, task: &Task) -> Done {
             ))));
         }
     };
-    match ports.queue.offer(work).await {
-        Ok(()) => Done::Handed,
-        Err(fault) => Done::Later(fault.to_string()),
-    }
+    let settings = settings_of(&ports.config, &task.plan, task.place, &task.created.execution);
+    ports.dispatch.offer(work, &settings, dispatch::expected_micros()).await;
+    Done::Handed
 }
 
 fn bad_task(message: String) -> Failure {

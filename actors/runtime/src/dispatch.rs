@@ -1,0 +1,255 @@
+//! Between the executions and the task queue: holds back what is ready, and hands it out in the order that is fair.
+//!
+//! ```text
+//!  executions ──offer──► Schedule ──the next, while there is room──► task queue ──► workers
+//!       └────────────────ended, given up──┘
+//! ```
+//!
+//! It knows nothing that the journals do not: what is outstanding is offered again after a restart.
+
+use skein_core::chunk::TARGET;
+use skein_core::schedule::{Claim, Limit, Schedule};
+use skein_log::{QueueError, Stop, TaskQueue};
+use skein_model::task_settings::{PRIORITY_DEFAULT, WEIGHT_DEFAULT};
+use skein_model::{Attempt, ExecutionId, NodeId, TaskSettings, Work, WorkId};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tracing::warn;
+
+/// The wait before work that the queue did not take is handed out again.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// Hands work out.
+pub(crate) struct Dispatch {
+    queue: Arc<dyn TaskQueue>,
+    /// How much may be handed out and not ended.
+    most: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    schedule: Schedule<WorkId>,
+    /// What is ready and not handed out.
+    held: BTreeMap<WorkId, Work>,
+    handed_out: usize,
+}
+
+impl Dispatch {
+    pub(crate) fn new(queue: Arc<dyn TaskQueue>, most: usize) -> Self {
+        Self { queue, most: most.max(1), state: Mutex::default() }
+    }
+
+    /// Takes work that is ready, and hands out what there is room for. What is there already is left as it is.
+    pub(crate) async fn offer(self: &Arc<Self>, work: Work, settings: &TaskSettings, micros: u64) {
+        {
+            let mut state = self.state();
+            let claim = claim(&work, settings, micros);
+            if state.schedule.offer(work.id.clone(), claim) {
+                state.held.insert(work.id.clone(), work);
+            }
+        }
+        self.hand_out().await;
+    }
+
+    /// Notes that work has ended, and hands out what there is room for now. `micros` is how long it ran.
+    pub(crate) async fn ended(self: &Arc<Self>, id: &WorkId, micros: Option<u64>) {
+        if self.state().end(id, micros) {
+            self.hand_out().await;
+        }
+    }
+
+    /// Takes back all that `stop` means, also what workers have.
+    ///
+    /// # Errors
+    /// When workers cannot be told; what still runs will be late.
+    pub(crate) async fn withdraw(self: &Arc<Self>, stop: Stop) -> Result<(), QueueError> {
+        self.forget(&stop);
+        let withdrawn = self.queue.withdraw(stop).await;
+        self.hand_out().await;
+        withdrawn
+    }
+
+    /// Counts nothing any more of what `stop` means; whoever wants it offers it again.
+    pub(crate) fn forget(&self, stop: &Stop) {
+        let mut state = self.state();
+        let first = first_of(stop);
+        let meant: Vec<WorkId> =
+            state.schedule.keys_from(&first).take_while(|id| stop.covers(id)).cloned().collect();
+        for id in meant {
+            state.end(&id, None);
+        }
+    }
+
+    /// Answers how much is ready and waits for room, its turn, or a limit.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.state().schedule.ready()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands out what comes next while there is room; what the queue does not take, a little later.
+    async fn hand_out(self: &Arc<Self>) {
+        if !self.try_to_hand_out().await {
+            let again = Arc::clone(self);
+            tokio::spawn(async move {
+                loop {
+                    tokio::time::sleep(AGAIN).await;
+                    if again.try_to_hand_out().await {
+                        return;
+                    }
+                }
+            });
+        }
+    }
+
+    /// Says whether the queue took all that it was offered.
+    async fn try_to_hand_out(&self) -> bool {
+        loop {
+            let next = self.state().next(self.most);
+            let Some(work) = next else { return true };
+            let id = work.id.clone();
+            if let Err(reason) = self.queue.offer(work.clone()).await {
+                warn!(%reason, work = %id, "work cannot be offered, trying again");
+                self.state().put_back(work);
+                return false;
+            }
+            let is_wanted = self.state().schedule.is_running(&id);
+            // Given up while it was on its way out.
+            if !is_wanted && let Err(reason) = self.queue.withdraw(Stop::Work(id.clone())).await {
+                warn!(%reason, work = %id, "an offer cannot be taken back: what still runs of it will be late");
+            }
+        }
+    }
+}
+
+impl State {
+    fn next(&mut self, most: usize) -> Option<Work> {
+        if self.handed_out >= most {
+            return None;
+        }
+        let chosen = self.schedule.next()?;
+        self.handed_out += 1;
+        let work = self.held.remove(&chosen.key)?;
+        Some(Work { rank: chosen.rank, ..work })
+    }
+
+    fn end(&mut self, id: &WorkId, micros: Option<u64>) -> bool {
+        let was_handed_out = self.schedule.is_running(id);
+        let was_there = self.schedule.end(id, micros);
+        if was_handed_out {
+            self.handed_out = self.handed_out.saturating_sub(1);
+        }
+        self.held.remove(id);
+        was_there
+    }
+
+    /// Makes work wait again that could not be handed out, unless it was given up meanwhile.
+    fn put_back(&mut self, work: Work) {
+        if let Some(claim) = self.schedule.claim(&work.id).cloned() {
+            self.end(&work.id, Some(0));
+            self.schedule.offer(work.id.clone(), claim);
+            self.held.insert(work.id.clone(), work);
+        }
+    }
+}
+
+/// Answers on whose account work runs.
+fn claim(work: &Work, settings: &TaskSettings, micros: u64) -> Claim {
+    let ExecutionId { project, domain, name } = &work.id.execution;
+    let limit = settings.concurrency_limit.map(|most| {
+        let key = match &settings.concurrency_key {
+            Some(key) => format!("{project}/{domain} key {key}"),
+            None => format!("{project}/{domain} task {}", work.task.name),
+        };
+        Limit { key, most }
+    });
+    Claim {
+        project: format!("{project}/{domain}"),
+        execution: name.clone(),
+        node: work.id.node.to_string(),
+        priority: settings.priority.unwrap_or(PRIORITY_DEFAULT),
+        weight: settings.weight.unwrap_or(WEIGHT_DEFAULT),
+        limits: limit.into_iter().collect(),
+        micros,
+    }
+}
+
+/// How long work is taken to run of which nothing is known, in microseconds.
+pub(crate) fn expected_micros() -> u64 {
+    u64::try_from(TARGET.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Answers the least id that `stop` can cover.
+fn first_of(stop: &Stop) -> WorkId {
+    let (execution, node) = match stop {
+        Stop::Execution(execution) => (execution.clone(), NodeId::new("")),
+        Stop::Node(execution, node) => (execution.clone(), node.clone()),
+        Stop::Work(id) => return id.clone(),
+    };
+    WorkId { execution, node, attempt: Attempt(0), items: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use skein_log::conformance::task_queue::work;
+    use skein_log::memory::MemoryQueue;
+    use skein_model::PoolId;
+
+    fn pool() -> PoolId {
+        PoolId("p".to_owned())
+    }
+
+    fn dispatch(most: usize) -> (Arc<Dispatch>, Arc<MemoryQueue>) {
+        let queue = Arc::new(MemoryQueue::new(Duration::from_secs(60)));
+        (Arc::new(Dispatch::new(queue.clone(), most)), queue)
+    }
+
+    async fn leased(queue: &MemoryQueue) -> String {
+        queue.lease(&pool(), "w").await.expect("there is work").work.id.to_string()
+    }
+
+    #[tokio::test]
+    async fn no_more_is_handed_out_than_there_is_room_for() {
+        let (dispatch, queue) = dispatch(2);
+        for node in ["a", "b", "c"] {
+            dispatch.offer(work(&pool(), "e", node, 0), &TaskSettings::default(), 1).await;
+        }
+        assert_eq!((queue.waiting(&pool()).await.expect("it says"), dispatch.waiting()), (2, 1));
+        dispatch.ended(&work(&pool(), "e", "a", 0).id, None).await;
+        assert_eq!((queue.waiting(&pool()).await.expect("it says"), dispatch.waiting()), (3, 0));
+    }
+
+    #[tokio::test]
+    async fn an_execution_of_which_nothing_runs_goes_before_what_was_handed_out() {
+        let (dispatch, queue) = dispatch(8);
+        for node in ["a", "b", "c"] {
+            dispatch.offer(work(&pool(), "map", node, 0), &TaskSettings::default(), 1).await;
+        }
+        dispatch.offer(work(&pool(), "single", "n", 0), &TaskSettings::default(), 1).await;
+        assert!(
+            leased(&queue).await.contains("/map/a/"),
+            "it was there first, and nothing of its execution ran"
+        );
+        assert!(leased(&queue).await.contains("/single/"));
+    }
+
+    #[tokio::test]
+    async fn what_is_given_up_frees_its_limit_and_its_room() {
+        let (dispatch, queue) = dispatch(8);
+        let settings = TaskSettings { concurrency_limit: Some(1), ..TaskSettings::default() };
+        for execution in ["a", "b", "c"] {
+            dispatch.offer(work(&pool(), execution, "n", 0), &settings, 1).await;
+        }
+        assert_eq!((queue.waiting(&pool()).await.expect("it says"), dispatch.waiting()), (1, 2));
+        let id = work(&pool(), "a", "n", 0).id;
+        dispatch.withdraw(Stop::Execution(id.execution)).await.expect("the queue takes it back");
+        assert_eq!((queue.waiting(&pool()).await.expect("it says"), dispatch.waiting()), (1, 1));
+        assert!(leased(&queue).await.contains("/b/"));
+    }
+}
