@@ -6,6 +6,7 @@
 
 mod args;
 mod client;
+mod config;
 mod doctor;
 mod inspect;
 mod parts;
