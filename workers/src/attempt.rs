@@ -9,7 +9,7 @@ use crate::failure;
 use crate::machine::Machine;
 use crate::protocol::Told;
 use crate::stop::{Stop, Stopping};
-use crate::warm::{Kept, Warm};
+use crate::warm::Warm;
 use begin::Begun;
 use skein_model::Work;
 use skein_model::command::Outcome;
@@ -58,7 +58,6 @@ impl Host {
 pub(crate) async fn run(
     machine: &Machine,
     work: &Work,
-    kept: &mut Kept,
     stop: &mut Stop,
     started: impl FnOnce(),
 ) -> Ended<Outcome> {
@@ -66,7 +65,7 @@ pub(crate) async fn run(
     let begun = tokio::select! {
         biased;
         stopping = early.stopped() => return stopped(stopping),
-        begun = begin::begin(machine, work, kept) => begun,
+        begun = begin::begin(machine, work) => begun,
     };
     let Begun { prepared, interface, mut host } = match begun {
         Ok(begun) => begun,
@@ -83,7 +82,7 @@ pub(crate) async fn run(
     if let Host::Shared(warm) = host
         && finished.is_some()
     {
-        kept.put(warm, &machine.config);
+        warm.keep(machine, work).await;
     }
     match waited {
         Wait::Stopped(stopping) => stopped(stopping),

@@ -11,7 +11,7 @@ use crate::protocol::{Chunk, ChunkInputs, ChunkJob, Part};
 use crate::report;
 use crate::scratch::Folder;
 use crate::stop::{Stop, Stopping};
-use crate::warm::{Kept, OF_ATTEMPT, Warm};
+use crate::warm::{OF_ATTEMPT, Warm};
 use gather::Gather;
 use skein_model::event::{FinishedChunk, ItemRange};
 use skein_model::{DataRef, Failure, Work, paths};
@@ -46,7 +46,6 @@ pub(crate) async fn run(
     machine: &Machine,
     work: &Work,
     range: &Range<'_>,
-    kept: &mut Kept,
     stop: &mut Stop,
 ) -> Ended<FinishedChunk> {
     let began = Instant::now();
@@ -54,7 +53,7 @@ pub(crate) async fn run(
     let begun = tokio::select! {
         biased;
         stopping = early.stopped() => Err(stopping),
-        begun = begin(machine, work, range, kept) => Ok(begun),
+        begun = begin(machine, work, range) => Ok(begun),
     };
     let Begun { mut gather, mut warm, _folder } = match begun {
         Ok(Ok(begun)) => begun,
@@ -68,7 +67,7 @@ pub(crate) async fn run(
     }
     let tail = warm.child.capture.end().await;
     if matches!(waited, Wait::Done(_)) {
-        kept.put(warm, &machine.config);
+        warm.keep(machine, work).await;
     }
     match waited {
         Wait::Stopped(Stopping::Withdrawn | Stopping::No) => return Ended::Withdrawn,
@@ -95,7 +94,7 @@ struct Begun {
 }
 
 /// Brings a chunk to the point where its items run.
-async fn begin(machine: &Machine, work: &Work, range: &Range<'_>, kept: &mut Kept) -> Result<Begun, Failure> {
+async fn begin(machine: &Machine, work: &Work, range: &Range<'_>) -> Result<Begun, Failure> {
     let mut prepared = machine.prepare(work).await?;
     if !prepared.line.is_map() {
         let command = &prepared.line.argv[0];
@@ -107,11 +106,11 @@ async fn begin(machine: &Machine, work: &Work, range: &Range<'_>, kept: &mut Kep
     let outputs = prepared.folder.outputs().display().to_string();
     prepared.line.redirect(&work.output_prefix, &outputs);
     let gather = Gather::new(range.items, &prepared.template, range.bound, &work.output_prefix);
-    let mut warm = Warm::ready(machine, work, &prepared, gather.interface(), kept).await?;
+    let mut warm = Warm::ready(machine, work, &prepared, gather.interface()).await?;
     let inputs = match inputs::of_chunk(&prepared, range, gather.interface().filter(|_| warm.is_fast)) {
         Ok(inputs) => inputs,
         Err(failure) => {
-            kept.put(warm, &machine.config);
+            warm.keep(machine, work).await;
             return Err(failure);
         }
     };

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A task's attempt gets a child of its own, forked from an interpreter that has the SDK imported; a map's items
-//! share a warm child for each slot. What travels between the processes is written down in `PROTOCOL.md`.
+//! share warm children, which whichever slot runs the next chunk takes up. What travels between the processes is written down in `PROTOCOL.md`.
 //!
 //! # Never
 //!
@@ -27,12 +27,16 @@ mod environment;
 mod failure;
 mod frames;
 mod interpreter;
+mod kept;
+mod leases;
 mod machine;
 mod nest;
+mod places;
 mod plain;
 mod protocol;
 mod python;
 mod report;
+mod resident;
 mod scratch;
 mod slot;
 mod stop;

@@ -6,6 +6,9 @@ use crate::config::Config;
 use crate::environment;
 use crate::failure;
 use crate::interpreter::Interpreter;
+use crate::kept::Kept;
+use crate::leases::Leases;
+use crate::places::Places;
 use crate::protocol::Setting;
 use crate::scratch::{Folder, Scratch};
 use bytes::Bytes;
@@ -26,6 +29,11 @@ pub(crate) struct Machine {
     pub config: Arc<Config>,
     pub blobs: Arc<BlobStore>,
     pub interpreter: Arc<Interpreter>,
+    /// The children that nobody uses at present.
+    pub kept: Kept,
+    /// What is leased.
+    pub leases: Leases,
+    places: Arc<Places>,
     archives: Archives,
     scratch: Scratch,
     package: PathBuf,
@@ -55,7 +63,11 @@ impl Machine {
         let config = Arc::new(config);
         std::fs::create_dir_all(&config.scratch)?;
         let package = crate::python::write_out(&config.scratch)?;
+        let places = Places::new();
         Ok(Self {
+            kept: Kept::new(config.slots.get()),
+            leases: Leases::new(Arc::clone(&places)),
+            places,
             interpreter: Interpreter::new(Arc::clone(&config), package.clone(), Arc::clone(&blobs)),
             archives: Archives::new(&config.scratch, config.archive, Arc::clone(&blobs)),
             scratch: Scratch::open(&config.scratch)?,
@@ -86,6 +98,17 @@ impl Machine {
         let template = self.template(&work.template).await.map_err(|error| failure::not_started(&error))?;
         let folder = self.folder(code.as_ref()).map_err(|error| failure::not_started(&error))?;
         Ok(Prepared { line, folder, code, inputs, template })
+    }
+
+    /// Ends kept children of a task until one more process is within what its task allows. Whoever calls it has a place,
+    /// so that what runs is within that already.
+    pub(crate) async fn make_room(&self, work: &Work) {
+        let Some(most) = work.processes_max else { return };
+        let run = self.places.count(&work.task).max(1);
+        let most_kept = usize::try_from(most.saturating_sub(run)).unwrap_or(usize::MAX);
+        while let Some(warm) = self.kept.take_excess(&work.task, most_kept) {
+            warm.end(work).await;
+        }
     }
 
     /// Makes a working folder that shows the files of `code`.

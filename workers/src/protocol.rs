@@ -184,6 +184,8 @@ impl<'a> Load<'a> {
 pub(crate) struct Loaded {
     /// Why its function cannot be called directly; none when it can.
     pub loaded: Option<String>,
+    /// Its process id.
+    pub pid: Option<u32>,
     /// As for [`Told::ended`]: nothing else is said then.
     pub ended: Option<i32>,
 }

@@ -2,18 +2,18 @@
 
 use crate::attempt::{self, Ended};
 use crate::chunk::{self, Range};
+use crate::leases::{Held, Ready};
 use crate::machine::Machine;
 use crate::report;
 use crate::stop::{Stop, Stopping};
-use crate::warm::Kept;
-use skein_log::{Inbox, Lease, QueueError, TaskQueue};
+use skein_log::{Inbox, Lease, TaskQueue};
 use skein_model::command::{Began, Outcome};
 use skein_model::work::WorkKind;
-use skein_model::{Command, Work, WorkId};
+use skein_model::{Command, Work};
 use skein_telemetry::trace;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -37,9 +37,6 @@ pub(crate) enum Phase {
     Closed,
 }
 
-/// The work that a slot runs now, and how to stop it.
-type Current = Arc<Mutex<Option<(WorkId, watch::Sender<Stopping>)>>>;
-
 /// One slot.
 pub(crate) struct Slot {
     pub machine: Arc<Machine>,
@@ -53,37 +50,52 @@ pub(crate) struct Slot {
 impl Slot {
     /// Works until the worker closes, and until what it did is reported.
     pub(crate) async fn run(mut self) {
-        let current = Current::default();
         let mut helpers = JoinSet::new();
-        helpers.spawn(heed_withdrawals(Arc::clone(&self.queue), self.worker.clone(), Arc::clone(&current)));
-        helpers.spawn(heed_closing(self.phase.clone(), Arc::clone(&current)));
+        helpers.spawn(heed_withdrawals(
+            Arc::clone(&self.queue),
+            self.worker.clone(),
+            Arc::clone(&self.machine),
+        ));
+        helpers.spawn(heed_closing(self.phase.clone(), Arc::clone(&self.machine)));
         let mut reports = JoinSet::new();
-        let mut kept = Kept::default();
-        while let Some(lease) = self.next(&mut kept).await {
-            self.work(lease, &mut kept, &current, &mut reports).await;
+        while let Some(ready) = self.next().await {
+            self.work(ready, &mut reports).await;
             while reports.len() >= REPORTS_MAX {
                 reports.join_next().await;
             }
         }
-        drop(kept);
+        self.machine.leases.give_back(&*self.queue).await;
         reports.join_all().await;
     }
 
-    /// Waits for work; none when the worker closes. An interpreter that nobody needed for long is let go meanwhile.
-    async fn next(&mut self, kept: &mut Kept) -> Option<Lease> {
+    /// Waits for work that may begin; none when the worker closes. Children that nobody needed for long are let go
+    /// meanwhile.
+    async fn next(&mut self) -> Option<Ready> {
         let mut phase = self.phase.clone();
+        let machine = Arc::clone(&self.machine);
+        let (leases, ttl) = (&machine.leases, machine.config.idle_ttl);
+        let mut changes = leases.changes();
         loop {
-            let mut lease = pin!(self.queue.lease(&self.machine.config.pool, &self.worker));
+            let mut lease = pin!(self.queue.lease(&machine.config.pool, &self.worker));
             let leased = loop {
+                // Whoever could say that it closes may have gone, and wants no more work done then.
+                if *phase.borrow() != Phase::Open || phase.has_changed().is_err() {
+                    return None;
+                }
+                if let Some(ready) = leases.ready() {
+                    return Some(ready);
+                }
                 tokio::select! {
                     biased;
-                    _ = phase.wait_for(|phase| *phase != Phase::Open) => return None,
-                    leased = &mut lease => break leased,
-                    () = idle(!kept.is_empty(), self.machine.config.idle_ttl) => kept.clear(),
+                    _ = phase.wait_for(|phase| *phase != Phase::Open) => {}
+                    _ = changes.changed() => {}
+                    leased = &mut lease, if !leases.is_full() => break leased,
+                    () = tokio::time::sleep(machine.kept.next_expiry(ttl)) => machine.kept.expire(ttl),
                 }
             };
             match leased {
-                Ok(lease) => return Some(lease),
+                // This slot or another takes it out again, as soon as it may begin.
+                Ok(lease) => leases.add(lease, Arc::clone(&self.queue)),
                 Err(error) => {
                     tracing::debug!(%error, "no work to be had");
                     tokio::time::sleep(QUEUE_DELAY).await;
@@ -92,18 +104,16 @@ impl Slot {
         }
     }
 
-    async fn work(&self, lease: Lease, kept: &mut Kept, current: &Current, reports: &mut JoinSet<()>) {
-        let (sender, mut stop) = Stop::new();
-        set(current, Some((lease.work.id.clone(), sender.clone())));
+    async fn work(&self, ready: Ready, reports: &mut JoinSet<()>) {
+        let Ready { held: Held { lease, mut stop, sender, keeper }, place } = ready;
         if *self.phase.borrow() == Phase::Closed {
             sender.send_replace(Stopping::Drained);
         }
-        let mut keeper = JoinSet::new();
-        keeper.spawn(keep(Arc::clone(&self.queue), lease.clone(), sender));
         let work = Arc::clone(&lease.work);
         let mut start = Start::default();
-        let command = self.command(&work, kept, &mut stop, &mut start).instrument(self.span(&work)).await;
-        set(current, None);
+        let command = self.command(&work, &mut stop, &mut start).instrument(self.span(&work)).await;
+        // Before the report, which may take a while.
+        drop((place, stop));
         let report = Report {
             machine: Arc::clone(&self.machine),
             queue: Arc::clone(&self.queue),
@@ -125,18 +135,12 @@ impl Slot {
     }
 
     /// Runs a piece of work; answers what to report.
-    async fn command(
-        &self,
-        work: &Work,
-        kept: &mut Kept,
-        stop: &mut Stop,
-        start: &mut Start,
-    ) -> Option<Command> {
+    async fn command(&self, work: &Work, stop: &mut Stop, start: &mut Start) -> Option<Command> {
         tracing::debug!("work begins");
         if let WorkKind::Items { bound, of: _ } = &work.kind {
-            return self.items(work, bound, kept, stop).await;
+            return self.items(work, bound, stop).await;
         }
-        let outcome = self.task(work, kept, stop, || *start = self.begin(work)).await?;
+        let outcome = self.task(work, stop, || *start = self.begin(work)).await?;
         Some(Command::AttemptFinished {
             node: work.id.node.clone(),
             attempt: work.id.attempt,
@@ -145,29 +149,17 @@ impl Slot {
         })
     }
 
-    async fn task(
-        &self,
-        work: &Work,
-        kept: &mut Kept,
-        stop: &mut Stop,
-        started: impl FnOnce(),
-    ) -> Option<Outcome> {
-        match attempt::run(&self.machine, work, kept, stop, started).await {
+    async fn task(&self, work: &Work, stop: &mut Stop, started: impl FnOnce()) -> Option<Outcome> {
+        match attempt::run(&self.machine, work, stop, started).await {
             Ended::Reported(outcome) => Some(outcome),
             Ended::Withdrawn => None,
         }
     }
 
-    async fn items(
-        &self,
-        work: &Work,
-        bound: &[String],
-        kept: &mut Kept,
-        stop: &mut Stop,
-    ) -> Option<Command> {
+    async fn items(&self, work: &Work, bound: &[String], stop: &mut Stop) -> Option<Command> {
         // Work without a range of items is none; whoever offered it sees its lease end.
         let range = Range { items: work.id.items?, bound, worker: &self.worker };
-        match chunk::run(&self.machine, work, &range, kept, stop).await {
+        match chunk::run(&self.machine, work, &range, stop).await {
             Ended::Reported(chunk) => Some(Command::ItemsFinished { node: work.id.node.clone(), chunk }),
             Ended::Withdrawn => None,
         }
@@ -236,36 +228,11 @@ impl Report {
     }
 }
 
-fn set(current: &Current, work: Option<(WorkId, watch::Sender<Stopping>)>) {
-    *current.lock().unwrap_or_else(PoisonError::into_inner) = work;
-}
-
-async fn idle(is_held: bool, ttl: Duration) {
-    if is_held { tokio::time::sleep(ttl).await } else { std::future::pending().await }
-}
-
-/// Extends a lease until it ends or this is dropped.
-async fn keep(queue: Arc<dyn TaskQueue>, lease: Lease, stop: watch::Sender<Stopping>) {
-    loop {
-        tokio::time::sleep(lease.ttl / 3).await;
-        match queue.extend(lease.id).await {
-            Ok(()) => {}
-            Err(QueueError::LeaseEnded) => {
-                stop.send_replace(Stopping::Withdrawn);
-                return;
-            }
-            Err(error) => {
-                tracing::debug!(%error, work = %lease.work.id, "the lease cannot be extended at present")
-            }
-        }
-    }
-}
-
-/// Stops the current work when it is withdrawn.
-async fn heed_withdrawals(queue: Arc<dyn TaskQueue>, worker: String, current: Current) {
+/// Stops work of this worker when it is withdrawn, also when another slot runs it by then.
+async fn heed_withdrawals(queue: Arc<dyn TaskQueue>, worker: String, machine: Arc<Machine>) {
     loop {
         match queue.withdrawn(&worker).await {
-            Ok(withdrawn) => stop(&current, Some(&withdrawn), Stopping::Withdrawn),
+            Ok(withdrawn) => machine.leases.stop(Some(&withdrawn), Stopping::Withdrawn),
             Err(error) => {
                 tracing::debug!(%error, "withdrawals cannot be heard at present");
                 tokio::time::sleep(QUEUE_DELAY).await;
@@ -274,17 +241,9 @@ async fn heed_withdrawals(queue: Arc<dyn TaskQueue>, worker: String, current: Cu
     }
 }
 
-/// Stops the current work when the worker's time is up.
-async fn heed_closing(mut phase: watch::Receiver<Phase>, current: Current) {
+/// Stops all work when the workers' time is up.
+async fn heed_closing(mut phase: watch::Receiver<Phase>, machine: Arc<Machine>) {
     if phase.wait_for(|phase| *phase == Phase::Closed).await.is_ok() {
-        stop(&current, None, Stopping::Drained);
-    }
-}
-
-fn stop(current: &Current, only: Option<&WorkId>, stopping: Stopping) {
-    if let Some((work, sender)) = &*current.lock().unwrap_or_else(PoisonError::into_inner)
-        && only.is_none_or(|only| only == work)
-    {
-        sender.send_replace(stopping);
+        machine.leases.stop(None, Stopping::Drained);
     }
 }

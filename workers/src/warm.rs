@@ -6,12 +6,11 @@ use crate::failure;
 use crate::machine::{Machine, Prepared};
 use crate::plain::Interface;
 use crate::protocol::{Load, LoadJob, Loaded};
+use crate::resident;
 use crate::scratch::Folder;
-use skein_model::{Failure, Isolation, Work};
+use skein_model::{EntityId, Failure, Isolation, Life, Work};
+use std::time::{Duration, Instant};
 
-/// How many warm children a slot keeps: the tasks of a workflow take turns, and an interpreter holds some ten megabytes
-/// of its own.
-const KEPT_MAX: usize = 4;
 /// Variables that differ between executions of one task.
 const OF_EXECUTION: [&str; 3] = [
     "FLYTE_INTERNAL_EXECUTION_ID",
@@ -21,47 +20,19 @@ const OF_EXECUTION: [&str; 3] = [
 /// The variable that tells which try it is.
 pub(crate) const OF_ATTEMPT: &str = "FLYTE_ATTEMPT_NUMBER";
 
-/// The warm children of a slot, the one that was used last at the end.
-#[derive(Default)]
-pub(crate) struct Kept {
-    held: Vec<Warm>,
-}
-
-impl Kept {
-    /// Says whether there are none.
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.held.is_empty()
-    }
-
-    /// Lets all of them go.
-    pub(crate) fn clear(&mut self) {
-        self.held.clear();
-    }
-
-    /// Keeps a child for later, unless it is worn out or was to be used once.
-    pub(crate) fn put(&mut self, warm: Warm, config: &Config) {
-        if warm.chunks >= config.chunks_per_interpreter || warm.is_for_once {
-            return;
-        }
-        if self.held.len() >= KEPT_MAX {
-            self.held.remove(0);
-        }
-        self.held.push(warm);
-    }
-
-    fn take(&mut self, key: u64) -> Option<Warm> {
-        let at = self.held.iter().position(|warm| warm.key == key)?;
-        Some(self.held.remove(at))
-    }
-}
-
 /// A warm child.
 pub(crate) struct Warm {
     pub child: Child,
     /// Whether its task's function can be called directly.
     pub is_fast: bool,
     key: u64,
+    task: EntityId,
+    /// Its process id; none when it did not come so far as to tell it.
+    pid: Option<u32>,
+    born: Instant,
     chunks: u32,
+    /// Its resident memory in MiB after the first chunk; none before, or where nobody tells.
+    resident_first: Option<u64>,
     /// Whether the task shares no process between its items.
     is_for_once: bool,
     /// Where it keeps its progress page and temporary files; goes when it goes.
@@ -69,8 +40,8 @@ pub(crate) struct Warm {
 }
 
 impl Warm {
-    /// Takes a child out of `kept` that has the task of `work` loaded, or makes one. Whoever used it and finds it good
-    /// puts it back.
+    /// Takes a kept child that has the task of `work` loaded, or makes one. Whoever used it and finds it good calls
+    /// [`Warm::keep`].
     ///
     /// # Errors
     /// When there is no child to be had.
@@ -79,15 +50,66 @@ impl Warm {
         work: &Work,
         prepared: &Prepared,
         interface: Option<&Interface>,
-        kept: &mut Kept,
     ) -> Result<Self, Failure> {
         let key = key(work, prepared);
-        let mut ready = match kept.take(key) {
-            Some(warm) => warm,
-            None => Self::load(machine, work, prepared, interface, key).await?,
+        let mut ready = loop {
+            match machine.kept.take(|warm| warm.key == key) {
+                Some(warm) if warm.is_past(&work.life) => warm.end(work).await,
+                Some(warm) => break warm,
+                None => break Self::load(machine, work, prepared, interface, key).await?,
+            }
         };
         ready.chunks += 1;
         Ok(ready)
+    }
+
+    /// Keeps it for later, unless it is worn out or was to be used once.
+    pub(crate) async fn keep(mut self, machine: &Machine, work: &Work) {
+        if self.is_for_once || self.is_worn(&work.life, &machine.config) {
+            self.end(work).await;
+        } else {
+            machine.kept.put(self);
+        }
+    }
+
+    /// Says whether it has a version of the task loaded.
+    pub(crate) fn is_of(&self, task: &EntityId) -> bool {
+        (&self.task.name, &self.task.project, &self.task.domain) == (&task.name, &task.project, &task.domain)
+    }
+
+    /// Ends it. Where processes are counted it is waited for: the next one needs its place.
+    pub(crate) async fn end(self, work: &Work) {
+        if work.processes_max.is_some() {
+            self.child.end(Duration::ZERO).await;
+        }
+    }
+
+    /// Says whether it has run for the last time.
+    fn is_worn(&mut self, life: &Life, config: &Config) -> bool {
+        let chunks = life.attempts_max.unwrap_or(u32::MAX).min(config.chunks_per_interpreter);
+        let reason = if self.chunks >= chunks {
+            "it has run as often as it may"
+        } else if self.is_past(life) {
+            "it is as old as it may be"
+        } else if life.growth_mib_max.is_some_and(|most| self.has_grown(most)) {
+            "its memory has grown by as much as it may"
+        } else {
+            return false;
+        };
+        tracing::debug!(task = self.task.name, chunks = self.chunks, reason, "a process is replaced");
+        true
+    }
+
+    /// Says whether its time is over.
+    fn is_past(&self, life: &Life) -> bool {
+        life.seconds_max.is_some_and(|most| self.born.elapsed() >= Duration::from_secs(most.into()))
+    }
+
+    /// Says whether it holds `most` MiB more than after its first chunk, which has brought in what every chunk needs.
+    fn has_grown(&mut self, most: u32) -> bool {
+        let Some(now) = self.pid.and_then(resident::mib) else { return false };
+        let first = *self.resident_first.get_or_insert(now);
+        now.saturating_sub(first) >= u64::from(most)
     }
 
     async fn load(
@@ -97,8 +119,10 @@ impl Warm {
         interface: Option<&Interface>,
         key: u64,
     ) -> Result<Self, Failure> {
+        machine.make_room(work).await;
         let folder = machine.folder(prepared.code.as_ref()).map_err(|error| failure::not_started(&error))?;
         let setting = machine.setting(work, prepared.line.argv.clone(), &folder, prepared.code.as_ref());
+        let born = Instant::now();
         let forked = machine.interpreter.fork(&folder.progress()).await;
         let mut child = forked.map_err(|error| failure::not_started(&error))?;
         // What the user's module prints when it is imported belongs to the chunk that needs it.
@@ -111,9 +135,22 @@ impl Warm {
         if let Some(Loaded { loaded: Some(reason), .. }) = &loaded {
             tracing::debug!(task = work.task.name, reason, "items go through the SDK's dispatch");
         }
-        let is_fast = matches!(loaded, Some(Loaded { loaded: None, ended: None }));
+        let is_fast = matches!(loaded, Some(Loaded { loaded: None, ended: None, .. }));
+        let pid = loaded.and_then(|loaded| loaded.pid);
         let is_for_once = matches!(work.isolation, Some(Isolation::Fork | Isolation::Fresh));
-        Ok(Self { child, is_fast, key, chunks: 0, is_for_once, _folder: folder })
+        let task = work.task.clone();
+        Ok(Self {
+            child,
+            is_fast,
+            key,
+            task,
+            pid,
+            born,
+            chunks: 0,
+            resident_first: None,
+            is_for_once,
+            _folder: folder,
+        })
     }
 }
 

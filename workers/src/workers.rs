@@ -60,6 +60,7 @@ impl Workers {
             }
         }
         self.slots.shutdown().await;
+        self.machine.kept.clear();
         self.machine.interpreter.end().await;
     }
 

@@ -63,6 +63,9 @@ pub struct Up {
     /// How many attempts or chunks run at once. Default: one a core
     #[arg(long, value_name = "N")]
     pub slots: Option<std::num::NonZeroUsize>,
+    /// A TOML file with settings for tasks, by project, domain and name. Default: what SKEIN_CONFIG names, else none
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Allow an address that others can reach. There is no login yet: whoever reaches it can run code here.
     #[arg(long)]
     pub allow_remote: bool,

@@ -7,6 +7,7 @@
 mod args;
 mod bench;
 mod client;
+mod config;
 mod doctor;
 mod inspect;
 mod parts;

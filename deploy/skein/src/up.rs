@@ -2,6 +2,7 @@
 
 use crate::args::{self, Up};
 use crate::client;
+use crate::config::{self, Config};
 use crate::parts::{self, Parts};
 use crate::python::{self, Python};
 use crate::signals::Signals;
@@ -9,7 +10,7 @@ use anyhow::{Context as _, bail};
 use prometheus_client::registry::Registry;
 use skein_gateway::Gateway;
 use skein_log::{BlobStore, UrlSigner};
-use skein_model::{PoolId, Timestamp};
+use skein_model::{PoolId, TaskRules, Timestamp};
 use skein_runtime::{Clock, Engine};
 use skein_telemetry::LogFormat;
 use skein_workers::Workers;
@@ -44,6 +45,7 @@ pub async fn run(up: Up) -> anyhow::Result<ExitCode> {
     let begun = Instant::now();
     let _telemetry = skein_telemetry::start(&telemetry(&up))?;
     let mut signals = Signals::take()?;
+    let config = config::read(&up)?;
     let data = prepare(&up)?;
     let interpreter = up.python.clone();
     let python = tokio::task::spawn_blocking(move || python::find(interpreter.as_deref()));
@@ -51,9 +53,10 @@ pub async fn run(up: Up) -> anyhow::Result<ExitCode> {
     let address = listener.local_addr()?;
     let parts = parts::open(&up, &data).await?;
     let python = python.await??;
-    let system = start(&up, &data, &python, listener, address, parts).await?;
-    let config = client::write(&data, address).context("the client's configuration cannot be written")?;
-    announce(begun.elapsed(), address, &data, &python, &config)?;
+    let rules = config.as_ref().map(|config| config.rules.clone()).unwrap_or_default();
+    let system = start(&up, &data, &python, listener, address, parts, rules).await?;
+    let client = client::write(&data, address).context("the client's configuration cannot be written")?;
+    announce(begun.elapsed(), address, &data, &python, config.as_ref(), &client)?;
     wait(system, &mut signals).await
 }
 
@@ -96,6 +99,7 @@ async fn start(
     listener: TcpListener,
     address: SocketAddr,
     parts: Parts,
+    rules: TaskRules,
 ) -> anyhow::Result<System> {
     let blobs = Arc::new(BlobStore::local(&data.join("blobs"))?);
     let signer =
@@ -116,7 +120,7 @@ async fn start(
     )
     .await?;
     let engine = Engine::start(
-        skein_runtime::Config::default(),
+        skein_runtime::Config { rules, ..skein_runtime::Config::default() },
         metrics,
         Arc::clone(&parts.log),
         parts.inbox.clone(),
@@ -150,7 +154,8 @@ fn announce(
     address: SocketAddr,
     data: &Path,
     python: &Python,
-    config: &Path,
+    config: Option<&Config>,
+    client: &Path,
 ) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "skein is ready: http://{address}  ({:.2} s)", took.as_secs_f64())?;
@@ -162,9 +167,12 @@ fn announce(
         python.version,
         python.flytekit
     )?;
+    if let Some(Config { path, rules }) = config {
+        writeln!(out, "  config    {} (rules for tasks: {})", path.display(), rules.len())?;
+    }
     writeln!(out, "In another terminal, for pyflyte and for union:")?;
-    writeln!(out, "  export FLYTECTL_CONFIG={}", config.display())?;
-    writeln!(out, "  export UNION_CONFIG={}", config.display())?;
+    writeln!(out, "  export FLYTECTL_CONFIG={}", client.display())?;
+    writeln!(out, "  export UNION_CONFIG={}", client.display())?;
     out.flush()
 }
 

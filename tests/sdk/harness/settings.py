@@ -43,5 +43,6 @@ def environment(**more: str) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(("FLYTE", "UNION", "_U", "_F_")) and name != "PYTHONDONTWRITEBYTECODE"
     }
-    kept.pop("VIRTUAL_ENV", None)
+    for name in ("VIRTUAL_ENV", "SKEIN_CONFIG"):
+        kept.pop(name, None)
     return {**kept, "UNION_USAGE_STATS_ENABLED": "0", "COLUMNS": "400", "NO_COLOR": "1", **more}

@@ -53,7 +53,7 @@ def _serve(frames: Frames, progress: Progress, task: Any) -> int:
         if "load" in job:
             settle(job["load"])
             task = _load(job["load"])
-            frames.send({"loaded": task.why_not_fast})
+            frames.send({"loaded": task.why_not_fast, "pid": os.getpid()})
         elif "nest" in job:
             _become_nest(settings_of(job["nest"]), frames)
         elif task is None:

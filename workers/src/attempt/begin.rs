@@ -7,7 +7,7 @@ use crate::machine::{Machine, Prepared};
 use crate::nest::Nest;
 use crate::plain::{Interface, Plain};
 use crate::protocol::{AttemptJob, Single, SingleJob, Started};
-use crate::warm::{Kept, Warm};
+use crate::warm::Warm;
 use skein_model::{Failure, Isolation, Work};
 use std::collections::BTreeMap;
 
@@ -23,13 +23,13 @@ pub(super) struct Begun {
 ///
 /// # Errors
 /// What the user is told when that cannot be done.
-pub(super) async fn begin(machine: &Machine, work: &Work, kept: &mut Kept) -> Result<Begun, Failure> {
+pub(super) async fn begin(machine: &Machine, work: &Work) -> Result<Begun, Failure> {
     let mut prepared = machine.prepare(work).await?;
     let interface = Interface::of_task(&prepared.template);
     let is_single = prepared.line.is_single();
     let mut host = match work.isolation {
         Some(Isolation::Reuse) if is_single => {
-            Some(Loaded::kept(machine, work, &prepared, interface.as_ref(), kept).await?)
+            Some(Loaded::kept(machine, work, &prepared, interface.as_ref()).await?)
         }
         Some(Isolation::Fork) | None if is_single => {
             Loaded::forked(machine, work, &prepared, interface.as_ref()).await?
@@ -68,9 +68,8 @@ impl Loaded {
         work: &Work,
         prepared: &Prepared,
         interface: Option<&Interface>,
-        kept: &mut Kept,
     ) -> Result<Self, Failure> {
-        let warm = Warm::ready(machine, work, prepared, interface, kept).await?;
+        let warm = Warm::ready(machine, work, prepared, interface).await?;
         Ok(Self { is_fast: warm.is_fast, host: Host::Shared(warm) })
     }
 
@@ -82,6 +81,7 @@ impl Loaded {
         interface: Option<&Interface>,
     ) -> Result<Option<Self>, Failure> {
         let Some(nest) = Nest::of(machine, work, prepared, interface).await? else { return Ok(None) };
+        machine.make_room(work).await;
         let child = machine.interpreter.fork_from(nest.zygote(), &prepared.folder.progress());
         let child = child.map_err(|error| failure::not_started(&error))?;
         Ok(Some(Self { is_fast: nest.is_fast, host: Host::Own(child) }))
@@ -116,6 +116,7 @@ impl Loaded {
 
 /// Has a child of the interpreter run the command line by itself.
 async fn alone(machine: &Machine, work: &Work, prepared: &Prepared) -> Result<Child, Failure> {
+    machine.make_room(work).await;
     let folder = &prepared.folder;
     let setting = machine.setting(work, prepared.line.argv.clone(), folder, prepared.code.as_ref());
     let forked = machine.interpreter.fork(&folder.progress()).await;

@@ -6,6 +6,7 @@ mod attempts;
 mod chunks;
 mod figures;
 mod forks;
+mod lives;
 mod orphans;
 mod reuse;
 mod support;

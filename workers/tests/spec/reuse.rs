@@ -17,7 +17,13 @@ fn int() -> Option<LiteralType> {
 }
 
 /// One try of a task of `single.py`, in a process that it shares, as part of `execution`.
-async fn shared(house: &House, name: &str, x: i64, output: Option<LiteralType>, execution: &str) -> Work {
+pub(crate) async fn shared(
+    house: &House,
+    name: &str,
+    x: i64,
+    output: Option<LiteralType>,
+    execution: &str,
+) -> Work {
     let mut work = house.task(name, x, output).await;
     work.isolation = Some(Isolation::Reuse);
     work.id.execution = ExecutionId::parse("p", "d", execution).unwrap();
@@ -29,7 +35,7 @@ async fn shared(house: &House, name: &str, x: i64, output: Option<LiteralType>, 
     work
 }
 
-async fn one_slot() -> House {
+pub(crate) async fn one_slot() -> House {
     House::with(|config| config.slots = 1.try_into().unwrap()).await
 }
 

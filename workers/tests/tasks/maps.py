@@ -123,3 +123,8 @@ def same_dict(x: Dict[str, List[float]]) -> Dict[str, List[float]]:
 @task
 def optional(x: Optional[int]) -> Optional[int]:
     return x
+
+
+@task
+def pid_of(x: int) -> int:
+    return os.getpid()

@@ -123,6 +123,31 @@ def counts(x: int) -> str:
 
 
 @task
+def lasts(x: int) -> str:
+    """Takes some seconds, and tells the process."""
+    time.sleep(x)
+    return str(os.getpid())
+
+
+@task
+def hoards(x: int) -> str:
+    """Holds some MiB more for ever, and tells the process."""
+    CALLS.append(b"x" * (x << 20))
+    return str(os.getpid())
+
+
+@task
+def gated(x: int) -> str:
+    """Leaves a file when it begins, and waits at a gate."""
+    CALLS.append(x)
+    folder = Path(os.environ["WITNESS"]).parent
+    (folder / f"begun-{os.getpid()}-{len(CALLS)}").touch()
+    while not (folder / "gate").exists():
+        time.sleep(0.01)
+    return str(os.getpid())
+
+
+@task
 def asks(x: int) -> str:
     """Asks the SDK for what only the context of an attempt has."""
     context = current_context()

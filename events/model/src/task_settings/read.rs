@@ -23,7 +23,9 @@ pub enum Given {
     Text(String),
     /// A number, whole or not.
     Number(f64),
-    /// Something that no setting is.
+    /// Yes or no, which no setting is.
+    Flag(bool),
+    /// Something else that no setting is.
     Other(
         /// What it is, in words: "a list".
         &'static str,
@@ -37,17 +39,17 @@ impl Given {
             Self::Nothing => "nothing",
             Self::Text(_) => "a string",
             Self::Number(_) => "a number",
+            Self::Flag(_) => "true or false",
             Self::Other(kind) => kind,
         }
     }
 
     fn wrong(&self, name: &'static str, right: Right) -> SettingError {
-        let found = match (self, right) {
-            (Self::Text(text), Right::Isolation | Right::Key | Right::Pattern) => {
-                format!("{:?}", shown(text))
-            }
-            (Self::Number(number), Right::Whole { .. }) => number.to_string(),
-            (given, _) => given.kind().to_owned(),
+        let found = match self {
+            Self::Text(text) => format!("{:?}", shown(text)),
+            Self::Number(number) => number.to_string(),
+            Self::Flag(is_set) => is_set.to_string(),
+            Self::Nothing | Self::Other(_) => self.kind().to_owned(),
         };
         SettingError::Wrong { name, found, right }
     }
@@ -59,7 +61,7 @@ impl From<&Value> for Given {
             Some(Kind::NullValue(_)) | None => Self::Nothing,
             Some(Kind::NumberValue(number)) => Self::Number(*number),
             Some(Kind::StringValue(text)) => Self::Text(text.clone()),
-            Some(Kind::BoolValue(_)) => Self::Other("true or false"),
+            Some(Kind::BoolValue(is_set)) => Self::Flag(*is_set),
             Some(Kind::StructValue(_)) => Self::Other("an object"),
             Some(Kind::ListValue(_)) => Self::Other("a list"),
         }

@@ -15,15 +15,15 @@ fn text(text: &str) -> Given {
 }
 
 fn rule(fields: &[(&str, Given)]) -> TaskRule {
-    TaskRule::read(&given(fields)).unwrap()
+    TaskRule::read(&given(fields)).expect("a good rule")
 }
 
 fn fault(fields: &[(&str, Given)]) -> String {
-    TaskRule::read(&given(fields)).unwrap_err().to_string()
+    TaskRule::read(&given(fields)).expect_err("no rule").to_string()
 }
 
 fn execution() -> ExecutionId {
-    ExecutionId::parse("shop", "production", "x").unwrap()
+    ExecutionId::parse("shop", "production", "x").expect("a good id")
 }
 
 fn resolve(rules: Vec<TaskRule>, own: &TaskSettings) -> TaskSettings {

@@ -1,0 +1,130 @@
+//! The work that a machine has leased: what its slots run, and what waits for a place of its task.
+//!
+//! Work whose task has as many processes as it may (`Work::processes_max`) waits here and holds no slot, so that the work of
+//! other tasks runs meanwhile. It is not given back to the queue, which would hand it out again at once. Whenever a slot
+//! looks for work, what waits and may begin comes before what is new. Nothing can wait for ever: work waits only while
+//! others of its task run on this machine, and each of them gives its place up when it ends, however it ends. When much
+//! waits ([`WAITING_MAX`]), nothing new is leased before some of it begins.
+
+use crate::places::{Place, Places};
+use crate::stop::{Stop, Stopping};
+use skein_log::{Lease, QueueError, TaskQueue};
+use skein_model::WorkId;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// How much work waits on a machine at most. Leases of what waits are extended, and others could run it.
+const WAITING_MAX: usize = 256;
+
+/// The leases of a machine.
+pub(crate) struct Leases {
+    places: Arc<Places>,
+    waiting: Mutex<VecDeque<Held>>,
+    stops: Mutex<Vec<(WorkId, watch::Sender<Stopping>)>>,
+}
+
+/// A lease that is extended until this is dropped.
+pub(crate) struct Held {
+    pub lease: Lease,
+    /// Where it is told to stop.
+    pub stop: Stop,
+    pub sender: watch::Sender<Stopping>,
+    /// Extends the lease.
+    pub keeper: JoinSet<()>,
+}
+
+/// A lease whose work may begin.
+pub(crate) struct Ready {
+    pub held: Held,
+    pub place: Place,
+}
+
+impl Leases {
+    pub(crate) fn new(places: Arc<Places>) -> Self {
+        Self { places, waiting: Mutex::default(), stops: Mutex::default() }
+    }
+
+    /// Takes a lease in, and extends it from now on.
+    pub(crate) fn add(&self, lease: Lease, queue: Arc<dyn TaskQueue>) {
+        let (sender, stop) = Stop::new();
+        let mut keeper = JoinSet::new();
+        keeper.spawn(keep(queue, lease.clone(), sender.clone(), Arc::clone(&self.places)));
+        let mut stops = lock(&self.stops);
+        stops.retain(|(_, sender)| !sender.is_closed());
+        stops.push((lease.work.id.clone(), sender.clone()));
+        drop(stops);
+        lock(&self.waiting).push_back(Held { lease, stop, sender, keeper });
+    }
+
+    /// Takes the work out that has waited longest of all that may begin. What was stopped while it waited may.
+    pub(crate) fn ready(&self) -> Option<Ready> {
+        let mut waiting = lock(&self.waiting);
+        for at in 0..waiting.len() {
+            let held = &waiting[at];
+            let place = if *held.sender.borrow() == Stopping::No {
+                self.places.take(&held.lease.work)
+            } else {
+                Some(Place::of_stopped())
+            };
+            if let Some(place) = place {
+                return waiting.remove(at).map(|held| Ready { held, place });
+            }
+        }
+        None
+    }
+
+    /// Says whether nothing more is to be leased.
+    pub(crate) fn is_full(&self) -> bool {
+        lock(&self.waiting).len() >= WAITING_MAX
+    }
+
+    /// Tells when [`Leases::ready`] may answer otherwise than before.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.places.changes()
+    }
+
+    /// Stops one piece of work, or all of it.
+    pub(crate) fn stop(&self, only: Option<&WorkId>, stopping: Stopping) {
+        for (work, sender) in lock(&self.stops).iter() {
+            if only.is_none_or(|only| only == work) {
+                sender.send_replace(stopping);
+            }
+        }
+        self.places.ring();
+    }
+
+    /// Gives all back that has not begun.
+    pub(crate) async fn give_back(&self, queue: &dyn TaskQueue) {
+        let waiting = std::mem::take(&mut *lock(&self.waiting));
+        for Held { lease, keeper, .. } in waiting {
+            drop(keeper);
+            if let Err(error) = queue.give_back(lease.id).await {
+                tracing::debug!(%error, work = %lease.work.id, "work that waited goes back when its lease ends");
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Extends a lease until it ends or this is dropped.
+async fn keep(queue: Arc<dyn TaskQueue>, lease: Lease, stop: watch::Sender<Stopping>, places: Arc<Places>) {
+    loop {
+        tokio::time::sleep(lease.ttl / 3).await;
+        match queue.extend(lease.id).await {
+            Ok(()) => {}
+            Err(QueueError::LeaseEnded) => {
+                stop.send_replace(Stopping::Withdrawn);
+                places.ring();
+                return;
+            }
+            Err(error) => {
+                tracing::debug!(%error, work = %lease.work.id, "the lease cannot be extended at present")
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! How many attempts and chunks of a task run on a machine, where the task says how many may.
+
+use skein_model::{EntityId, Work};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
+
+/// What is counted together: the versions of a task.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Name {
+    project: String,
+    domain: String,
+    name: String,
+}
+
+impl Name {
+    fn of(task: &EntityId) -> Self {
+        Self { project: task.project.clone(), domain: task.domain.clone(), name: task.name.clone() }
+    }
+}
+
+/// The places of all tasks that have a limit.
+pub(crate) struct Places {
+    taken: Mutex<HashMap<Name, u32>>,
+    freed: watch::Sender<()>,
+}
+
+/// The right to run one attempt or chunk; it is given up by dropping it.
+pub(crate) struct Place(Option<(Name, Arc<Places>)>);
+
+impl Places {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { taken: Mutex::default(), freed: watch::Sender::new(()) })
+    }
+
+    /// Takes a place for `work`; none when its task has as many as it may.
+    pub(crate) fn take(self: &Arc<Self>, work: &Work) -> Option<Place> {
+        let Some(most) = work.processes_max else { return Some(Place(None)) };
+        let name = Name::of(&work.task);
+        let mut taken = self.taken();
+        let count = taken.entry(name.clone()).or_default();
+        // The first always finds one, whatever the limit: work that nobody may run would wait for ever.
+        if *count >= most.max(1) {
+            return None;
+        }
+        *count += 1;
+        Some(Place(Some((name, Arc::clone(self)))))
+    }
+
+    /// Answers how many places of a task are taken.
+    pub(crate) fn count(&self, task: &EntityId) -> u32 {
+        self.taken().get(&Name::of(task)).copied().unwrap_or_default()
+    }
+
+    /// Tells when a place was given up, or when something else happened that a waiting slot has to look at.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.freed.subscribe()
+    }
+
+    /// Has everyone look who waits for a place.
+    pub(crate) fn ring(&self) {
+        self.freed.send_replace(());
+    }
+
+    fn taken(&self) -> MutexGuard<'_, HashMap<Name, u32>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// A place for work that will not run: it was stopped before it began.
+    pub(crate) const fn of_stopped() -> Self {
+        Self(None)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Some((name, places)) = self.0.take() else { return };
+        let mut taken = places.taken();
+        if let Some(count) = taken.get_mut(&name) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                taken.remove(&name);
+            }
+        }
+        drop(taken);
+        places.ring();
+    }
+}
