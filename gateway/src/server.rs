@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::error::ApiError;
 use crate::guard;
 use crate::metrics::Metrics;
+use crate::progress::Watched;
 use crate::services::{DataProxy, Identity, Signals};
 use crate::shared::{Clock, Shared};
 use crate::views::Views;
@@ -73,7 +74,8 @@ impl Gateway {
         let wait_max = config.limits.view_wait_max;
         let views = Views::open(views_folder, log.clone(), blobs.clone(), wait_max);
         let views = views.await.map_err(GatewayError::Start)?;
-        let shared = Shared { config, log, inbox, blobs, signer, clock, views, metrics };
+        let watched = Watched::default();
+        let shared = Shared { config, log, inbox, blobs, signer, clock, views, watched, metrics };
         Ok(Self { shared: Arc::new(shared), registry: Arc::new(registry) })
     }
 
@@ -94,10 +96,12 @@ impl Gateway {
     ) -> Result<(), GatewayError> {
         let drain_max = self.shared.config.limits.drain_max;
         let streams_max = self.shared.config.limits.streams_per_connection_max;
+        let shared = Arc::clone(&self.shared);
         let routes = self.routes()?;
         let (stopping, stopped) = tokio::sync::oneshot::channel();
         let shutdown = async move {
             shutdown.await;
+            shared.watched.close();
             if stopping.send(()).is_err() {
                 tracing::debug!("the server had ended by itself");
             }

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::error::ApiError;
 use crate::metrics::Metrics;
+use crate::progress::Watched;
 use crate::views::{Reader as _, Views};
 use prost::Message;
 use rusqlite::types::Value;
@@ -29,6 +30,7 @@ pub(crate) struct Shared {
     pub(crate) signer: UrlSigner,
     pub(crate) clock: Clock,
     pub(crate) views: Views,
+    pub(crate) watched: Watched,
     pub(crate) metrics: Metrics,
 }
 
