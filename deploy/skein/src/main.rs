@@ -1,4 +1,5 @@
-//! The Skein binary: composition only. What it does stands in the crates that it puts together.
+//! The Skein binary: composition, and the commands of a person. What the engine does stands in the crates that it puts
+//! together.
 //!
 //! # Never
 //!
