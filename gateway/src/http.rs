@@ -1,7 +1,8 @@
-//! What is served over plain HTTP beside gRPC: health, metrics, objects by signed URL, and logs.
+//! What is served over plain HTTP beside gRPC: health, metrics, objects by signed URL, logs, and progress.
 
 mod data;
 mod logs;
+mod progress;
 
 use crate::shared::Shared;
 use axum::Router;
@@ -51,6 +52,7 @@ pub(crate) fn routes(shared: Arc<Shared>, registry: Arc<Registry>) -> Router {
         .route("/signed/{query}/{*path}", get(data::get_signed).head(data::head_signed))
         .route("/logs/{project}/{domain}/{execution}/{node}/{attempt}", get(logs::attempt))
         .route("/logs/{project}/{domain}/{execution}/{node}/{attempt}/{items}", get(logs::items))
+        .route("/api/v1/executions/{project}/{domain}/{name}/progress", get(progress::of_execution))
         .with_state(shared)
         .merge(metrics)
 }
@@ -59,6 +61,7 @@ async fn metrics(
     State((shared, registry)): State<(Arc<Shared>, Arc<Registry>)>,
 ) -> Result<Response, Refused> {
     shared.metrics.views_caught_up.set(i64::from(shared.views.is_caught_up()));
+    shared.metrics.watched_executions.set(shared.watched.count());
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry)
         .map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;

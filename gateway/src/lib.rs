@@ -27,6 +27,7 @@ mod metrics;
 mod misc;
 mod named_entities;
 mod nodes;
+pub mod progress;
 mod projects;
 mod quantity;
 mod registry;

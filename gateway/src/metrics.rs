@@ -21,6 +21,8 @@ pub struct Metrics {
     pub(crate) uploaded_bytes: Counter,
     /// `skein_gateway_views_caught_up`: 1 once the views have what was in the log at start.
     pub(crate) views_caught_up: Gauge,
+    /// `skein_gateway_watched_executions`: executions that somebody watches, each read at most once a second.
+    pub(crate) watched_executions: Gauge,
 }
 
 /// What requests are counted by.
@@ -42,6 +44,7 @@ impl Metrics {
             in_flight: Gauge::default(),
             uploaded_bytes: Counter::default(),
             views_caught_up: Gauge::default(),
+            watched_executions: Gauge::default(),
         };
         registry.register("skein_gateway_requests", "gRPC requests answered", metrics.requests.clone());
         registry.register_with_unit(
@@ -65,6 +68,11 @@ impl Metrics {
             "skein_gateway_views_caught_up",
             "Whether the views have what was in the log at start",
             metrics.views_caught_up.clone(),
+        );
+        registry.register(
+            "skein_gateway_watched_executions",
+            "Executions that somebody watches",
+            metrics.watched_executions.clone(),
         );
         metrics
     }

@@ -6,6 +6,7 @@ use crate::error::ApiError;
 use crate::executions::{self, Launches};
 use crate::guard;
 use crate::metrics::Metrics;
+use crate::progress::Watched;
 use crate::services::{DataProxy, Identity, Signals};
 use crate::shared::{Clock, Shared};
 use crate::views::Views;
@@ -74,8 +75,8 @@ impl Gateway {
         let wait_max = config.limits.view_wait_max;
         let views = Views::open(views_folder, log.clone(), blobs.clone(), wait_max);
         let views = views.await.map_err(GatewayError::Start)?;
-        let launches = Launches::default();
-        let shared = Shared { config, log, inbox, blobs, signer, clock, views, launches, metrics };
+        let (launches, watched) = (Launches::default(), Watched::default());
+        let shared = Shared { config, log, inbox, blobs, signer, clock, views, launches, watched, metrics };
         Ok(Self { shared: Arc::new(shared), registry: Arc::new(registry) })
     }
 
@@ -96,10 +97,12 @@ impl Gateway {
     ) -> Result<(), GatewayError> {
         let drain_max = self.shared.config.limits.drain_max;
         let streams_max = self.shared.config.limits.streams_per_connection_max;
+        let shared = Arc::clone(&self.shared);
         let routes = self.routes()?;
         let (stopping, stopped) = tokio::sync::oneshot::channel();
         let shutdown = async move {
             shutdown.await;
+            shared.watched.close();
             if stopping.send(()).is_err() {
                 tracing::debug!("the server had ended by itself");
             }

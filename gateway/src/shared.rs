@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::error::ApiError;
 use crate::executions::Launches;
 use crate::metrics::Metrics;
+use crate::progress::Watched;
 use crate::views::Views;
 use prost::Message;
 use rusqlite::types::Value;
@@ -31,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) views: Views,
     pub(crate) launches: Launches,
+    pub(crate) watched: Watched,
     pub(crate) metrics: Metrics,
 }
 

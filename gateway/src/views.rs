@@ -13,10 +13,15 @@ mod blobs;
 mod decode;
 mod fold;
 mod follow;
+mod pace;
 mod read;
 mod rows;
 mod schema;
 
 pub(crate) use follow::Views;
+pub(crate) use pace::{Pace, rate};
 pub(crate) use read::{Reader, Row};
-pub(crate) use rows::{AttemptRow, ChunkRow, EntityRow, ErrorRow, ExecutionRow, NodeRow, ProjectRow};
+pub(crate) use rows::{
+    AttemptRow, ChunkRow, EntityRow, ErrorRow, ExecutionRow, NodeProgressRow, NodeRow, ProgressRow,
+    ProjectRow, TryRow,
+};

@@ -28,6 +28,8 @@ pub struct Args {
 pub enum Command {
     /// Run everything in one process: gateway, engine and workers.
     Up(Up),
+    /// Show how far an execution is until it has ended.
+    Watch(crate::watch::Watch),
     /// Look into a log: a data folder (also one in use, or a copy), or a NATS URL. Changes nothing.
     #[command(subcommand)]
     Log(LogCommand),

@@ -1,4 +1,5 @@
-//! The Skein binary: composition only. What it does stands in the crates that it puts together.
+//! The Skein binary: composition, and the commands of a person. What the engine does stands in the crates that it puts
+//! together.
 //!
 //! # Never
 //!
@@ -14,6 +15,7 @@ mod parts;
 mod python;
 mod signals;
 mod up;
+mod watch;
 
 use anyhow::Context as _;
 use args::{Args, Command, LogCommand};
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Up(up) => runtime()?.block_on(up::run(up)),
+        Command::Watch(watch) => Ok(runtime()?.block_on(watch::run(&watch))),
         Command::Log(LogCommand::Cat(cat)) => runtime()?.block_on(inspect::cat(&cat)),
         Command::Log(LogCommand::Verify(at)) => runtime()?.block_on(inspect::verify(&at)),
         Command::Log(LogCommand::Stats(at)) => runtime()?.block_on(inspect::stats(&at)),

@@ -52,6 +52,10 @@ pub(super) struct PlanNode {
     pub(super) is_array: bool,
     pub(super) task: skein_idl::flyteidl::core::Identifier,
     pub(super) task_type: String,
+    /// The nodes that it waits for.
+    pub(super) upstream: Vec<String>,
+    /// Whether it runs only when the execution fails.
+    pub(super) handles_failure: bool,
 }
 
 /// What the tables know of a launch plan beside its id.

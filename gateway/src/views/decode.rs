@@ -54,7 +54,7 @@ fn plan_of(closure: &[u8]) -> Plan {
         metadata.on_failure() == core::workflow_metadata::OnFailurePolicy::FailAfterExecutableNodesComplete
     });
     let failure = template.failure_node;
-    let plan_node = |node: core::Node| {
+    let plan_node = |(node, handles_failure): (core::Node, bool)| {
         let (inner, is_array) = match node.target? {
             node::Target::ArrayNode(array) => (array.node?.target?, true),
             other => (other, false),
@@ -62,9 +62,11 @@ fn plan_of(closure: &[u8]) -> Plan {
         let node::Target::TaskNode(task_node) = inner else { return None };
         let task_node::Reference::ReferenceId(task) = task_node.reference?;
         let task_type = types.get(&(task.name.clone(), task.version.clone())).cloned().unwrap_or_default();
-        Some(PlanNode { id: node.id, is_array, task, task_type })
+        let upstream = node.upstream_node_ids;
+        Some(PlanNode { id: node.id, is_array, task, task_type, upstream, handles_failure })
     };
-    let nodes = template.nodes.into_iter().chain(failure).filter_map(plan_node).collect();
+    let nodes = template.nodes.into_iter().map(|node| (node, false));
+    let nodes = nodes.chain(failure.map(|node| (node, true))).filter_map(plan_node).collect();
     Plan { nodes, skips_end }
 }
 

@@ -2,7 +2,7 @@
 
 use skein_idl::flyteidl::core;
 use skein_model::event::{Created, FinishedChunk};
-use skein_model::{Attempt, Charge, DataRef, Event, ExecutionPhase, Failure, NodeId, NodePhase};
+use skein_model::{Attempt, Charge, DataRef, Event, ExecutionPhase, Failure, NodeId, NodePhase, Timestamp};
 
 /// One change of the tables, by one event.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,8 +41,8 @@ pub(super) enum Change<'e> {
     Attempt(&'e NodeId, Attempt, AttemptChange<'e>),
     /// The node is a map of so many items.
     Map(&'e NodeId, u32),
-    /// Items of a map ended.
-    Chunk(&'e NodeId, &'e FinishedChunk),
+    /// Items of a map ended; so many of them are tried again.
+    Chunk(&'e NodeId, &'e FinishedChunk, usize),
     /// What still runs of a map's one task execution ends as its node does.
     EndMap(&'e NodeId, core::task_execution::Phase, Option<Error>),
 }
@@ -63,9 +63,42 @@ pub(super) struct AttemptChange<'e> {
     pub(super) worker: Option<&'e str>,
     /// How long before it was recorded it happened.
     pub(super) micros_ago: u64,
+    /// When it may begin at the earliest, if that is later than at once.
+    pub(super) not_before: Option<Timestamp>,
     pub(super) outputs: Option<&'e DataRef>,
     pub(super) deck: Option<&'e str>,
     pub(super) error: Option<Error>,
+}
+
+/// How one record changes the counts of a map's items.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counted {
+    /// Items that have outputs now.
+    pub(super) succeeded: u32,
+    /// Items that have failed for good.
+    pub(super) failed: u32,
+    /// Items that are tried once more.
+    pub(super) retried: u32,
+}
+
+impl Counted {
+    /// Counts a chunk of which so many items are tried again. Items that were handed back without being run count
+    /// nowhere: they come again in another chunk.
+    pub(super) fn of(chunk: &FinishedChunk, again: usize) -> Self {
+        let returned: u32 = chunk.returned.iter().map(|range| range.len()).sum();
+        let failures = count(chunk.failures.len());
+        let retried = count(again);
+        Self {
+            succeeded: chunk.range.len().saturating_sub(failures).saturating_sub(returned),
+            failed: failures.saturating_sub(retried),
+            retried,
+        }
+    }
+}
+
+/// A chunk lists no item twice, so that it lists no more of them than a map may have.
+fn count(items: usize) -> u32 {
+    u32::try_from(items).unwrap_or(u32::MAX)
 }
 
 /// An error as clients see it.
@@ -95,7 +128,11 @@ impl<'e> NodeChange<'e> {
 
 impl<'e> AttemptChange<'e> {
     const fn to(phase: core::task_execution::Phase) -> Self {
-        Self { phase, worker: None, micros_ago: 0, outputs: None, deck: None, error: None }
+        Self { phase, worker: None, micros_ago: 0, not_before: None, outputs: None, deck: None, error: None }
+    }
+
+    fn queued(not_before: Option<Timestamp>) -> Self {
+        Self { not_before, ..Self::to(core::task_execution::Phase::Queued) }
     }
 
     fn started(worker: &'e str, micros_ago: u64) -> Self {
@@ -117,8 +154,8 @@ pub(super) fn changes(event: &Event) -> Vec<Change<'_>> {
                 NodeChange { inputs: Some(inputs), ..NodeChange::to(NodePhase::Running) },
             )]
         }
-        Event::AttemptQueued { node, attempt, not_before: _ } => {
-            vec![Change::Attempt(node, *attempt, AttemptChange::to(Phase::Queued))]
+        Event::AttemptQueued { node, attempt, not_before } => {
+            vec![Change::Attempt(node, *attempt, AttemptChange::queued(*not_before))]
         }
         Event::AttemptStarted { node, attempt, worker, micros_ago } => {
             vec![Change::Attempt(node, *attempt, AttemptChange::started(worker, *micros_ago))]
@@ -140,7 +177,7 @@ pub(super) fn changes(event: &Event) -> Vec<Change<'_>> {
         }
         Event::LateResultIgnored { .. } => vec![],
         Event::MapStarted { node, size } => vec![Change::Map(node, *size)],
-        Event::ItemsFinished { node, chunk, again: _ } => vec![Change::Chunk(node, chunk)],
+        Event::ItemsFinished { node, chunk, again } => vec![Change::Chunk(node, chunk, again.len())],
         Event::NodeSucceeded { node, outputs } => {
             let change = NodeChange { outputs: Some(outputs), ..NodeChange::to(NodePhase::Succeeded) };
             vec![Change::Node(node, change), Change::EndMap(node, Phase::Succeeded, None)]
@@ -206,6 +243,22 @@ mod tests {
             &changes[1],
             Change::EndMap(_, task_execution::Phase::Failed, Some(Error { code, .. })) if code == "C"
         ));
+    }
+
+    #[test]
+    fn items_that_were_handed_back_are_counted_when_they_have_run() {
+        use skein_model::event::{ItemFailure, ItemRange};
+        let failed = |index| ItemFailure { index, failure: failure(Charge::User) };
+        let chunk = FinishedChunk {
+            range: ItemRange { start: 0, end: 10 },
+            attempt: Attempt(0),
+            outputs: DataRef::empty(),
+            failures: vec![failed(1), failed(2), failed(3)],
+            returned: vec![ItemRange { start: 6, end: 10 }],
+            micros: 1,
+            worker: "w".to_owned(),
+        };
+        assert_eq!(Counted::of(&chunk, 2), Counted { succeeded: 3, failed: 1, retried: 2 });
     }
 
     #[test]

@@ -129,6 +129,11 @@ impl Views {
         (0..2).all(|at| covers_all(&self.progress[at].borrow(), &self.targets[at]))
     }
 
+    /// Answers how far the views are in a category, and whenever that changes.
+    pub(crate) fn moves(&self, category: Category) -> watch::Receiver<Cursor> {
+        self.progress[index(category)].clone()
+    }
+
     /// Reads with `query`; waits first until the views have what was in the log at start.
     ///
     /// # Errors

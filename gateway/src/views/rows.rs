@@ -1,5 +1,9 @@
 //! What is read out of the tables.
 
+mod progress;
+
+pub(crate) use progress::{NodeProgressRow, ProgressRow, TryRow};
+
 use super::blobs::decode_data;
 use super::read::Row;
 use rusqlite::types::Type;

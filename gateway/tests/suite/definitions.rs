@@ -136,6 +136,36 @@ pub fn workflow(name: &str, version: &str) -> admin::WorkflowCreateRequest {
     }
 }
 
+/// `mapped(x: int, xs: [int])`: `n0` maps `inc` over `xs`, `n1` is `inc(x)` after it, and `fail` is called on a failure.
+pub fn mapped() -> admin::WorkflowCreateRequest {
+    let list = LiteralType {
+        r#type: Some(literal_type::Type::CollectionType(Box::new(of_type(SimpleType::Integer)))),
+        ..Default::default()
+    };
+    let array = ArrayNode {
+        node: Some(Box::new(Node { inputs: vec![], ..task_node("inner", ("", "xs")) })),
+        is_original_sub_node_interface: Some(true),
+        success_criteria: Some(array_node::SuccessCriteria::MinSuccessRatio(0.5)),
+        ..Default::default()
+    };
+    let map =
+        Node { target: Some(core::node::Target::ArrayNode(Box::new(array))), ..task_node("n0", ("", "xs")) };
+    let after = Node { upstream_node_ids: vec!["n0".to_owned()], ..task_node("n1", ("", "x")) };
+    let template = WorkflowTemplate {
+        id: Some(id(ResourceType::Workflow, "m.mapped", "v1")),
+        interface: Some(interface(&[("x", of_type(SimpleType::Integer)), ("xs", list)], &[])),
+        nodes: vec![map, after],
+        failure_node: Some(task_node("fail", ("", "x"))),
+        metadata: Some(WorkflowMetadata::default()),
+        metadata_defaults: Some(WorkflowMetadataDefaults::default()),
+        ..Default::default()
+    };
+    admin::WorkflowCreateRequest {
+        id: Some(id(ResourceType::Workflow, "m.mapped", "v1")),
+        spec: Some(admin::WorkflowSpec { template: Some(template), ..Default::default() }),
+    }
+}
+
 /// A launch plan of a workflow of the same version; what is not fixed is required.
 pub fn launch_plan(name: &str, version: &str, workflow: &str) -> admin::LaunchPlanCreateRequest {
     admin::LaunchPlanCreateRequest {
@@ -193,4 +223,18 @@ pub async fn register(harness: &Harness) {
 pub async fn launch(harness: &Harness, name: &str) -> String {
     let request = execution(name, launch_plan_id("m.w"), &[("x", integer(1))]);
     harness.admin().create_execution(request).await.unwrap().into_inner().id.unwrap().name
+}
+
+/// Registers `m.mapped` beside the others, and creates an execution of it.
+pub async fn launch_mapped(harness: &Harness, name: &str) {
+    register(harness).await;
+    let mut admin = harness.admin();
+    admin.create_workflow(mapped()).await.unwrap();
+    admin.create_launch_plan(launch_plan("m.mapped", "v1", "m.mapped")).await.unwrap();
+    let xs = Literal {
+        value: Some(literal::Value::Collection(LiteralCollection { literals: vec![integer(1)] })),
+        ..Default::default()
+    };
+    let request = execution(name, launch_plan_id("m.mapped"), &[("x", integer(1)), ("xs", xs)]);
+    admin.create_execution(request).await.unwrap();
 }

@@ -16,6 +16,7 @@ mod executions;
 mod harness;
 mod hostile;
 mod lists;
+mod progress;
 mod raw;
 mod registration;
 mod single_calls;

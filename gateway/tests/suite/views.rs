@@ -3,6 +3,7 @@
 use crate::definitions::*;
 use crate::engine::run;
 use crate::harness::Harness;
+use crate::progress::progress_of;
 use bytes::Bytes;
 use skein_idl::flyteidl::admin;
 use skein_idl::flyteidl::core::ResourceType;
@@ -55,6 +56,9 @@ async fn answers(harness: &Harness) -> Vec<(&'static str, Bytes)> {
     ));
     let projects = admin::ProjectListRequest::default();
     answers.push(("ListProjects", harness.call("AdminService/ListProjects", &projects).await.unwrap()));
+    let (status, progress) = harness.http("GET", &progress_of("abc"), &[], &[]).await;
+    assert_eq!(status, 200);
+    answers.push(("progress", progress.into()));
     answers
 }
 

@@ -1,12 +1,14 @@
 //! Writes what an event of an execution changes.
 
+mod map;
+
 use super::super::blobs::{encode, encode_data};
 use super::super::fold::{AttemptChange, Change, Error, NodeChange, changes};
 use super::{Plan, PlanNode};
 use prost::Message as _;
 use rusqlite::{OptionalExtension, Transaction, params};
 use skein_idl::flyteidl::{admin, core};
-use skein_model::event::{Created, FinishedChunk};
+use skein_model::event::Created;
 use skein_model::{Attempt, DataRef, Event, ExecutionId, ExecutionPhase, NodeId, NodePhase, Timestamp};
 
 /// Writes one event of one execution.
@@ -90,9 +92,17 @@ fn insert(
     for name in &settings.tags {
         tag.execute(params![key, name, "", 0])?;
     }
-    let mut node =
-        tx.prepare_cached("INSERT OR IGNORE INTO plan_nodes VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
-    for PlanNode { id, is_array, task, task_type } in &plan.nodes {
+    insert_plan(tx, digest, plan)
+}
+
+/// Writes the nodes of a plan, which all executions of it share.
+fn insert_plan(tx: &Transaction<'_>, digest: i64, plan: &Plan) -> Result<(), rusqlite::Error> {
+    let mut node = tx.prepare_cached(
+        "INSERT OR IGNORE INTO plan_nodes VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    )?;
+    for (place, PlanNode { id, is_array, task, task_type, upstream, handles_failure }) in
+        (0_u32..).zip(&plan.nodes)
+    {
         node.execute(params![
             digest,
             id,
@@ -101,7 +111,10 @@ fn insert(
             task.project,
             task.domain,
             task.name,
-            task.version
+            task.version,
+            place,
+            encode(upstream),
+            handles_failure
         ])?;
     }
     Ok(())
@@ -139,7 +152,7 @@ impl Row<'_> {
             Change::Node(node, change) => self.node(node, change),
             Change::Attempt(node, attempt, change) => self.attempt(node, *attempt, change),
             Change::Map(node, size) => self.map(node, *size),
-            Change::Chunk(node, chunk) => self.chunk(node, chunk),
+            Change::Chunk(node, chunk, again) => self.chunk(node, chunk, *again),
             Change::EndMap(node, phase, error) => self.end_map(node, *phase, error.as_ref()),
         }
     }
@@ -222,19 +235,20 @@ impl Row<'_> {
         change: &AttemptChange<'_>,
     ) -> Result<(), rusqlite::Error> {
         use core::task_execution::Phase;
-        let AttemptChange { phase, worker, micros_ago, outputs, deck, error } = change;
+        let AttemptChange { phase, worker, micros_ago, not_before, outputs, deck, error } = change;
         let started = (*phase == Phase::Running).then_some(self.at.saturating_sub_unsigned(*micros_ago));
         let ended = matches!(phase, Phase::Succeeded | Phase::Failed | Phase::Aborted).then_some(self.at);
         self.tx
             .prepare_cached(
                 "INSERT INTO attempts (execution, node_id, attempt, phase, created_at, updated_at, started_at, ended_at,
-                    error_code, error_message, error_kind, outputs, worker)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+                    error_code, error_message, error_kind, outputs, worker, not_before)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
                 ON CONFLICT DO UPDATE SET phase = excluded.phase, updated_at = excluded.updated_at,
                     started_at = coalesce(started_at, excluded.started_at), ended_at = excluded.ended_at,
                     error_code = excluded.error_code, error_message = excluded.error_message,
                     error_kind = excluded.error_kind, outputs = coalesce(excluded.outputs, outputs),
-                    worker = CASE excluded.worker WHEN '' THEN worker ELSE excluded.worker END",
+                    worker = CASE excluded.worker WHEN '' THEN worker ELSE excluded.worker END,
+                    not_before = excluded.not_before",
             )?
             .execute(params![
                 self.key,
@@ -249,80 +263,13 @@ impl Row<'_> {
                 error.as_ref().map(|error| error.kind as i32),
                 outputs.map(encode_data),
                 worker.unwrap_or_default(),
+                not_before.map(Timestamp::as_micros),
             ])?;
         if let Some(deck) = deck {
             self.tx
                 .prepare_cached("UPDATE nodes SET deck = ?3 WHERE execution = ?1 AND node_id = ?2")?
                 .execute(params![self.key, node.as_str(), deck])?;
         }
-        Ok(())
-    }
-
-    fn map(&self, node: &NodeId, size: u32) -> Result<(), rusqlite::Error> {
-        self.tx
-            .prepare_cached(
-                "INSERT OR REPLACE INTO attempts (execution, node_id, attempt, phase, is_array, size, created_at,
-                    updated_at, started_at)
-                VALUES (?1, ?2, 0, ?3, 1, ?4, ?5, ?5, ?5)",
-            )?
-            .execute(params![
-                self.key,
-                node.as_str(),
-                core::task_execution::Phase::Running as i32,
-                size,
-                self.at
-            ])?;
-        self.tx
-            .prepare_cached(
-                "UPDATE nodes SET is_array = 1, updated_at = ?3 WHERE execution = ?1 AND node_id = ?2",
-            )?
-            .execute(params![self.key, node.as_str(), self.at])?;
-        Ok(())
-    }
-
-    fn chunk(&self, node: &NodeId, chunk: &FinishedChunk) -> Result<(), rusqlite::Error> {
-        let failed: Vec<u32> = chunk.failures.iter().map(|failure| failure.index).collect();
-        self.tx
-            .prepare_cached("INSERT OR REPLACE INTO map_chunks VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
-            .execute(params![
-                self.key,
-                node.as_str(),
-                chunk.range.start,
-                chunk.attempt.0,
-                chunk.range.end,
-                encode(&failed),
-                encode(&chunk.returned),
-                self.at,
-            ])?;
-        self.tx
-            .prepare_cached(
-                "UPDATE attempts SET updated_at = ?3 WHERE execution = ?1 AND node_id = ?2 AND is_array = 1",
-            )?
-            .execute(params![self.key, node.as_str(), self.at])?;
-        Ok(())
-    }
-
-    fn end_map(
-        &self,
-        node: &NodeId,
-        phase: core::task_execution::Phase,
-        error: Option<&Error>,
-    ) -> Result<(), rusqlite::Error> {
-        self.tx
-            .prepare_cached(
-                "UPDATE attempts SET phase = ?3, updated_at = ?4, ended_at = ?4, error_code = ?5, error_message = ?6,
-                    error_kind = ?7
-                WHERE execution = ?1 AND node_id = ?2 AND is_array = 1 AND ended_at IS NULL",
-            )?
-            .execute(params![
-                self.key,
-                node.as_str(),
-                phase as i32,
-                self.at,
-                error.map(|error| &error.code),
-                error.map(|error| &error.message),
-                error.map(|error| error.kind as i32),
-            ])?;
         Ok(())
     }
 }
