@@ -30,6 +30,10 @@ const TASKS: [(&str, &str); 4] = [
     ("swarm.py", include_str!("../tasks/swarm.py")),
 ];
 
+/// In which processes they run: by their names, so that they are what anybody's are.
+const RULES: &str = "[[tasks]]\nname = \"bench_tasks.*reused*\"\nisolation = \"reuse\"\n\n\
+                     [[tasks]]\nname = \"bench_tasks.*forked*\"\nisolation = \"fork\"\n";
+
 /// How a server is started.
 #[derive(Clone, Debug)]
 pub(crate) struct How {
@@ -53,6 +57,7 @@ impl Server {
     /// Starts a server on a new folder and registers the functions there, with the SDK's own command line.
     pub(crate) async fn new(how: &How) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("skein-bench-").tempdir()?;
+        std::fs::write(folder.path().join("skein.toml"), RULES)?;
         let (process, url, took) = start(how, folder.path(), "127.0.0.1:0").await?;
         let server = Self { how: how.clone(), folder, process, url, took };
         server.register().await?;
@@ -171,6 +176,8 @@ async fn start(how: &How, folder: &Path, listen: &str) -> anyhow::Result<(Child,
         .arg(folder.join("data"))
         .args(["--listen", listen, "--python"])
         .arg(&how.python)
+        .arg("--config")
+        .arg(folder.join("skein.toml"))
         .args(&how.words)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from flytekit import task, workflow
-from flytekitplugins.skein import Skein
 
 
 @dataclass
@@ -19,14 +18,14 @@ def forked(value: int) -> int:
     return value + 1
 
 
-@task(task_config=Skein(isolation="reuse"))
-def reused(value: int) -> int:
+@task
+def plain_reused(value: int) -> int:
     """Adds one, in a process that it shares."""
     return value + 1
 
 
-@task(task_config=Skein(isolation="reuse"))
-def dispatched(box: Box) -> Box:
+@task
+def boxed_reused(box: Box) -> Box:
     """Adds one, in a process that it shares, through the SDK's dispatch."""
     return Box(box.value + 1)
 
@@ -43,7 +42,7 @@ def chain_forked(value: int = 0) -> int:
 def chain_reused(value: int = 0) -> int:
     """Two hundred steps."""
     for _ in range(200):
-        value = reused(value=value)
+        value = plain_reused(value=value)
     return value
 
 
@@ -51,5 +50,5 @@ def chain_reused(value: int = 0) -> int:
 def chain_dispatched(box: Box = Box(0)) -> Box:
     """A hundred steps."""
     for _ in range(100):
-        box = dispatched(box=box)
+        box = boxed_reused(box=box)
     return box

@@ -7,7 +7,6 @@ from typing import List
 
 from flytekit import map_task, task, workflow
 from flytekit.types.file import FlyteFile
-from flytekitplugins.skein import Skein
 
 THRESHOLD = 11
 SLOW_EVERY = 100
@@ -45,20 +44,20 @@ def mean(values: List[float]) -> float:
     return sum(values) / len(values)
 
 
-@task(task_config=Skein(isolation="reuse"))
+@task
 def look_reused(reading: Reading) -> int:
     """Takes a value that needs the SDK's dispatch."""
     return reading.value
 
 
-@task(task_config=Skein(isolation="fork"))
+@task
 def look_forked(reading: Reading) -> int:
     """Takes a value that needs the SDK's dispatch, in a child of its own."""
     return reading.value
 
 
-@task(task_config=Skein(isolation="reuse"))
-def write_file(reading: Reading) -> FlyteFile:
+@task
+def write_reused(reading: Reading) -> FlyteFile:
     """Gives a file."""
     with open(f"{reading.value}.txt", "w", encoding="utf-8") as file:
         file.write(str(reading.value))
@@ -120,7 +119,7 @@ def forked(xs: List[Reading]) -> List[int]:
 @workflow
 def files(xs: List[Reading]) -> List[FlyteFile]:
     """From a dataclass to a file."""
-    return map_task(write_file)(reading=xs)
+    return map_task(write_reused)(reading=xs)
 
 
 @workflow
