@@ -9,7 +9,7 @@ macro_rules! files {
     };
 }
 
-const FILES: [(&str, &str); 14] = files![
+const FILES: [(&str, &str); 15] = files![
     "__init__.py",
     "attempt.py",
     "child.py",
@@ -17,6 +17,7 @@ const FILES: [(&str, &str); 14] = files![
     "context.py",
     "direct.py",
     "frames.py",
+    "loops.py",
     "nest.py",
     "outcome.py",
     "plain.py",
