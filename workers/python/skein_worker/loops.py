@@ -87,10 +87,8 @@ class _Hand:
 
     def _new_loop(self) -> asyncio.AbstractEventLoop:
         # Never set as the current one: what user code finds there is none of the SDK's.
-        loop = asyncio.new_event_loop()
-        if type(loop) is asyncio.SelectorEventLoop:
-            loop.close()
-            loop = asyncio.SelectorEventLoop(_Selector())
+        is_usual = type(asyncio.get_event_loop_policy()) is asyncio.DefaultEventLoopPolicy
+        loop = asyncio.SelectorEventLoop(_Selector()) if is_usual else asyncio.new_event_loop()
         loop.set_exception_handler(self._runner.get_exc_handler())
         return loop
 
