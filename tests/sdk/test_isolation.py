@@ -1,13 +1,14 @@
 """What a task may say through the plugin `flytekitplugins-skein`, and what it is told when it says something else."""
 
 import dataclasses
+import re
 
 import grpc
 import pytest
 from flytekitplugins.skein import Skein
 from google.protobuf import json_format
 
-from harness.client import Client, unique
+from harness.client import Client, phase, require_success, unique
 from harness.templates import task_request
 
 
@@ -112,3 +113,38 @@ def test_every_setting_reaches_the_server(client: Client) -> None:
     request = task_request(unique("isolated"), "v1")
     json_format.ParseDict(settings.to_custom(), request.spec.template.custom)
     client.admin.CreateTask(request)
+
+
+@pytest.mark.parametrize("name", ["readings", "waits"])
+def test_a_shared_process_gives_what_an_interpreter_of_its_own_gives(client: Client, name: str) -> None:
+    """The loaded task leaves the same literals as the SDK's own entry point."""
+    for value in (1, 2):
+        told = [_literals(client, f"alike.{name}_{kind}", value) for kind in ("fresh", "shared", "shared")]
+        assert told[0]
+        assert told[1] == told[0]
+        assert told[2] == told[0]
+
+
+@pytest.mark.parametrize("name", ["raises", "recovers"])
+def test_a_shared_process_fails_in_the_words_of_an_interpreter_of_its_own(client: Client, name: str) -> None:
+    """Code, kind and message, with the whole trace, are the SDK's own."""
+    told = []
+    for kind in ("fresh", "shared"):
+        execution = client.finish(f"alike.{name}_{kind}", {"x": 7}, task=True)
+        assert phase(execution) == "FAILED"
+        error = client.get(execution).closure.error
+        told.append((error.code, error.kind, re.sub(rf"{name}_{kind}|line \d+|\^+|\d{{10,}}", "", error.message)))
+    assert told[0] == told[1]
+    assert "Traceback" in told[0][2]
+
+
+def test_items_hand_files_to_one_another(client: Client) -> None:
+    """Forked items give values, items that share a process give files, and others read them."""
+    told = client.outputs("alike.files", {"values": list(range(12))})
+    assert told["o0"] == [f"{2 * value} mm" for value in range(12)]
+
+
+def _literals(client: Client, name: str, value: int) -> str:
+    execution = client.finish(name, {"x": value}, task=True)
+    require_success(execution)
+    return str(sorted((key, str(found)) for key, found in execution.outputs.literals.items()))

@@ -91,10 +91,12 @@ pub(crate) async fn run(
         }
         Wait::Exited(_) => {
             // A process that ends badly fails its attempt, whatever the function returned.
-            let value = finished.filter(|told| told.is_direct && exit == Exit::Code(0));
-            Ended::Reported(match value {
-                Some(Told { value, .. }) => direct::outcome(machine, work, interface.as_ref(), value).await,
-                None => result::collect(machine, work, &prepared, exit, &tail).await,
+            Ended::Reported(match finished.filter(|_| exit == Exit::Code(0)) {
+                Some(Told { is_direct: true, value, .. }) => {
+                    direct::outcome(machine, work, interface.as_ref(), value).await
+                }
+                Some(Told { outputs: Some(outputs), .. }) => direct::store(machine, work, outputs).await,
+                Some(_) | None => result::collect(machine, work, &prepared, exit, &tail).await,
             })
         }
     }

@@ -79,7 +79,7 @@ impl Reader {
             let flush_at = self.current.as_ref().and_then(|output| output.flush_at);
             tokio::select! {
                 request = self.requests.recv() => match request {
-                    Some(Request::Begin(prefix)) => self.current = Some(Output::new(prefix)),
+                    Some(Request::Begin(prefix)) => self.begin(prefix),
                     Some(Request::End(answer)) => {
                         self.read_what_is_there(&mut read).await;
                         // Whoever asked may have gone.
@@ -95,6 +95,13 @@ impl Reader {
                 }
                 () = at(flush_at) => self.flush().await,
             }
+        }
+    }
+
+    /// Begins anew, unless this output has begun already.
+    fn begin(&mut self, prefix: String) {
+        if self.current.as_ref().is_none_or(|output| output.prefix != prefix) {
+            self.current = Some(Output::new(prefix));
         }
     }
 

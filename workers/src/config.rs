@@ -30,7 +30,7 @@ pub struct Config {
     pub start_timeout: Duration,
     /// How long user code has between SIGTERM and SIGKILL. Default 2 s.
     pub kill_grace: Duration,
-    /// Whether map items of plain values are called directly. Default: yes.
+    /// Whether functions run without the SDK's own entry point where nothing is lost by that. Default: yes.
     pub fast_path: FastPath,
     /// How many bytes of error text one chunk reports before its remaining items are given back; a report has to fit
     /// into one record of the log. Default 384 KiB.
@@ -51,12 +51,12 @@ pub struct Config {
     pub env_passed: Vec<String>,
 }
 
-/// Whether map items of plain values go through the SDK's dispatch.
+/// Whether functions are run by the SDK's own entry point where another way gives the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FastPath {
-    /// They are called directly.
+    /// They are called directly when all values are plain; otherwise the loaded task is dispatched, without files.
     On,
-    /// They go through it as all others.
+    /// The entry point runs all of them.
     Off,
 }
 

@@ -5,7 +5,6 @@
 
 use crate::capture::Capture;
 use crate::child::Tie;
-use crate::config::FastPath;
 use crate::failure;
 use crate::machine::{Machine, Prepared};
 use crate::plain::Interface;
@@ -120,8 +119,7 @@ impl Nest {
         let setting = machine.setting(work, prepared.line.argv.clone(), &folder, prepared.code.as_ref());
         let forked = machine.interpreter.fork(&folder.progress()).await;
         let mut child = forked.map_err(|error| failure::not_started(&error))?;
-        let plain = interface.filter(|_| machine.config.fast_path == FastPath::On);
-        let job = NestJob { nest: Load::of(&setting, plain) };
+        let job = NestJob { nest: Load::of(&setting, interface, machine.config.fast_path) };
         let within = work.timeout.map_or(IMPORT_MAX, |timeout| timeout.min(IMPORT_MAX));
         let said = match child.send(&job).await {
             Ok(()) => tokio::time::timeout(within, child.receive::<Nested>()).await.ok(),

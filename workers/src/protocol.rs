@@ -1,5 +1,6 @@
 //! The messages between this program, the zygote and its children; `PROTOCOL.md` is the same in prose.
 
+use crate::config::FastPath;
 use crate::plain::{Interface, Plain};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -97,8 +98,10 @@ pub(crate) struct Single<'a> {
     pub publish: Option<&'a str>,
     /// As for [`AttemptJob::prefix`].
     pub prefix: &'a str,
-    /// Its arguments, when the function is to be called directly; none has the SDK's entry point run.
+    /// Its arguments, when the function is to be called directly.
     pub values: Option<BTreeMap<String, Plain>>,
+    /// Its encoded inputs otherwise; none when they are in the file that the command line names.
+    pub inputs: Option<&'a Bytes>,
     /// Whether the child ends with it.
     pub once: bool,
 }
@@ -112,16 +115,19 @@ pub(crate) struct Told {
     pub is_finished: bool,
     /// What the function returned, when that is all there is.
     pub value: Plain,
-    /// Whether it is: otherwise what the attempt produced is in its folder.
+    /// Whether it is.
     #[serde(rename = "direct")]
     pub is_direct: bool,
+    /// The encoded outputs, when they are all there is. Without them, and when `value` is not all, what the attempt
+    /// produced is in its folder.
+    pub outputs: Option<Bytes>,
     /// The process ends with this exit code, and no user code runs in it any more.
     pub ended: Option<i32>,
 }
 
 impl Default for Told {
     fn default() -> Self {
-        Self { is_finished: false, value: Plain::Nothing, is_direct: false, ended: None }
+        Self { is_finished: false, value: Plain::Nothing, is_direct: false, outputs: None, ended: None }
     }
 }
 
@@ -156,6 +162,8 @@ pub(crate) struct Load<'a> {
     /// How to run it.
     #[serde(flatten)]
     pub setting: &'a Setting,
+    /// Whether it may be run without the SDK's entry point.
+    pub dispatch: bool,
     /// Whether it may be called directly.
     pub plain: bool,
     /// The shapes of its inputs.
@@ -165,13 +173,16 @@ pub(crate) struct Load<'a> {
 }
 
 impl<'a> Load<'a> {
-    /// A task that may be called directly if `plain` is what it gets and gives.
-    pub(crate) fn of(setting: &'a Setting, plain: Option<&'a Interface>) -> Self {
+    /// A task that may be called directly if `plain` is what it gets and gives, as far as `path` allows.
+    pub(crate) fn of(setting: &'a Setting, plain: Option<&'a Interface>, path: FastPath) -> Self {
+        let dispatch = path == FastPath::On;
+        let plain = plain.filter(|_| dispatch);
         let shapes = |interface: &'a Interface| {
             interface.inputs.iter().map(|(name, shape)| (name.as_str(), shape.to_string())).collect()
         };
         Self {
             setting,
+            dispatch,
             plain: plain.is_some(),
             inputs: plain.map_or_else(BTreeMap::new, shapes),
             output: plain.and_then(|interface| interface.output.as_ref()).map(|(_, shape)| shape.to_string()),

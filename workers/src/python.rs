@@ -9,14 +9,18 @@ macro_rules! files {
     };
 }
 
-const FILES: [(&str, &str); 14] = files![
+const FILES: [(&str, &str); 18] = files![
     "__init__.py",
     "attempt.py",
     "child.py",
     "chunk.py",
     "context.py",
+    "copies.py",
     "direct.py",
+    "dispatch.py",
     "frames.py",
+    "items.py",
+    "loops.py",
     "nest.py",
     "outcome.py",
     "plain.py",

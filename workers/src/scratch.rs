@@ -4,11 +4,14 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 /// Makes working folders.
 pub(crate) struct Scratch {
     folder: PathBuf,
     next: AtomicU64,
+    /// Takes folders that are no longer needed.
+    removed: Sender<PathBuf>,
 }
 
 impl Scratch {
@@ -25,7 +28,10 @@ impl Scratch {
         }
         let folder = scratch.join("attempts");
         std::fs::create_dir_all(&folder)?;
-        Ok(Self { folder, next: AtomicU64::new(0) })
+        let (removed, folders) = channel();
+        // A task may leave a million files, and nobody is to wait for that. It ends with the last folder.
+        std::thread::Builder::new().name("remover".to_owned()).spawn(move || remove(&folders))?;
+        Ok(Self { folder, next: AtomicU64::new(0), removed })
     }
 
     /// Makes a new folder.
@@ -34,7 +40,7 @@ impl Scratch {
     /// Those of making folders.
     pub(crate) fn make(&self) -> io::Result<Folder> {
         let path = self.folder.join(self.next.fetch_add(1, Ordering::Relaxed).to_string());
-        let folder = Folder { path };
+        let folder = Folder { path, removed: self.removed.clone() };
         for inner in [folder.work(), folder.temporary()] {
             std::fs::create_dir_all(inner)?;
         }
@@ -46,6 +52,7 @@ impl Scratch {
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
+    removed: Sender<PathBuf>,
 }
 
 impl Folder {
@@ -92,14 +99,18 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        let path = std::mem::take(&mut self.path);
-        // A task may leave a million files.
-        std::thread::spawn(move || {
-            if let Err(error) = std::fs::remove_dir_all(&path)
-                && error.kind() != io::ErrorKind::NotFound
-            {
-                tracing::warn!(path = %path.display(), %error, "a working folder stays behind");
-            }
-        });
+        // The remover ends after all folders.
+        let _ = self.removed.send(std::mem::take(&mut self.path));
+    }
+}
+
+/// Removes folders until there are no more to come.
+fn remove(folders: &Receiver<PathBuf>) {
+    for path in folders {
+        if let Err(error) = std::fs::remove_dir_all(&path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(path = %path.display(), %error, "a working folder stays behind");
+        }
     }
 }

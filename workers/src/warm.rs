@@ -1,7 +1,7 @@
 //! Warm children: each has one task loaded, and runs chunk after chunk, or attempt after attempt, of it.
 
 use crate::child::Child;
-use crate::config::{Config, FastPath};
+use crate::config::Config;
 use crate::failure;
 use crate::machine::{Machine, Prepared};
 use crate::plain::Interface;
@@ -127,8 +127,8 @@ impl Warm {
         let mut child = forked.map_err(|error| failure::not_started(&error))?;
         // What the user's module prints when it is imported belongs to the chunk that needs it.
         child.capture.begin(&work.output_prefix).await;
-        let may = interface.filter(|_| machine.config.fast_path == FastPath::On);
-        let loaded = match child.send(&LoadJob { load: Load::of(&setting, may) }).await {
+        let load = Load::of(&setting, interface, machine.config.fast_path);
+        let loaded = match child.send(&LoadJob { load }).await {
             Ok(()) => child.receive::<Loaded>().await.ok().flatten(),
             Err(_) => None,
         };

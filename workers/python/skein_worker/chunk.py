@@ -1,7 +1,7 @@
 """Chunks: many items of one map task in one warm process.
 
-Where arguments and results are plain values the function is called directly. Otherwise each item goes through the
-SDK's own entry point, with inputs that hold this item alone.
+Where arguments and results are plain values the function is called directly. Otherwise each item is dispatched as the SDK
+does it, with inputs that hold this item alone: by the loaded task, or where that cannot be, by the SDK's own entry point.
 """
 
 import contextlib
@@ -17,9 +17,10 @@ from flytekit.core.array_node_map_task import ArrayNodeMapTask, ArrayNodeMapTask
 from flytekit.core.checkpointer import SyncCheckpoint
 from flytekit.core.context_manager import FlyteContext
 
-from skein_worker import direct, outcome, plain
+from skein_worker import direct, dispatch, outcome, plain
 from skein_worker.context import Folders, entered, folders_of, options_of
 from skein_worker.frames import Frames
+from skein_worker.items import Items
 from skein_worker.outcome import Raised, Returned, Written
 from skein_worker.progress import Progress
 
@@ -83,29 +84,37 @@ class Results:
 class MapTask:
     """A map task whose module is imported, and whether its function can be called directly."""
 
-    def __init__(self, job: Dict[str, Any]) -> None:
+    def __init__(self, job: Dict[str, Any], importing: Any = contextlib.nullcontext()) -> None:
         self._shapes: Dict[str, str] = job["inputs"]
         self._output: Optional[str] = job["output"]
         self._task: Optional[ArrayNodeMapTask] = None
         self._readers: Dict[str, Any] = {}
         self._write: Any = None
-        self.why_not_fast: Optional[str] = self._prepare(job)
+        # The context in which the task was loaded, when items can be dispatched by the loaded task.
+        self._base: Optional[FlyteContext] = None
+        # Whether the task was not imported here: the SDK's dispatch does it again, and words what is wrong with it.
+        self.is_absent = False
+        self.why_not_fast: Optional[str] = self._prepare(job, importing)
         # The inputs of an item's own dispatch hold this item alone.
         ArrayNodeMapTask._compute_array_job_index = staticmethod(lambda: 0)  # type: ignore[method-assign]
 
-    def _prepare(self, job: Dict[str, Any]) -> Optional[str]:
-        if not job["plain"]:
-            return "the interface is not made of plain values"
+    def _prepare(self, job: Dict[str, Any], importing: Any) -> Optional[str]:
         options, arguments = options_of(job["argv"])
         if options.get("--resolver") != _RESOLVER or len(arguments) < 4 or arguments[3] != direct.RESOLVER:
+            self.is_absent = True
             return "the task has a resolver of its own"
         try:
             # In the context of an execution, as the entry point loads it: outside of one the SDK refuses modules that
             # it accepts here, such as one with a task that only raises.
-            with _context({"argv": job["argv"], "outputs": job["cwd"]}, lambda: 0):
+            with _context({"argv": job["argv"], "outputs": job["cwd"]}, lambda: 0) as base, importing:
                 self._task = ArrayNodeMapTaskResolver().load_task(loader_args=arguments)
         except Exception as error:  # noqa: BLE001 - the SDK's dispatch meets it again, item by item, and words it
+            self.is_absent = True
             return f"the task cannot be loaded: {type(error).__name__}"
+        if job["dispatch"] and dispatch.obstacle(self._task, base) is None:
+            self._base = base
+        if not job["plain"]:
+            return "the interface is not made of plain values"
         reason = self._why_not_fast()
         if reason is None:
             self._readers = {name: plain.reader(shape) for name, shape in self._shapes.items()}
@@ -188,34 +197,47 @@ class MapTask:
             yield inputs
 
     def _dispatch(self, job: Dict[str, Any], results: Results, progress: Progress) -> None:
-        """Has the SDK's entry point run item after item."""
+        """Dispatches item after item."""
         with open(job["inputs"], "rb") as file:
-            literals = literals_pb2.LiteralMap.FromString(file.read()).literals
-        bound = set(job["names"])
-        for position in range(job["count"]):
-            index = job["start"] + position
-            progress.at(index)
-            os.environ[_INDEX] = str(index)
-            _stay_in(job["cwd"])
-            single = literals_pb2.LiteralMap()
-            for name, literal in literals.items():
-                if name in bound:
-                    single.literals[name].CopyFrom(literal)
-                else:
-                    single.literals[name].collection.literals.add().CopyFrom(literal.collection.literals[position])
-            results.settle(index, outcome.collect(lambda folder: _run_item(job["argv"], single, index, folder)))
-            results.upto = index + 1
-            if results.is_spent:
-                return
-            results.deliver_when_due()
+            literals = literals_pb2.LiteralMap.FromString(file.read())
+        with contextlib.ExitStack() as stack:
+            items = None
+            if self._base is not None:
+                items = stack.enter_context(Items.of_chunk(self._task, self._base, job, literals))
+            for position in range(job["count"]):
+                index = job["start"] + position
+                progress.at(index)
+                os.environ[_INDEX] = str(index)
+                _stay_in(job["cwd"])
+                folders = _paths(options_of(job["argv"])[0], index)
+                written = None if items is None else items.run(position, folders)
+                if written is None:
+                    written = outcome.collect(lambda folder: _run_item(job, literals.literals, position, folder))
+                results.settle(index, written)
+                results.upto = index + 1
+                if results.is_spent:
+                    return
+                results.deliver_when_due()
 
 
-def _run_item(argv: List[str], inputs: literals_pb2.LiteralMap, index: int, folder: str) -> None:
+def _alone(job: Dict[str, Any], literals: Any, position: int) -> literals_pb2.LiteralMap:
+    """Answers the inputs of one item."""
+    single, bound = literals_pb2.LiteralMap(), set(job["names"])
+    for name, literal in literals.items():
+        if name in bound:
+            single.literals[name].CopyFrom(literal)
+        else:
+            single.literals[name].collection.literals.add().CopyFrom(literal.collection.literals[position])
+    return single
+
+
+def _run_item(job: Dict[str, Any], literals: Any, position: int, folder: str) -> None:
+    """Has the SDK's entry point run an item."""
     path = os.path.join(folder, "no-inputs")
     with open(path, "wb") as file:
-        file.write(inputs.SerializeToString())
-    options, arguments = options_of(argv)
-    raw, checkpoint, previous = _paths(options, index)
+        file.write(_alone(job, literals, position).SerializeToString())
+    options, arguments = options_of(job["argv"])
+    raw, checkpoint, previous = _paths(options, job["start"] + position)
     entrypoint._execute_map_task(
         inputs=path,
         output_prefix=os.path.join(folder, "out"),

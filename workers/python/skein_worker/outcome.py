@@ -1,14 +1,15 @@
 """What the SDK makes of how an item ended, in the words and with the types of its own dispatch.
 
 A call that raised, or returned what is not plain, is not described here: it is handed to the SDK's dispatch, which
-calls a function that does the same again, and what the SDK then writes is the answer.
+calls a function that does the same again, and what the SDK then writes is the answer. So is a whole task that ended in
+another way than by a plain success: no user code runs twice.
 """
 
 import contextlib
 import os
 import shutil
 import tempfile
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Union
 
 from flyteidl.core import errors_pb2, literals_pb2
 from flytekit.bin import entrypoint
@@ -37,17 +38,55 @@ class Returned(NamedTuple):
     value: Any
 
 
-def replay(ctx: FlyteContext, task: ArrayNodeMapTask, inputs: Dict[str, Any], ended: Any) -> Written:
+Ended = Union[Raised, Returned]
+
+
+def replay(ctx: FlyteContext, task: ArrayNodeMapTask, inputs: Dict[str, Any], ended: Ended) -> Written:
     """Has the SDK's dispatch see an item's call with `inputs` that ended as `ended`."""
     with _standing_in(task, task.python_function_task, inputs, ended):
-        written = collect(lambda folder: _dispatch(ctx, task, os.path.join(folder, "out"), is_map_task=True))
+        return _collected(ctx, task)
+
+
+def again(ctx: FlyteContext, task: ArrayNodeMapTask, ended: Ended) -> Written:
+    """Has the SDK's dispatch see an item whose own dispatch ended as `ended`."""
+    return _collected(ctx, _Again(task, ended))
+
+
+def replay_into(ctx: FlyteContext, task: Any, inputs: Dict[str, Any], ended: Ended, folder: str) -> None:
+    """Has the SDK's dispatch see a call of a single task, and leaves what it writes in `folder`."""
+    with _standing_in(task, task, inputs, ended):
+        _write_into(ctx, task, folder)
+
+
+def again_into(ctx: FlyteContext, task: Any, ended: Ended, folder: str) -> None:
+    """Has the SDK's dispatch see a single task whose own dispatch ended as `ended`; what it writes is left in `folder`."""
+    _write_into(ctx, _Again(task, ended), folder)
+
+
+class _Again:
+    """A task whose dispatch ends as it did before."""
+
+    disable_deck = True
+
+    def __init__(self, task: Any, ended: Ended) -> None:
+        self.name = task.name
+        self.interface = task.interface
+        self._ended = ended
+
+    def dispatch_execute(self, *_: Any) -> Any:
+        """Ends."""
+        if isinstance(self._ended, Returned):
+            return self._ended.value
+        raise self._ended.error
+
+
+def _collected(ctx: FlyteContext, task: Any) -> Written:
+    written = collect(lambda folder: _dispatch(ctx, task, os.path.join(folder, "out"), is_map_task=True))
     return written if written.error is None else written._replace(error=_without_own_frames(written.error))
 
 
-def replay_into(ctx: FlyteContext, task: Any, inputs: Dict[str, Any], ended: Any, folder: str) -> None:
-    """Has the SDK's dispatch see a call of a single task, and leaves what it writes in `folder`."""
-    with _standing_in(task, task, inputs, ended):
-        _dispatch(ctx, task, folder, is_map_task=False)
+def _write_into(ctx: FlyteContext, task: Any, folder: str) -> None:
+    _dispatch(ctx, task, folder, is_map_task=False)
     for path in errors_in(folder):
         with open(path, "rb") as file:
             document = file.read()
@@ -62,7 +101,7 @@ def errors_in(folder: str) -> List[str]:
 
 
 @contextlib.contextmanager
-def _standing_in(task: Any, inner: Any, inputs: Dict[str, Any], ended: Any) -> Iterator[None]:
+def _standing_in(task: Any, inner: Any, inputs: Dict[str, Any], ended: Ended) -> Iterator[None]:
     """Has `inner` end as `ended` whenever it is called, and `task` take `inputs` for what it was given."""
     function = inner._task_function
     inner._task_function = _again(ended)
@@ -111,7 +150,7 @@ def _read(folder: str) -> Written:
     return Written(outputs, min(errors) if errors else None, others)
 
 
-def _again(ended: Any) -> Callable[..., Any]:
+def _again(ended: Ended) -> Callable[..., Any]:
     if isinstance(ended, Returned):
         return lambda **_: ended.value
 

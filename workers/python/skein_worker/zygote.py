@@ -191,7 +191,10 @@ def main() -> None:
     import flytekit.bin.entrypoint  # noqa: F401
     import flytekit.core.array_node_map_task  # noqa: F401
 
-    from skein_worker import child
+    from skein_worker import child, copies, loops
+
+    loops.install()
+    copies.install()
 
     # The SDK's own handler, which is for the children, took the place of ours.
     on_interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -8,8 +8,13 @@ use crate::nest::Nest;
 use crate::plain::{Interface, Plain};
 use crate::protocol::{AttemptJob, Single, SingleJob, Started};
 use crate::warm::Warm;
+use bytes::Bytes;
 use skein_model::{Failure, Isolation, Work};
 use std::collections::BTreeMap;
+
+/// The most of an attempt's inputs that is sent to its process, in bytes. Larger ones are written to a file, which is read
+/// bit by bit.
+const SENT_BYTES_MAX: usize = 1024 * 1024;
 
 /// An attempt whose user code runs, or whose process that was to run it is gone.
 pub(super) struct Begun {
@@ -43,8 +48,10 @@ pub(super) async fn begin(machine: &Machine, work: &Work) -> Result<Begun, Failu
         .and_then(|interface| direct::values(&prepared.inputs, interface));
     if values.is_none() {
         let inputs = prepared.folder.inputs();
-        let written = tokio::fs::write(&inputs, &prepared.inputs).await;
-        written.map_err(|error| failure::not_started(&error))?;
+        if host.is_none() || !travels(&prepared.inputs) {
+            let written = tokio::fs::write(&inputs, &prepared.inputs).await;
+            written.map_err(|error| failure::not_started(&error))?;
+        }
         prepared.line.redirect(&work.input_uri, &inputs.display().to_string());
     }
     prepared.line.redirect(&work.output_prefix, &prepared.folder.outputs().display().to_string());
@@ -53,6 +60,11 @@ pub(super) async fn begin(machine: &Machine, work: &Work) -> Result<Begun, Failu
         None => Host::Own(alone(machine, work, &prepared).await?),
     };
     Ok(Begun { prepared, interface, host })
+}
+
+/// Says whether inputs are sent along, rather than written to a file.
+fn travels(inputs: &Bytes) -> bool {
+    inputs.len() <= SENT_BYTES_MAX
 }
 
 /// A process that has the task imported.
@@ -98,12 +110,14 @@ impl Loaded {
             machine.setting(work, prepared.line.argv.clone(), &prepared.folder, prepared.code.as_ref());
         let outputs = prepared.folder.outputs().display().to_string();
         let publish = machine.blobs.local_path(&work.output_prefix).map(|path| path.display().to_string());
+        let inputs = Some(&prepared.inputs).filter(|inputs| values.is_none() && travels(inputs));
         let single = Single {
             setting: &setting,
             outputs: &outputs,
             publish: publish.as_deref(),
             prefix: &work.output_prefix,
             values,
+            inputs,
             once: matches!(self.host, Host::Own(_)),
         };
         let child = self.host.child_mut();

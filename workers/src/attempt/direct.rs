@@ -1,4 +1,4 @@
-//! Attempts whose function is called directly: what it gets, and what it gave.
+//! Attempts that say what they produced instead of writing it down: what they get, and what they gave.
 
 use crate::failure;
 use crate::machine::Machine;
@@ -39,7 +39,14 @@ pub(super) async fn outcome(
             None => return Outcome::Failed(failure::unreadable("the result")),
         }
     }
-    let encoded = Bytes::from(literals.encode_to_vec());
+    store(machine, work, literals.encode_to_vec().into()).await
+}
+
+/// Stores encoded outputs, which are all that an attempt produced.
+pub(super) async fn store(machine: &Machine, work: &Work, encoded: Bytes) -> Outcome {
+    if LiteralMap::decode(encoded.clone()).is_err() {
+        return Outcome::Failed(failure::unreadable("the result"));
+    }
     let uri = paths::outputs(&work.output_prefix);
     match report::insist(&machine.config, || machine.blobs.store(&uri, encoded.clone())).await {
         Ok(outputs) => Outcome::Succeeded { outputs, deck: None },

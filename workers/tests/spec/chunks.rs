@@ -20,7 +20,8 @@ async fn ints(house: &House, name: &str, start: u32, end: u32, output: Option<Li
 
 /// Takes the path of the user's module out of a message: it differs from house to house.
 pub(crate) fn without_folder(message: &str) -> String {
-    let module = |line: &str| ["/maps.py", "/single.py"].into_iter().find_map(|name| line.find(name));
+    let module =
+        |line: &str| ["/maps.py", "/single.py", "/corpus.py"].into_iter().find_map(|name| line.find(name));
     let lines = message.lines().map(|line| match module(line) {
         Some(at) => format!("      File \"{}", &line[at + 1..]),
         None => line.to_owned(),

@@ -4,6 +4,7 @@
 
 mod attempts;
 mod chunks;
+mod dispatched;
 mod figures;
 mod forks;
 mod lives;

@@ -339,6 +339,7 @@ fn archive() -> Bytes {
     for name in [
         "single.py",
         "maps.py",
+        "corpus.py",
         "imported.py",
         "asking.py",
         "threading_module.py",

@@ -46,7 +46,9 @@ fn pair(what: &str, values: &[f64], p50: f64, p99: f64) -> [Figure; 2] {
 }
 
 async fn create(client: &Client) -> anyhow::Result<Id> {
-    client.create(request(What::Task("swarm.add_one_reused"), &[("value", literals::encode_integer(1))])).await
+    client
+        .create(request(What::Task("swarm.add_one_reused"), &[("value", literals::encode_integer(1))]))
+        .await
 }
 
 /// Runs one execution; answers what it took from before its creation to its end, in milliseconds.
