@@ -67,7 +67,7 @@ pub(crate) async fn run(
         stopping = early.stopped() => return stopped(stopping),
         begun = begin::begin(machine, work) => begun,
     };
-    let Begun { prepared, interface, mut host } = match begun {
+    let Begun { mut prepared, interface, mut host } = match begun {
         Ok(begun) => begun,
         Err(failure) => return Ended::Reported(Outcome::Failed(failure)),
     };
@@ -81,8 +81,9 @@ pub(crate) async fn run(
     let tail = host.child().capture.end().await;
     if let Host::Shared(warm) = host
         && finished.is_some()
+        && warm.keep(machine, work).await
     {
-        warm.keep(machine, work).await;
+        prepared.folder.may_be_kept();
     }
     match waited {
         Wait::Stopped(stopping) => stopped(stopping),

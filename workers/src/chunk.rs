@@ -55,7 +55,7 @@ pub(crate) async fn run(
         stopping = early.stopped() => Err(stopping),
         begun = begin(machine, work, range) => Ok(begun),
     };
-    let Begun { mut gather, mut warm, _folder } = match begun {
+    let Begun { mut gather, mut warm, mut folder } = match begun {
         Ok(Ok(begun)) => begun,
         Ok(Err(failure)) => return Ended::Reported(failed(work, range, &failure)),
         Err(Stopping::Drained) => return Ended::Reported(returned(work, range)),
@@ -66,8 +66,8 @@ pub(crate) async fn run(
         warm.child.end(machine.config.kill_grace).await;
     }
     let tail = warm.child.capture.end().await;
-    if matches!(waited, Wait::Done(_)) {
-        warm.keep(machine, work).await;
+    if matches!(waited, Wait::Done(_)) && warm.keep(machine, work).await {
+        folder.may_be_kept();
     }
     match waited {
         Wait::Stopped(Stopping::Withdrawn | Stopping::No) => return Ended::Withdrawn,
@@ -90,7 +90,7 @@ pub(crate) async fn run(
 struct Begun {
     gather: Gather,
     warm: Warm,
-    _folder: Folder,
+    folder: Folder,
 }
 
 /// Brings a chunk to the point where its items run.
@@ -122,7 +122,7 @@ async fn begin(machine: &Machine, work: &Work, range: &Range<'_>) -> Result<Begu
     warm.child.capture.begin(&work.output_prefix).await;
     // A child that is gone already is found by how it ended.
     let _ = warm.child.send(&ChunkJob { chunk }).await;
-    Ok(Begun { gather, warm, _folder: prepared.folder })
+    Ok(Begun { gather, warm, folder: prepared.folder })
 }
 
 fn chunk<'a>(

@@ -116,11 +116,7 @@ impl Machine {
     /// # Errors
     /// Those of making folders.
     pub(crate) fn folder(&self, code: Option<&PathBuf>) -> io::Result<Folder> {
-        let folder = self.scratch.make()?;
-        if let Some(code) = code {
-            folder.show(code)?;
-        }
-        Ok(folder)
+        self.scratch.make(code.map(PathBuf::as_path))
     }
 
     /// Answers how a command line is run in `folder`.

@@ -63,13 +63,14 @@ impl Warm {
         Ok(ready)
     }
 
-    /// Keeps it for later, unless it is worn out or was to be used once.
-    pub(crate) async fn keep(mut self, machine: &Machine, work: &Work) {
+    /// Keeps it for later, unless it is worn out or was to be used once; says whether it did.
+    pub(crate) async fn keep(mut self, machine: &Machine, work: &Work) -> bool {
         if self.is_for_once || self.is_worn(&work.life, &machine.config) {
             self.end(work).await;
-        } else {
-            machine.kept.put(self);
+            return false;
         }
+        machine.kept.put(self);
+        true
     }
 
     /// Says whether it has a version of the task loaded.
