@@ -23,17 +23,19 @@ pub(crate) fn passed(config: &Config) -> Vec<(String, OsString)> {
     passed
 }
 
-/// Answers the whole environment of one piece of work: what is passed on, then what the work says.
+/// Answers of the same variables those that are text.
+pub(crate) fn base(config: &Config) -> BTreeMap<String, String> {
+    passed(config).into_iter().filter_map(|(name, value)| Some((name, value.into_string().ok()?))).collect()
+}
+
+/// Answers the whole environment of one piece of work: what is passed on ([`base`]), then what the work says.
 pub(crate) fn of_work(
-    config: &Config,
+    base: &BTreeMap<String, String>,
     env: &[(String, String)],
     code: Option<&Path>,
     temporary: &Path,
 ) -> BTreeMap<String, String> {
-    let mut all: BTreeMap<_, _> = passed(config)
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value.into_string().ok()?)))
-        .collect();
+    let mut all = base.clone();
     all.insert("TMPDIR".to_owned(), temporary.display().to_string());
     all.extend(env.iter().cloned());
     if let Some(code) = code {

@@ -16,7 +16,7 @@ use prost::Message;
 use skein_idl::flyteidl::core::TaskTemplate;
 use skein_log::{BlobError, BlobStore};
 use skein_model::{BlobRef, Failure, Work};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,6 +35,8 @@ pub(crate) struct Machine {
     pub leases: Leases,
     places: Arc<Places>,
     archives: Archives,
+    /// What user code gets of this process's environment.
+    environment: BTreeMap<String, String>,
     scratch: Scratch,
     package: PathBuf,
     templates: Mutex<HashMap<BlobRef, Arc<TaskTemplate>>>,
@@ -69,6 +71,7 @@ impl Machine {
             leases: Leases::new(Arc::clone(&places)),
             places,
             interpreter: Interpreter::new(Arc::clone(&config), package.clone(), Arc::clone(&blobs)),
+            environment: environment::base(&config),
             archives: Archives::new(&config.scratch, config.archive, Arc::clone(&blobs)),
             scratch: Scratch::open(&config.scratch)?,
             templates: Mutex::default(),
@@ -130,7 +133,7 @@ impl Machine {
         let code = code.map(PathBuf::as_path);
         Setting {
             argv,
-            env: environment::of_work(&self.config, &work.env, code, &folder.temporary()),
+            env: environment::of_work(&self.environment, &work.env, code, &folder.temporary()),
             cwd: folder.work().display().to_string(),
             path: code.iter().map(|code| code.display().to_string()).collect(),
             own: self.package.display().to_string(),

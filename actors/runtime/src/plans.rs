@@ -5,14 +5,26 @@ use skein_core::{Plan, PlanError};
 use skein_idl::flyteidl::core::CompiledWorkflowClosure;
 use skein_log::{BlobError, BlobStore};
 use skein_model::{BlobRef, Charge, Failure, FailureCause};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// The plans in use. A plan that no execution uses any more is dropped.
+/// The plans in use, and those that were used last. Any other that no execution uses any more is dropped.
 #[derive(Debug, Default)]
 pub(crate) struct Plans {
-    known: Mutex<BTreeMap<(String, u64), Weak<Plan>>>,
+    known: Mutex<Known>,
 }
+
+#[derive(Debug, Default)]
+struct Known {
+    plans: BTreeMap<(String, u64), Weak<Plan>>,
+    /// What was read last, newest at the end: executions of one workflow often come one after another.
+    last: VecDeque<Arc<Plan>>,
+}
+
+/// How many plans are kept that nobody may use any more.
+const LAST_MAX: usize = 64;
+/// How large such a plan may be, in bytes, encoded.
+const LAST_BYTES_MAX: u64 = 64 << 10;
 
 /// How many dead entries are tolerated before they are swept out.
 const SWEEP_AT: usize = 1_024;
@@ -21,20 +33,26 @@ impl Plans {
     /// Answers the plan that stands in `blob`. A workflow that cannot be run gives a plan that says so.
     pub(crate) async fn load(&self, blobs: &BlobStore, blob: &BlobRef) -> Result<Arc<Plan>, BlobError> {
         let key = (blob.uri.clone(), blob.digest);
-        if let Some(plan) = self.known().get(&key).and_then(Weak::upgrade) {
+        if let Some(plan) = self.known().plans.get(&key).and_then(Weak::upgrade) {
             return Ok(plan);
         }
         let bytes = blobs.get_checked(blob).await?;
         let plan = Arc::new(parse(&bytes));
         let mut known = self.known();
-        if known.len() >= SWEEP_AT {
-            known.retain(|_, plan| plan.strong_count() > 0);
+        if known.plans.len() >= SWEEP_AT {
+            known.plans.retain(|_, plan| plan.strong_count() > 0);
         }
-        known.insert(key, Arc::downgrade(&plan));
+        known.plans.insert(key, Arc::downgrade(&plan));
+        if blob.size <= LAST_BYTES_MAX {
+            if known.last.len() >= LAST_MAX {
+                known.last.pop_front();
+            }
+            known.last.push_back(Arc::clone(&plan));
+        }
         Ok(plan)
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, u64), Weak<Plan>>> {
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
         // Nothing in here is left half-done by a panic: entries are inserted whole.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -10,6 +10,7 @@ use super::blobs::encode;
 use rusqlite::{OptionalExtension, Transaction, params};
 use skein_log::Cursor;
 use skein_model::{Category, Event, ExecutionId, RegistryEvent, Timestamp};
+use std::sync::Arc;
 
 /// A record of the log as the tables take it: decoded, and with what the events only name.
 pub(super) enum Decoded {
@@ -22,7 +23,7 @@ pub(super) enum Decoded {
         /// What happened.
         events: Vec<Event>,
         /// The plan, when the record is the first of its execution.
-        plan: Plan,
+        plan: Arc<Plan>,
     },
     /// A record of the registry.
     Registry {

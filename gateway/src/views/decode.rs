@@ -3,17 +3,45 @@
 use super::apply::{Decoded, LaunchFacts, Plan, PlanNode};
 use prost::Message as _;
 use skein_idl::flyteidl::{admin, core};
-use skein_log::BlobStore;
-use skein_model::{Category, Event, RegistryEvent, codec};
+use skein_log::{BlobError, BlobStore};
+use skein_model::{BlobRef, Category, Event, RegistryEvent, codec};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Plans that were read of late: many executions have the same.
+#[derive(Default)]
+pub(super) struct Plans(HashMap<BlobRef, Arc<Plan>>);
+
+/// How many plans are remembered; beyond that all are forgotten, and read again when they are needed.
+const PLANS_MAX: usize = 256;
+/// How large a plan may be that is remembered, in bytes, encoded: beside reading a larger one, folding it counts more.
+const PLAN_BYTES_MAX: u64 = 64 << 10;
+
+impl Plans {
+    async fn get(&mut self, blob: &BlobRef, blobs: &BlobStore) -> Result<Arc<Plan>, BlobError> {
+        if let Some(plan) = self.0.get(blob) {
+            return Ok(Arc::clone(plan));
+        }
+        let plan = Arc::new(plan_of(&blobs.get_checked(blob).await?));
+        if blob.size <= PLAN_BYTES_MAX {
+            if self.0.len() >= PLANS_MAX {
+                self.0.clear();
+            }
+            self.0.insert(blob.clone(), Arc::clone(&plan));
+        }
+        Ok(plan)
+    }
+}
 
 /// Decodes a record. None for one that is none of ours to show, or cannot be read: that is reported and passed over.
 pub(super) async fn decode(
     category: Category,
     envelope: &skein_model::Envelope,
     blobs: &BlobStore,
+    plans: &mut Plans,
 ) -> Option<Decoded> {
     let decoded = match category {
-        Category::Execution => decode_execution(envelope, blobs).await,
+        Category::Execution => decode_execution(envelope, blobs, plans).await,
         Category::Registry => decode_registry(envelope, blobs).await,
     };
     decoded.unwrap_or_else(|error| {
@@ -26,13 +54,14 @@ pub(super) async fn decode(
 async fn decode_execution(
     envelope: &skein_model::Envelope,
     blobs: &BlobStore,
+    plans: &mut Plans,
 ) -> Result<Option<Decoded>, codec::CodecError> {
     let Some(id) = envelope.journal.as_execution() else { return Ok(None) };
     let events: Vec<Event> = codec::decode(envelope.schema, &envelope.record.body)?;
-    let mut plan = Plan::default();
+    let mut plan = Arc::default();
     if let Some(Event::Created(created)) = events.first() {
-        match blobs.get_checked(&created.plan).await {
-            Ok(bytes) => plan = plan_of(&bytes),
+        match plans.get(&created.plan, blobs).await {
+            Ok(known) => plan = known,
             Err(error) => tracing::error!(%error, execution = %id, "the plan of an execution cannot be read"),
         }
     }

@@ -1,7 +1,7 @@
 //! Keeps the tables up with the log, and lets readers at them.
 
 use super::apply::{Decoded, apply, load_cursor, store_cursor};
-use super::decode::decode;
+use super::decode::{Plans, decode};
 use super::read::{Reader as _, Row};
 use super::schema;
 use crate::error::ApiError;
@@ -207,6 +207,7 @@ async fn follow(
     blobs: Arc<BlobStore>,
     items: mpsc::Sender<Item>,
 ) {
+    let mut plans = Plans::default();
     loop {
         let mut records = log.follow(category, cursor.clone());
         while let Some(record) = records.next().await {
@@ -217,7 +218,7 @@ async fn follow(
                     break;
                 }
             };
-            let decoded = decode(category, &envelope, &blobs).await;
+            let decoded = decode(category, &envelope, &blobs, &mut plans).await;
             if items.send(Item { category, position, decoded }).await.is_err() {
                 return;
             }
