@@ -32,6 +32,7 @@ pub mod decide;
 pub mod effects;
 pub mod execution;
 pub mod graph;
+pub mod items;
 pub mod map_task;
 pub mod plan;
 pub mod render;

@@ -11,7 +11,7 @@
 //! thousand executions of one project take nothing from another project.
 //!
 //! Limits are counted here and nowhere else: what runs is what was handed out and has not ended, and after a restart
-//! what the journals say is outstanding is offered and handed out again. So a limit cannot leak.
+//! what the journals say is outstanding is offered again, or adopted where workers have it. So a limit cannot leak.
 
 mod tree;
 
@@ -94,6 +94,20 @@ impl<K: Clone + Ord> Schedule<K> {
         }
         self.tree.push(&Path::of(&claim), claim.weight, key.clone(), claim.micros);
         self.work.insert(key, Work { claim, is_running: false });
+        true
+    }
+
+    /// Adds work that was handed out before anything was known of it here; says whether it is new. It runs, and counts
+    /// against its limits, also where that is more than they allow.
+    pub fn adopt(&mut self, key: K, claim: Claim) -> bool {
+        if self.work.contains_key(&key) {
+            return false;
+        }
+        self.tree.adopt(&Path::of(&claim), claim.weight, claim.micros);
+        for limit in &claim.limits {
+            *self.running.entry(limit.key.clone()).or_default() += 1;
+        }
+        self.work.insert(key, Work { claim, is_running: true });
         true
     }
 

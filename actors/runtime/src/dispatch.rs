@@ -5,14 +5,16 @@
 //!       └────────────────ended, given up──┘
 //! ```
 //!
-//! It knows nothing that the journals do not: what is outstanding is offered again after a restart.
+//! It knows nothing that the journals and the queue do not. After a restart it asks the queue what is out; an execution
+//! that is taken up adopts of that what it waits for, with the names under which it was handed out, and offers the rest
+//! again. So workers that went on meanwhile are not doubled.
 
 use skein_core::chunk::TARGET;
 use skein_core::schedule::{Claim, Limit, Schedule};
 use skein_log::{QueueError, Stop, TaskQueue};
 use skein_model::task_settings::{PRIORITY_DEFAULT, WEIGHT_DEFAULT};
-use skein_model::{Attempt, ExecutionId, NodeId, TaskSettings, Work, WorkId};
-use std::collections::BTreeMap;
+use skein_model::{Attempt, ExecutionId, NodeId, PoolId, TaskSettings, Work, WorkId};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tracing::warn;
@@ -34,6 +36,8 @@ struct State {
     /// What is ready and not handed out.
     held: BTreeMap<WorkId, Work>,
     handed_out: usize,
+    /// What the queue has from before, and no execution has adopted yet.
+    found: BTreeSet<WorkId>,
 }
 
 impl Dispatch {
@@ -41,11 +45,71 @@ impl Dispatch {
         Self { queue, most: most.max(1), state: Mutex::default() }
     }
 
+    /// Asks the queue what is out of `pool`. What of it no open execution waits for is taken back.
+    ///
+    /// # Errors
+    /// When the queue cannot be asked.
+    pub(crate) async fn find(
+        self: &Arc<Self>,
+        pool: &PoolId,
+        open: &BTreeSet<ExecutionId>,
+    ) -> Result<(), QueueError> {
+        let held = self.queue.held(pool).await?;
+        let (found, orphans): (Vec<_>, Vec<_>) =
+            held.into_iter().partition(|id| open.contains(&id.execution));
+        self.state().found = found.into_iter().collect();
+        self.take_back(orphans);
+        Ok(())
+    }
+
+    /// Answers what of a node was found in the queue and is not adopted yet.
+    pub(crate) fn found_of(&self, execution: &ExecutionId, node: &NodeId) -> Vec<WorkId> {
+        let stop = Stop::Node(execution.clone(), node.clone());
+        self.state().found_by(&stop)
+    }
+
+    /// Counts work as handed out that was found in the queue; says whether it was. It is not offered again: whoever has
+    /// it may be done at any moment, and would get it anew.
+    pub(crate) fn adopt(&self, id: &WorkId, task: &str, settings: &TaskSettings, micros: u64) -> bool {
+        let mut state = self.state();
+        let was_found = state.found.remove(id);
+        if was_found && state.schedule.adopt(id.clone(), claim(id, task, settings, micros)) {
+            state.handed_out += 1;
+        }
+        was_found
+    }
+
+    /// Takes back what was found of an execution that has been taken up and adopted none of it: nobody waits for that.
+    pub(crate) fn settle(self: &Arc<Self>, execution: &ExecutionId) {
+        let left = {
+            let mut state = self.state();
+            let left = state.found_by(&Stop::Execution(execution.clone()));
+            state.found.retain(|id| !left.contains(id));
+            left
+        };
+        self.take_back(left);
+    }
+
+    fn take_back(self: &Arc<Self>, left: Vec<WorkId>) {
+        if left.is_empty() {
+            return;
+        }
+        let dispatch = Arc::clone(self);
+        tokio::spawn(async move {
+            for id in left {
+                if let Err(reason) = dispatch.queue.withdraw(Stop::Work(id.clone())).await {
+                    warn!(%reason, work = %id, "what nobody waits for cannot be taken back: its result will be late");
+                }
+            }
+            dispatch.hand_out().await;
+        });
+    }
+
     /// Takes work that is ready, and hands out what there is room for. What is there already is left as it is.
     pub(crate) async fn offer(self: &Arc<Self>, work: Work, settings: &TaskSettings, micros: u64) {
         {
             let mut state = self.state();
-            let claim = claim(&work, settings, micros);
+            let claim = claim(&work.id, &work.task.name, settings, micros);
             if state.schedule.offer(work.id.clone(), claim) {
                 state.held.insert(work.id.clone(), work);
             }
@@ -74,11 +138,23 @@ impl Dispatch {
     /// Counts nothing any more of what `stop` means; whoever wants it offers it again.
     pub(crate) fn forget(&self, stop: &Stop) {
         let mut state = self.state();
-        let first = first_of(stop);
-        let meant: Vec<WorkId> =
-            state.schedule.keys_from(&first).take_while(|id| stop.covers(id)).cloned().collect();
-        for id in meant {
+        for id in state.found_by(stop) {
+            state.found.remove(&id);
+        }
+        for id in state.meant(stop) {
             state.end(&id, None);
+        }
+    }
+
+    /// Leaves what is out of `execution` to whoever takes it up next, and forgets the rest.
+    pub(crate) fn abandon(&self, execution: &ExecutionId) {
+        let mut state = self.state();
+        for id in state.meant(&Stop::Execution(execution.clone())) {
+            let is_out = state.schedule.is_running(&id);
+            state.end(&id, None);
+            if is_out {
+                state.found.insert(id);
+            }
         }
     }
 
@@ -118,7 +194,10 @@ impl Dispatch {
                 self.state().put_back(work);
                 return false;
             }
-            let is_wanted = self.state().schedule.is_running(&id);
+            let is_wanted = {
+                let state = self.state();
+                state.schedule.is_running(&id) || state.found.contains(&id)
+            };
             // Given up while it was on its way out.
             if !is_wanted && let Err(reason) = self.queue.withdraw(Stop::Work(id.clone())).await {
                 warn!(%reason, work = %id, "an offer cannot be taken back: what still runs of it will be late");
@@ -129,7 +208,7 @@ impl Dispatch {
 
 impl State {
     fn next(&mut self, most: usize) -> Option<Work> {
-        if self.handed_out >= most {
+        if self.handed_out + self.found.len() >= most {
             return None;
         }
         let chosen = self.schedule.next()?;
@@ -145,7 +224,16 @@ impl State {
             self.handed_out = self.handed_out.saturating_sub(1);
         }
         self.held.remove(id);
-        was_there
+        self.found.remove(id) || was_there
+    }
+
+    fn meant(&self, stop: &Stop) -> Vec<WorkId> {
+        let first = first_of(stop);
+        self.schedule.keys_from(&first).take_while(|id| stop.covers(id)).cloned().collect()
+    }
+
+    fn found_by(&self, stop: &Stop) -> Vec<WorkId> {
+        self.found.range(first_of(stop)..).take_while(|id| stop.covers(id)).cloned().collect()
     }
 
     /// Makes work wait again that could not be handed out, unless it was given up meanwhile.
@@ -159,19 +247,19 @@ impl State {
 }
 
 /// Answers on whose account work runs.
-fn claim(work: &Work, settings: &TaskSettings, micros: u64) -> Claim {
-    let ExecutionId { project, domain, name } = &work.id.execution;
+fn claim(id: &WorkId, task: &str, settings: &TaskSettings, micros: u64) -> Claim {
+    let ExecutionId { project, domain, name } = &id.execution;
     let limit = settings.concurrency_limit.map(|most| {
         let key = match &settings.concurrency_key {
             Some(key) => format!("{project}/{domain} key {key}"),
-            None => format!("{project}/{domain} task {}", work.task.name),
+            None => format!("{project}/{domain} task {task}"),
         };
         Limit { key, most }
     });
     Claim {
         project: format!("{project}/{domain}"),
         execution: name.clone(),
-        node: work.id.node.to_string(),
+        node: id.node.to_string(),
         priority: settings.priority.unwrap_or(PRIORITY_DEFAULT),
         weight: settings.weight.unwrap_or(WEIGHT_DEFAULT),
         limits: limit.into_iter().collect(),
@@ -237,6 +325,24 @@ mod tests {
             "it was there first, and nothing of its execution ran"
         );
         assert!(leased(&queue).await.contains("/single/"));
+    }
+
+    #[tokio::test]
+    async fn what_the_queue_holds_from_before_takes_room_until_it_ends() {
+        let (before, queue) = dispatch(8);
+        let limited = TaskSettings { concurrency_limit: Some(1), ..TaskSettings::default() };
+        before.offer(work(&pool(), "e", "a", 0), &limited, 1).await;
+        before.offer(work(&pool(), "gone", "a", 0), &limited, 1).await;
+        let after = Arc::new(Dispatch::new(queue.clone(), 8));
+        let found = work(&pool(), "e", "a", 0);
+        after.find(&pool(), &BTreeSet::from([found.id.execution.clone()])).await.expect("it says");
+        assert_eq!(after.found_of(&found.id.execution, &found.id.node), vec![found.id.clone()]);
+        assert!(after.adopt(&found.id, &found.task.name, &limited, 1));
+        assert!(!after.adopt(&found.id, &found.task.name, &limited, 1), "once");
+        after.offer(work(&pool(), "e", "b", 0), &limited, 1).await;
+        assert_eq!(after.waiting(), 1, "the limit is used up by what was out");
+        after.ended(&found.id, None).await;
+        assert_eq!(after.waiting(), 0);
     }
 
     #[tokio::test]

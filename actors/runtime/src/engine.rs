@@ -90,7 +90,7 @@ impl Actor for EngineActor {
             }
             SupervisionEvent::ActorFailed(actor, cause) => {
                 if let Some(id) = state.forget(actor.get_id()) {
-                    self.ports.dispatch.forget(&Stop::Execution(id.clone()));
+                    self.ports.dispatch.abandon(&id);
                     self.restart_later(&myself, state, id, &cause);
                     // Here, and not by the actor: one that failed is never asked.
                     self.ports.metrics.executions_active.dec();

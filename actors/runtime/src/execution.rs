@@ -129,6 +129,7 @@ impl ExecutionActor {
         for effect in outstanding {
             self.perform(myself, live, effect).await?;
         }
+        self.ports.dispatch.settle(&state.id);
         if is_new {
             self.command(myself, state, &Command::Start, None).await?;
         }
@@ -236,7 +237,8 @@ impl ExecutionActor {
         match effect {
             Effect::RunItems { node } => {
                 let args = map::Args::of(&live.execution, &node, live.journal.trace, myself.clone());
-                let Some(args) = args else { return Ok(()) };
+                let Some(mut args) = args else { return Ok(()) };
+                args.adopt(&self.ports)?;
                 let actor = MapActor { ports: Arc::clone(&self.ports) };
                 let (map, _) = Actor::spawn_linked(None, actor, args, myself.get_cell()).await?;
                 live.maps.insert(node, map);

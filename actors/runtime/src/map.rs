@@ -1,7 +1,9 @@
 //! The actor of one map under way: cuts chunks and keeps a few of them on offer.
 //!
-//! It knows nothing that the journal does not: when it ends, another is made from what is still pending.
+//! It knows nothing that journal and queue do not: when it ends, another is made from what is still pending, and adopts
+//! the chunks that are out already.
 
+use crate::dispatch;
 use crate::execution;
 use crate::perform::work;
 use crate::ports::Ports;
@@ -9,13 +11,15 @@ use crate::settings::settings_of;
 use bytes::Bytes;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use skein_core::chunk::{Bounds, Measured};
+use skein_core::items::{Chunk, Items};
 use skein_core::{Execution, Plan, Target};
+use skein_log::Stop;
 use skein_model::envelope::TraceContext;
 use skein_model::event::{Created, FinishedChunk, ItemRange};
 use skein_model::literals::{self, Collection};
-use skein_model::{Attempt, DataRef, NodeId, TaskSettings, WorkKind};
-use std::collections::VecDeque;
+use skein_model::{DataRef, NodeId, TaskSettings, WorkId, WorkKind};
 use std::sync::Arc;
+use tracing::warn;
 
 /// What a map's actor is told.
 pub(crate) enum Msg {
@@ -27,9 +31,10 @@ pub(crate) enum Msg {
 
 /// What matters here of a chunk that ended.
 pub(crate) struct Ended {
+    chunk: Chunk,
     items: u32,
     micros: u64,
-    again: Vec<(ItemRange, Attempt)>,
+    again: Vec<Chunk>,
 }
 
 impl Ended {
@@ -44,7 +49,13 @@ impl Ended {
             }
         }
         let returned: u32 = chunk.returned.iter().map(|range| range.len()).sum();
-        Self { items: chunk.range.len().saturating_sub(returned), micros: chunk.micros, again: pending }
+        let of = (chunk.range, chunk.attempt);
+        Self {
+            chunk: of,
+            items: chunk.range.len().saturating_sub(returned),
+            micros: chunk.micros,
+            again: pending,
+        }
     }
 }
 
@@ -54,7 +65,7 @@ pub(crate) struct Args {
     plan: Arc<Plan>,
     created: Arc<Created>,
     inputs: DataRef,
-    pending: VecDeque<(ItemRange, Attempt)>,
+    items: Items,
     size: u32,
     trace: Option<TraceContext>,
     /// Whoever made it; gone, there is nobody to work for.
@@ -75,11 +86,29 @@ impl Args {
             plan: Arc::clone(execution.plan()),
             created: Arc::clone(execution.created()?),
             inputs: map.inputs.clone(),
-            pending: map.pending().into(),
+            items: Items::new(map.pending()),
             size: map.size,
             trace,
             _execution: owner,
         })
+    }
+}
+
+impl Args {
+    /// Takes over the chunks that are out from before. Whoever calls has recorded nothing since the state was looked at, so
+    /// that what has ended is in neither.
+    pub(crate) fn adopt(&mut self, ports: &Ports) -> Result<(), ActorProcessingErr> {
+        let place = place(self)?;
+        let settings = settings_of(&ports.config, &self.plan, place, &self.created.execution);
+        let task = work::task_name(&self.plan, place);
+        for id in ports.dispatch.found_of(&self.created.execution, &self.node) {
+            if let Some(range) = id.items
+                && self.items.adopt((range, id.attempt))
+            {
+                ports.dispatch.adopt(&id, task, &settings, dispatch::expected_micros());
+            }
+        }
+        Ok(())
     }
 }
 
@@ -95,8 +124,6 @@ pub(crate) struct State {
     measured: Measured,
     settings: TaskSettings,
     bounds: Bounds,
-    /// Chunks on offer or being run.
-    out: u32,
 }
 
 /// One input of the map.
@@ -116,7 +143,7 @@ impl Actor for MapActor {
         myself.cast(Msg::Load)?;
         let settings = settings_of(&self.ports.config, &args.plan, place(&args)?, &args.created.execution);
         let bounds = Bounds::of(&settings);
-        Ok(State { args, inputs: Vec::new(), measured: Measured::default(), settings, bounds, out: 0 })
+        Ok(State { args, inputs: Vec::new(), measured: Measured::default(), settings, bounds })
     }
 
     async fn handle(
@@ -128,9 +155,9 @@ impl Actor for MapActor {
         match message {
             Msg::Load => state.inputs = self.load(&state.args).await?,
             Msg::Ended { chunk } => {
-                state.out = state.out.saturating_sub(1);
                 state.measured.add(chunk.items, chunk.micros);
-                state.args.pending.extend(chunk.again);
+                let in_vain = state.args.items.end(chunk.chunk, chunk.again);
+                self.take_back(&state.args, in_vain).await;
             }
         }
         self.offer(state).await
@@ -156,8 +183,18 @@ impl MapActor {
         Ok(inputs)
     }
 
+    async fn take_back(&self, args: &Args, in_vain: Vec<Chunk>) {
+        for (range, attempt) in in_vain {
+            let (execution, node) = (args.created.execution.clone(), args.node.clone());
+            let id = WorkId { execution, node, attempt, items: Some(range) };
+            if let Err(reason) = self.ports.dispatch.withdraw(Stop::Work(id.clone())).await {
+                warn!(%reason, work = %id, "a chunk that is out in vain cannot be taken back");
+            }
+        }
+    }
+
     async fn offer(&self, state: &mut State) -> Result<(), ActorProcessingErr> {
-        while state.out < self.limit(&state.args)? {
+        while state.args.items.out() < self.limit(&state.args)? {
             let Some((range, attempt)) = state.cut(self.ports.config.chunks_on_offer) else { return Ok(()) };
             let inputs = state.slice(range)?;
             let chunk = work::Chunk { range, of: state.args.size, inputs };
@@ -172,7 +209,6 @@ impl MapActor {
             let work = work::of_items(&self.ports, &source, chunk).await?;
             let micros = state.measured.expected_micros(range.len());
             self.ports.dispatch.offer(work, &state.settings, micros).await;
-            state.out += 1;
         }
         Ok(())
     }
@@ -188,19 +224,10 @@ impl MapActor {
 }
 
 impl State {
-    /// Takes the next chunk off what is pending.
-    fn cut(&mut self, slots: u32) -> Option<(ItemRange, Attempt)> {
-        let left: u32 = self.args.pending.iter().map(|(range, _)| range.len()).sum();
-        let (range, attempt) = self.args.pending.front_mut()?;
-        let bounds = self.bounds;
-        let length = self.measured.next_len(left, slots.div_ceil(2), bounds).max(1).min(range.len());
-        let chunk = ItemRange { start: range.start, end: range.start + length };
-        let attempt = *attempt;
-        range.start = chunk.end;
-        if range.is_empty() {
-            self.args.pending.pop_front();
-        }
-        Some((chunk, attempt))
+    /// Takes the next chunk off what waits.
+    fn cut(&mut self, slots: u32) -> Option<Chunk> {
+        let left = self.args.items.waiting();
+        self.args.items.cut(self.measured.next_len(left, slots.div_ceil(2), self.bounds))
     }
 
     /// Encodes the inputs of some items: the lists cut to them, the rest whole.

@@ -61,6 +61,9 @@ pub(crate) fn assemble_map(ports: &Arc<Ports>, execution: &Execution, node: Node
 /// Offers a try to workers, or recognises that it has ended already.
 pub(crate) fn run_attempt(ports: &Arc<Ports>, execution: &Execution, wanted: Wanted, to: ActorRef<Msg>) {
     let Some(task) = work::Task::of(execution, &wanted) else { return };
+    if work::adopt(ports, &task) {
+        return;
+    }
     let task = Arc::new(task);
     answer(to, Arc::clone(ports), move |ports| {
         let task = Arc::clone(&task);

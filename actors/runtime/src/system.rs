@@ -8,8 +8,9 @@ use crate::metrics::Metrics;
 use crate::plans::Plans;
 use crate::ports::{Clock, Ports, Templates};
 use ractor::{Actor, ActorRef};
-use skein_log::{BlobStore, EventLog, Inbox, ReadError, TaskQueue};
-use skein_model::Category;
+use skein_log::{BlobStore, EventLog, Inbox, QueueError, ReadError, TaskQueue};
+use skein_model::{Category, ExecutionId};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tracing::info;
@@ -21,6 +22,9 @@ pub enum StartError {
     /// The log cannot be read.
     #[error("the executions that are under way cannot be listed")]
     Read(#[from] ReadError),
+    /// The queue cannot be asked what workers have.
+    #[error("the task queue cannot be asked what it holds")]
+    Queue(#[from] QueueError),
     /// The supervisor cannot be started.
     #[error("the supervisor cannot be started: {0}")]
     Spawn(#[from] ractor::SpawnErr),
@@ -50,7 +54,11 @@ impl Engine {
         // Where to follow from is taken before what is open is listed: nothing can fall in between.
         let cursor = log.end(Category::Execution).await?;
         let open = log.open_journals(Category::Execution).await?;
+        let open: BTreeSet<ExecutionId> =
+            open.iter().filter_map(skein_model::JournalId::as_execution).collect();
         let dispatch = Arc::new(Dispatch::new(queue, config.handed_out_max));
+        // Before any result can be recorded: what is done by then is not taken for out.
+        dispatch.find(&config.pool, &open).await?;
         let ports = Arc::new(Ports {
             config,
             log,
@@ -65,7 +73,7 @@ impl Engine {
         if !open.is_empty() {
             info!(executions = open.len(), "taking up executions that were under way");
         }
-        for id in open.iter().filter_map(skein_model::JournalId::as_execution) {
+        for id in open {
             // The supervisor has only just been started.
             drop(supervisor.cast(Msg::TakeUp { id, first: None }));
         }

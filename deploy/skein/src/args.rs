@@ -28,6 +28,8 @@ pub struct Args {
 pub enum Command {
     /// Run everything in one process: gateway, engine and workers.
     Up(Up),
+    /// Run workers in a process of their own, for a `skein up --no-workers`.
+    Worker(Worker),
     /// Show how far an execution is until it has ended.
     Watch(crate::watch::Watch),
     /// Look into a log: a data folder (also one in use, or a copy), or a NATS URL. Changes nothing.
@@ -62,15 +64,52 @@ pub struct Up {
     /// How many NATS servers keep each record (1, 3 or 5); only with --log.
     #[arg(long, value_name = "N", default_value_t = 1, requires = "log")]
     pub replicas: usize,
-    /// How many attempts or chunks run at once. Default: one a core
+    /// Run no workers: they are processes of their own, `skein worker`, which go on while this one is away.
+    #[arg(long, requires = "log")]
+    pub no_workers: bool,
+    /// How many attempts or chunks run at once; with --no-workers, how many slots the workers have together. Default:
+    /// one a core, with --no-workers 16
     #[arg(long, value_name = "N")]
     pub slots: Option<std::num::NonZeroUsize>,
+    /// Where values are kept: inputs, outputs, code. The same at each start. Default: blobs in the data folder
+    #[arg(long, value_name = "DIR")]
+    pub blobs: Option<PathBuf>,
     /// A TOML file with settings for tasks, by project, domain and name. Default: what SKEIN_CONFIG names, else none
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Allow an address that others can reach. There is no login yet: whoever reaches it can run code here.
     #[arg(long)]
     pub allow_remote: bool,
+    /// Write log lines as JSON objects.
+    #[arg(long)]
+    pub json_logs: bool,
+}
+
+/// Run workers in a process of their own.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Start it before or after its server, `skein up --log URL --no-workers`, and as many as you like, each with a folder of its
+own. SIGTERM lets what runs finish for a few seconds, hands the rest back and ends with 0. While the server is away,
+what runs goes on, and its results wait.")]
+pub struct Worker {
+    /// The NATS JetStream of the server: nats://HOST:PORT
+    #[arg(long, value_name = "URL")]
+    pub log: String,
+    /// Working folders and compiled modules; this worker's own. Made if it is not there, and may be deleted when it has ended
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// The server's folder of values, under the path that it has there. Default: as the server says
+    #[arg(long, value_name = "DIR")]
+    pub blobs: Option<PathBuf>,
+    /// The Python that runs user code; it needs flytekit. Default: the active virtual environment's, then python3
+    #[arg(long, value_name = "PATH")]
+    pub python: Option<PathBuf>,
+    /// How many attempts or chunks run at once. Default: one a core
+    #[arg(long, value_name = "N")]
+    pub slots: Option<std::num::NonZeroUsize>,
+    /// Whose work is run.
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub pool: String,
     /// Write log lines as JSON objects.
     #[arg(long)]
     pub json_logs: bool,

@@ -11,11 +11,13 @@ mod client;
 mod config;
 mod doctor;
 mod inspect;
+mod owner;
 mod parts;
 mod python;
 mod signals;
 mod up;
 mod watch;
+mod worker;
 
 use anyhow::Context as _;
 use args::{Args, Command, LogCommand};
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Up(up) => runtime()?.block_on(up::run(up)),
+        Command::Worker(worker) => runtime()?.block_on(worker::run(worker)),
         Command::Watch(watch) => Ok(runtime()?.block_on(watch::run(&watch))),
         Command::Log(LogCommand::Cat(cat)) => runtime()?.block_on(inspect::cat(&cat)),
         Command::Log(LogCommand::Verify(at)) => runtime()?.block_on(inspect::verify(&at)),

@@ -1,56 +1,76 @@
 //! The parts that everything else works with: in the data folder, or in NATS.
 
 use crate::args::Up;
+use crate::owner::{Ownership, Server, WorkersAre};
 use anyhow::{Context as _, bail};
-use bytes::Bytes;
 use skein_log::embedded::EmbeddedLog;
-use skein_log::jetstream::{self, JetStream, JetStreamLeases};
+use skein_log::jetstream::{self, JetStream};
 use skein_log::memory::{MemoryInbox, MemoryQueue};
-use skein_log::{EventLog, LeaseError, LeaseStore as _, Revision};
+use skein_log::{BlobStore, EventLog, Inbox, TaskQueue};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
-use tracing::warn;
 
 /// How many commands wait in the inbox of one process before senders have to.
 const INBOX: usize = 4_096;
 /// How long a sender waits for the owner of an execution before it asks again.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// How long work is leased; workers extend it while they run.
+/// How long work is leased inside one process; workers extend it while they run.
 const LEASE: Duration = Duration::from_secs(30);
-/// The key by which one process says that the executions of a region are its own.
-const OWNER: &str = "owner";
-/// How long it says so without saying it again. A process that died keeps the next one waiting that long at most.
-const OWNER_TTL: Duration = Duration::from_secs(5);
+/// How long work is leased by processes of their own. A restart of all NATS servers takes up to 19 s, and is no reason
+/// to run anything twice; the work of a worker that died comes back as much later.
+const LEASE_APART: Duration = Duration::from_secs(20);
 
-/// Log, inbox and queue of one process.
+/// Log, inbox and queue of a server.
 ///
-/// Inbox and queue are in memory with either log: gateway, engine and workers are all here, and whatever a restart
-/// forgets is asked for again by the journals.
+/// With workers in the same process inbox and queue are in memory, with either log: whatever a restart forgets is asked
+/// for again by the journals, and the workers are gone too. In NATS, what such workers had leased would wait for the end of
+/// its lease after a crash. With workers apart inbox and queue are in NATS: workers go on while the server is away.
 pub struct Parts {
     pub log: Arc<dyn EventLog>,
-    pub inbox: Arc<MemoryInbox>,
-    pub queue: Arc<MemoryQueue>,
+    pub inbox: Arc<dyn Inbox>,
+    pub queue: Arc<dyn TaskQueue>,
+    pub blobs: Arc<BlobStore>,
     pub owner: Option<Ownership>,
 }
 
-/// Opens the log that was asked for.
+/// Opens the log that was asked for, and what goes with it.
 ///
 /// # Errors
 /// When it is in use, damaged, or out of reach; the text says which and what to do.
 pub async fn open(up: &Up, data: &Path) -> anyhow::Result<Parts> {
-    let inbox = Arc::new(MemoryInbox::new(INBOX, ANSWER_WITHIN));
-    let queue = Arc::new(MemoryQueue::new(LEASE));
+    let blobs = Arc::new(match &up.blobs {
+        Some(folder) => blobs(folder)?,
+        None => BlobStore::local(&data.join("blobs"))?,
+    });
+    let memory_inbox = || Arc::new(MemoryInbox::new(INBOX, ANSWER_WITHIN));
+    let memory_queue = || Arc::new(MemoryQueue::new(LEASE));
     let Some(url) = &up.log else {
         let folder = data.join("log");
         let log = tokio::task::spawn_blocking(move || EmbeddedLog::open(&folder)).await??;
-        return Ok(Parts { log: Arc::new(log), inbox, queue, owner: None });
+        let (inbox, queue) = (memory_inbox(), memory_queue());
+        return Ok(Parts { log: Arc::new(log), inbox, queue, blobs, owner: None });
     };
     let stream = connect(url, up.replicas).await?;
-    let owner = Ownership::take(stream.leases()).await?;
-    Ok(Parts { log: Arc::new(stream.log()), inbox, queue, owner: Some(owner) })
+    let workers = if up.no_workers { WorkersAre::Apart } else { WorkersAre::Inside };
+    let owner = Some(Ownership::take(stream.leases(), &Server::this(workers, blobs.root())).await?);
+    let (inbox, queue): (Arc<dyn Inbox>, Arc<dyn TaskQueue>) = match workers {
+        WorkersAre::Apart => (Arc::new(stream.inbox()), Arc::new(stream.queue())),
+        WorkersAre::Inside => (memory_inbox(), memory_queue()),
+    };
+    Ok(Parts { log: Arc::new(stream.log()), inbox, queue, blobs, owner })
+}
+
+/// Opens the folder of values that was named.
+///
+/// # Errors
+/// When it is no folder, or cannot be made.
+pub fn blobs(folder: &Path) -> anyhow::Result<BlobStore> {
+    if folder.to_string_lossy().contains("://") {
+        bail!("values can be kept in a folder only, not at {}; say --blobs DIR", folder.display());
+    }
+    let folder = std::path::absolute(folder)?;
+    Ok(BlobStore::local(&folder)?)
 }
 
 /// Connects to NATS and makes what is missing there.
@@ -64,70 +84,5 @@ async fn connect(url: &str, replicas: usize) -> anyhow::Result<JetStream> {
 
 /// Answers how Skein is laid out in NATS when nobody says otherwise.
 pub fn settings() -> jetstream::Settings {
-    jetstream::Settings::new("local")
-}
-
-/// Says, again and again, that the executions of a region are this process's. A hint that keeps two engines from
-/// working against each other; what keeps them from writing over each other is the log.
-pub struct Ownership {
-    task: JoinHandle<()>,
-    end: oneshot::Sender<()>,
-}
-
-impl Ownership {
-    async fn take(leases: JetStreamLeases) -> anyhow::Result<Self> {
-        let name = Bytes::from(format!("process {}", std::process::id()));
-        let mut waited = Duration::ZERO;
-        let revision = loop {
-            match leases.create(OWNER, name.clone(), OWNER_TTL).await {
-                Ok(revision) => break revision,
-                Err(LeaseError::Held { .. }) if waited <= OWNER_TTL => {
-                    tokio::time::sleep(Duration::from_millis(250)).await;
-                    waited += Duration::from_millis(250);
-                }
-                Err(LeaseError::Held { .. }) => {
-                    let holder = leases.get(OWNER).await.ok().flatten();
-                    let holder = holder.map_or_else(String::new, |(_, value)| {
-                        format!(" ({})", String::from_utf8_lossy(&value))
-                    });
-                    bail!("the log in NATS is in use by another `skein up`{holder}; stop that one first");
-                }
-                Err(error) => return Err(error.into()),
-            }
-        };
-        let (end, ended) = oneshot::channel();
-        Ok(Self { task: tokio::spawn(keep(leases, name, revision, ended)), end })
-    }
-
-    /// Gives the ownership up, so that the next process need not wait.
-    pub async fn release(self) {
-        // The task may have ended by itself; there is nothing to give up then.
-        let _ended = self.end.send(());
-        drop(self.task.await);
-    }
-}
-
-async fn keep(
-    leases: JetStreamLeases,
-    name: Bytes,
-    mut revision: Revision,
-    mut ended: oneshot::Receiver<()>,
-) {
-    loop {
-        tokio::select! {
-            _ = &mut ended => {
-                drop(leases.release(OWNER, revision).await);
-                return;
-            }
-            () = tokio::time::sleep(OWNER_TTL / 3) => {}
-        }
-        match leases.renew(OWNER, revision, name.clone(), OWNER_TTL).await {
-            Ok(next) => revision = next,
-            Err(LeaseError::Changed { .. }) => match leases.create(OWNER, name.clone(), OWNER_TTL).await {
-                Ok(next) => revision = next,
-                Err(error) => warn!(%error, "another process says that it owns the executions of this log"),
-            },
-            Err(error) => warn!(%error, "the ownership of this log cannot be renewed"),
-        }
-    }
+    jetstream::Settings { lease_ttl: LEASE_APART, ..jetstream::Settings::new("local") }
 }

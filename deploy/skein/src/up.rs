@@ -1,4 +1,4 @@
-//! `skein up`: gateway, engine and workers in one process.
+//! `skein up`: gateway, engine and workers in one process, or without the workers.
 
 use crate::args::{self, Up};
 use crate::client;
@@ -9,7 +9,7 @@ use crate::signals::Signals;
 use anyhow::{Context as _, bail};
 use prometheus_client::registry::Registry;
 use skein_gateway::Gateway;
-use skein_log::{BlobStore, UrlSigner};
+use skein_log::UrlSigner;
 use skein_model::{PoolId, TaskRules, Timestamp};
 use skein_runtime::{Clock, Engine};
 use skein_telemetry::LogFormat;
@@ -24,15 +24,17 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 /// How long what runs may take to end once the process is told to; afterwards it is handed back.
-const DRAIN: Duration = Duration::from_secs(5);
+pub const DRAIN: Duration = Duration::from_secs(5);
 /// What a process exits with that was told twice to end: as a shell reports one that SIGINT ended.
-const ENDED_AT_ONCE: i32 = 130;
+pub const ENDED_AT_ONCE: i32 = 130;
+/// How many slots workers of their own are taken to have together when nobody says.
+const SLOTS_APART: usize = 16;
 
 /// Everything that runs, in the order in which it is stopped.
 struct System {
     stop_gateway: oneshot::Sender<()>,
     gateway: tokio::task::JoinHandle<anyhow::Result<()>>,
-    workers: Workers,
+    workers: Option<Workers>,
     engine: Engine,
     parts: Parts,
 }
@@ -47,16 +49,17 @@ pub async fn run(up: Up) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::take()?;
     let config = config::read(&up)?;
     let data = prepare(&up)?;
-    let interpreter = up.python.clone();
-    let python = tokio::task::spawn_blocking(move || python::find(interpreter.as_deref()));
+    let interpreter = (!up.no_workers).then(|| up.python.clone());
+    let find = move || interpreter.map(|given| python::find(given.as_deref())).transpose();
+    let python = tokio::task::spawn_blocking(find);
     let listener = listen(&up).await?;
     let address = listener.local_addr()?;
     let parts = parts::open(&up, &data).await?;
     let python = python.await??;
     let rules = config.as_ref().map(|config| config.rules.clone()).unwrap_or_default();
-    let system = start(&up, &data, &python, listener, address, parts, rules).await?;
+    let system = start(&up, &data, python.as_ref(), listener, address, parts, rules).await?;
     let client = client::write(&data, address).context("the client's configuration cannot be written")?;
-    announce(begun.elapsed(), address, &data, &python, config.as_ref(), &client)?;
+    announce(begun.elapsed(), address, &data, &up, python.as_ref(), config.as_ref(), &client)?;
     wait(system, &mut signals).await
 }
 
@@ -95,13 +98,12 @@ async fn listen(up: &Up) -> anyhow::Result<TcpListener> {
 async fn start(
     up: &Up,
     data: &Path,
-    python: &Python,
+    python: Option<&Python>,
     listener: TcpListener,
     address: SocketAddr,
     parts: Parts,
     rules: TaskRules,
 ) -> anyhow::Result<System> {
-    let blobs = Arc::new(BlobStore::local(&data.join("blobs"))?);
     let signer =
         UrlSigner::load_or_create(&data.join("url.key")).context("the key for signed URLs cannot be had")?;
     let clock: Clock = Arc::new(now);
@@ -112,7 +114,7 @@ async fn start(
         skein_gateway::Config { public_url: format!("http://{address}"), ..skein_gateway::Config::default() },
         Arc::clone(&parts.log),
         parts.inbox.clone(),
-        Arc::clone(&blobs),
+        Arc::clone(&parts.blobs),
         signer,
         Arc::clone(&clock),
         &data.join("views"),
@@ -120,28 +122,43 @@ async fn start(
     )
     .await?;
     let engine = Engine::start(
-        skein_runtime::Config { rules, ..skein_runtime::Config::default() },
+        engine_config(up, rules),
         metrics,
         Arc::clone(&parts.log),
         parts.inbox.clone(),
         parts.queue.clone(),
-        Arc::clone(&blobs),
+        Arc::clone(&parts.blobs),
         clock,
     )
     .await?;
-    let pool = PoolId("default".to_owned());
-    let mut config = skein_workers::Config::new(pool, python.path.clone(), data.join("scratch"));
-    config.slots = up.slots.unwrap_or(config.slots);
-    // Outside of the scratch folder, which is emptied at every start: compiling the SDK takes two seconds.
-    config.bytecode = data.join("bytecode");
-    let workers = Workers::start(config, parts.queue.clone(), parts.inbox.clone(), blobs)
-        .context("the scratch folder cannot be set up")?;
+    let workers = python.map(|python| workers(up, data, python, &parts)).transpose()?;
     let (stop_gateway, stopped) = oneshot::channel();
     let serving = tokio::spawn(async move {
         let until = async move { drop(stopped.await) };
         Ok(gateway.serve(listener, until).await?)
     });
     Ok(System { stop_gateway, gateway: serving, workers, engine, parts })
+}
+
+/// What the engine hands out at once goes by the cores of this machine, or by the slots of the workers that are apart.
+fn engine_config(up: &Up, rules: TaskRules) -> skein_runtime::Config {
+    let mut config = skein_runtime::Config { rules, ..skein_runtime::Config::default() };
+    if up.no_workers {
+        let slots = up.slots.map_or(SLOTS_APART, std::num::NonZero::get);
+        config.chunks_on_offer = u32::try_from(slots.saturating_mul(2)).unwrap_or(u32::MAX);
+        config.handed_out_max = slots.saturating_mul(4);
+    }
+    config
+}
+
+fn workers(up: &Up, data: &Path, python: &Python, parts: &Parts) -> anyhow::Result<Workers> {
+    let pool = PoolId("default".to_owned());
+    let mut config = skein_workers::Config::new(pool, python.path.clone(), data.join("scratch"));
+    config.slots = up.slots.unwrap_or(config.slots);
+    // Outside of the scratch folder, which is emptied at every start: compiling the SDK takes two seconds.
+    config.bytecode = data.join("bytecode");
+    Workers::start(config, parts.queue.clone(), parts.inbox.clone(), Arc::clone(&parts.blobs))
+        .context("the scratch folder cannot be set up")
 }
 
 fn now() -> Timestamp {
@@ -153,20 +170,24 @@ fn announce(
     took: Duration,
     address: SocketAddr,
     data: &Path,
-    python: &Python,
+    up: &Up,
+    python: Option<&Python>,
     config: Option<&Config>,
     client: &Path,
 ) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "skein is ready: http://{address}  ({:.2} s)", took.as_secs_f64())?;
     writeln!(out, "  data      {}", data.display())?;
-    writeln!(
-        out,
-        "  python    {} (Python {}, flytekit {})",
-        python.path.display(),
-        python.version,
-        python.flytekit
-    )?;
+    match python {
+        Some(Python { path, version, flytekit }) => {
+            writeln!(out, "  python    {} (Python {version}, flytekit {flytekit})", path.display())?;
+        }
+        None => writeln!(
+            out,
+            "  workers   none here; start some: skein worker --log {} --data DIR --python PATH",
+            up.log.as_deref().unwrap_or_default()
+        )?,
+    }
     if let Some(Config { path, rules }) = config {
         writeln!(out, "  config    {} (rules for tasks: {})", path.display(), rules.len())?;
     }
@@ -196,7 +217,9 @@ impl System {
     async fn stop(self) {
         // A gateway that has ended by itself has been reported.
         let _ended = self.stop_gateway.send(());
-        self.workers.drain(DRAIN).await;
+        if let Some(workers) = self.workers {
+            workers.drain(DRAIN).await;
+        }
         drop(self.gateway.await);
         self.engine.stop().await;
         if let Some(owner) = self.parts.owner {

@@ -107,6 +107,13 @@ pub trait TaskQueue: Send + Sync + 'static {
     /// See [`QueueError`].
     async fn withdrawn(&self, worker: &str) -> Result<WorkId, QueueError>;
 
+    /// Lists what is held of `pool`, whether a worker has it or not, in no fixed order: what was offered and is neither
+    /// completed nor withdrawn. Whoever offers learns by it, after a restart, what is out.
+    ///
+    /// # Errors
+    /// See [`QueueError`].
+    async fn held(&self, pool: &PoolId) -> Result<Vec<WorkId>, QueueError>;
+
     /// Answers how many pieces of work of `pool` wait for a worker.
     ///
     /// # Errors

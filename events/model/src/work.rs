@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
 
+/// The form in which work is handed out and results come back: [`Work`] and [`crate::Command`] as they are written. Counted
+/// up when one of them changes so that a program of before cannot read it; workers refuse a server of another form.
+pub const PROTOCOL: u16 = 1;
+
 /// The most items one map may have.
 pub const MAP_ITEMS_MAX: u32 = 50_000_000;
 

@@ -148,6 +148,21 @@ impl<K: PartialEq> Tree<K> {
         if let Some(node) = self.seats.get_mut(path) {
             node.queue.pop_front();
         }
+        self.run(path, micros)
+    }
+
+    /// Adds work to a node that runs already.
+    pub(super) fn adopt(&mut self, path: &Path, weight: u32, micros: u64) {
+        self.seat(path, weight);
+        for above in path.up() {
+            if let Some(seat) = self.seats.get_mut(&above) {
+                seat.waiting += 1;
+            }
+        }
+        self.run(path, micros);
+    }
+
+    fn run(&mut self, path: &Path, micros: u64) -> u32 {
         let mut rank = 0;
         for above in path.up() {
             let Some(seat) = self.seats.get_mut(&above) else { continue };

@@ -52,6 +52,22 @@ fn work_of_one_node_runs_in_the_order_in_which_it_came() {
 }
 
 #[test]
+fn what_was_handed_out_before_counts_as_running_until_it_ends() {
+    let mut schedule = Schedule::default();
+    let limited = Claim { limits: limit("k", 1), ..claim("p", "e", "n") };
+    assert!(schedule.adopt(0, limited.clone()));
+    assert!(!schedule.adopt(0, limited.clone()), "it is there");
+    assert!(!schedule.offer(0, limited.clone()), "it is there");
+    offer(&mut schedule, 1, 1, &limited);
+    offer(&mut schedule, 2, 1, &claim("p", "other", "n"));
+    let next = schedule.next().expect("the other has no limit");
+    assert_eq!((next.key, next.rank), (2, 0));
+    assert_eq!(schedule.next(), None, "the limit is used up");
+    assert!(schedule.end(&0, None));
+    assert_eq!(schedule.next().map(|chosen| chosen.key), Some(1));
+}
+
+#[test]
 fn what_is_there_already_is_not_taken_twice() {
     let mut schedule = Schedule::default();
     assert!(schedule.offer(1, claim("p", "e", "n")));

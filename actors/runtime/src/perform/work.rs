@@ -89,6 +89,21 @@ pub(crate) enum WorkError {
     Render(#[from] render::RenderError),
 }
 
+/// Takes a try over that is out from before; says whether it is. Its result comes from whoever has it.
+pub(super) fn adopt(ports: &Ports, task: &Task) -> bool {
+    let Task { plan, created, place, attempt, .. } = task;
+    let (execution, node) = (created.execution.clone(), plan.nodes[*place].id.clone());
+    let id = WorkId { execution, node, attempt: *attempt, items: None };
+    let settings = settings_of(&ports.config, plan, *place, &created.execution);
+    ports.dispatch.adopt(&id, task_name(plan, *place), &settings, dispatch::expected_micros())
+}
+
+/// Answers the name of the task of a node.
+pub(crate) fn task_name(plan: &Plan, place: usize) -> &str {
+    let template = &plan.tasks[plan.nodes[place].target.task()];
+    template.id.as_ref().map_or("", |id| id.name.as_str())
+}
+
 /// Waits until a try is due, and offers it; a try that has left its result before a restart is answered at once.
 pub(super) async fn offer_attempt(ports: &Ports, task: &Task) -> Done {
     if let Some(at) = task.not_before {

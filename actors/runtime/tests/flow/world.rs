@@ -11,7 +11,7 @@ use skein_model::event::{Created, FinishedChunk, Settings};
 use skein_model::literals::{self, encode_integer, encode_literal_map};
 use skein_model::{
     CauseId, Command, DataRef, EntityId, EntityKind, Event, ExecutionId, Failure, Head, JournalId, PoolId,
-    Record, TaskRules, Timestamp, Work, codec, paths,
+    Record, TaskRules, Timestamp, Work, WorkId, codec, paths,
 };
 use skein_runtime::{Clock, Config, Engine, Metrics};
 use std::sync::Arc;
@@ -36,6 +36,10 @@ pub enum Answer {
     Fail(Failure),
 }
 
+fn queue() -> Arc<MemoryQueue> {
+    Arc::new(MemoryQueue::new(Duration::from_secs(60)))
+}
+
 fn clock() -> Clock {
     Arc::new(|| Timestamp::from_micros(1_000_000))
 }
@@ -44,12 +48,17 @@ impl World {
     pub async fn start() -> Self {
         let folder = TempDir::new().expect("a folder can be made");
         let blobs = Arc::new(BlobStore::local(folder.path()).expect("the folder is there"));
-        Self::over(Arc::new(MemoryLog::default()), blobs, folder, TaskRules::default()).await
+        Self::over(Arc::new(MemoryLog::default()), queue(), blobs, folder, TaskRules::default()).await
     }
 
-    async fn over(log: Arc<dyn EventLog>, blobs: Arc<BlobStore>, folder: TempDir, rules: TaskRules) -> Self {
+    async fn over(
+        log: Arc<dyn EventLog>,
+        queue: Arc<MemoryQueue>,
+        blobs: Arc<BlobStore>,
+        folder: TempDir,
+        rules: TaskRules,
+    ) -> Self {
         let inbox = Arc::new(MemoryInbox::new(64, Duration::from_secs(5)));
-        let queue = Arc::new(MemoryQueue::new(Duration::from_secs(60)));
         let metrics = Metrics::default();
         let engine = Engine::start(
             Config { rules, ..Config::default() },
@@ -73,7 +82,32 @@ impl World {
     /// As [`World::restart`], with other rules.
     pub async fn restart_with(self, rules: TaskRules) -> Self {
         self.engine.stop().await;
-        Self::over(self.log, self.blobs, self.folder, rules).await
+        Self::over(self.log, queue(), self.blobs, self.folder, rules).await
+    }
+
+    /// Ends the engine, and starts another on the same log and the same queue: its workers go on.
+    pub async fn restart_beside_workers(self) -> Self {
+        self.engine.stop().await;
+        Self::over(self.log, self.queue, self.blobs, self.folder, TaskRules::default()).await
+    }
+
+    /// Puts work into the queue behind the engine's back.
+    pub async fn offer(&self, work: Work) {
+        self.queue.offer(work).await.expect("the queue is there");
+    }
+
+    /// Lists what workers have or could have.
+    pub async fn held(&self) -> Vec<WorkId> {
+        let mut held = self.queue.held(&PoolId("default".to_owned())).await.expect("the queue is there");
+        held.sort_unstable();
+        held
+    }
+
+    /// Runs what was leased before, and reports it.
+    pub async fn finish(&self, lease: Lease) {
+        let command = respond(&lease.work, &Answer::AddOne, &self.blobs).await;
+        self.send(&lease.work.id.execution, command).await.expect("it is wanted");
+        self.queue.complete(lease.id).await.expect("the lease holds");
     }
 
     /// A second engine that believes it owns everything as well.

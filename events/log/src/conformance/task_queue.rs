@@ -28,6 +28,7 @@ pub async fn task_queue(make: impl AsyncFn() -> Under, pass: impl AsyncFn(Durati
     a_withdrawn_offer_is_never_leased(make().await).await;
     a_worker_is_told_of_a_withdrawn_lease(make().await).await;
     a_withdrawal_means_what_it_names_and_nothing_else(make().await).await;
+    what_is_held_is_what_was_offered_and_is_neither_done_nor_withdrawn(make().await).await;
 }
 
 /// Makes a small piece of work.
@@ -309,4 +310,33 @@ pub async fn a_withdrawal_means_what_it_names_and_nothing_else(queue: Under) {
             "what was not named is leased in order"
         );
     }
+}
+
+/// The engine asks after a restart what is out; it must not miss what a worker has, nor see what is done.
+pub async fn what_is_held_is_what_was_offered_and_is_neither_done_nor_withdrawn(queue: Under) {
+    let pool = pool("held");
+    let each: Vec<Work> = (0..5).map(|n| work(&pool, "held", &format!("n{n}"), n)).collect();
+    offer(&queue, &work(&self::pool("not-held"), "held", "n9", 0)).await;
+    assert_eq!(held(&queue, &pool).await, [], "nothing is held of a pool that was offered nothing");
+    for one in &each {
+        offer(&queue, one).await;
+    }
+    let leases = [lease(&queue, &pool, "w").await, lease(&queue, &pool, "w").await];
+    let given_back = lease(&queue, &pool, "w").await;
+    complete(&queue, &leases[0]).await;
+    assert!(queue.give_back(given_back.id).await.is_ok(), "a lease that holds can be given back");
+    assert!(queue.withdraw(Stop::Work(each[4].id.clone())).await.is_ok(), "work can be withdrawn");
+    assert_eq!(
+        held(&queue, &pool).await,
+        [each[1].id.clone(), each[2].id.clone(), each[3].id.clone()],
+        "held is what is leased, what was given back, and what waits"
+    );
+}
+
+async fn held(queue: &Under, pool: &PoolId) -> Vec<WorkId> {
+    let held = queue.held(pool).await;
+    assert!(held.is_ok(), "a queue can be asked what it holds: {held:?}");
+    let mut held = held.expect("checked by the line above");
+    held.sort_unstable();
+    held
 }

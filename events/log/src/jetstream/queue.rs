@@ -5,6 +5,7 @@
 //! misses that finds out when it extends, because the message is gone.
 
 mod held;
+mod list;
 mod stop;
 mod waiting;
 
@@ -235,6 +236,10 @@ impl TaskQueue for JetStreamQueue {
 
     async fn withdrawn(&self, worker: &str) -> Result<WorkId, QueueError> {
         Ok(self.held.withdrawn(worker).await)
+    }
+
+    async fn held(&self, pool: &PoolId) -> Result<Vec<WorkId>, QueueError> {
+        list::held(&self.api, pool).await.map_err(unavailable)
     }
 
     async fn waiting(&self, pool: &PoolId) -> Result<usize, QueueError> {

@@ -153,6 +153,10 @@ impl TaskQueue for MemoryQueue {
         }
     }
 
+    async fn held(&self, pool: &PoolId) -> Result<Vec<WorkId>, QueueError> {
+        Ok(lock(&self.state).shelf.held(pool))
+    }
+
     async fn waiting(&self, pool: &PoolId) -> Result<usize, QueueError> {
         let mut state = lock(&self.state);
         state.expire(self.clock.now());

@@ -155,6 +155,10 @@ impl Shelf {
         Some(id)
     }
 
+    pub(super) fn held(&self, pool: &PoolId) -> Vec<WorkId> {
+        self.held.values().filter(|held| held.work.pool == *pool).map(|held| held.work.id.clone()).collect()
+    }
+
     pub(super) fn waiting(&self, pool: &PoolId) -> usize {
         self.waiting.get(pool).map_or(0, BTreeMap::len)
     }
