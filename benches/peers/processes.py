@@ -30,7 +30,7 @@ class Program:
     environment: dict[str, str]
     folder: Path
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
-    process: subprocess.Popen[bytes] | None = None
+    process: subprocess.Popen[bytes] = field(init=False)
 
     def start(self) -> None:
         """Starts it in a session of its own."""
