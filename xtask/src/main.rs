@@ -1,10 +1,11 @@
-//! The repository's own commands: `cargo xtask demo`, `cargo xtask test`, `cargo xtask tidy`.
+//! The repository's own commands: `cargo xtask demo`, `cargo xtask test`, `cargo xtask tidy`, `cargo xtask bench`.
 //!
 //! # Never
 //!
 //! - is part of what users install: nothing imports it
-//! - writes outside `target/` and the temporary folder
+//! - writes outside `target/` and the temporary folder, but for the results of `bench`, which go to `benches/`
 
+mod bench;
 mod demo;
 mod python;
 mod repository;
@@ -25,6 +26,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measures Skein, alone and beside other engines, and writes tables and plots.
+    Bench(bench::Options),
     /// Starts Skein, registers the examples with the unmodified SDK, and runs them.
     Demo(demo::Options),
     /// Runs every check and every test; makes the Python environments that they need.
@@ -35,6 +38,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
+        Command::Bench(options) => bench::run(&options),
         Command::Demo(options) => demo::run(&options),
         Command::Test(options) => test::run(&options),
         Command::Tidy => test::run(&test::Options::only("tidy")),

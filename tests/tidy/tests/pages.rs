@@ -55,7 +55,7 @@ fn the_pages_that_a_newcomer_looks_for_are_there() {
 #[test]
 fn the_readme_names_only_commands_that_exist() {
     let readme = std::fs::read_to_string(root().join("README.md")).expect("the root has a README.md");
-    let commands = ["demo", "test", "tidy"];
+    let commands = ["bench", "demo", "test", "tidy"];
     for part in readme.split("cargo xtask ").skip(1) {
         let word: String = part.chars().take_while(char::is_ascii_lowercase).collect();
         assert!(

@@ -1,0 +1,1 @@
+"""What `skein_peer.py` registers."""

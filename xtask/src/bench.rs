@@ -1,0 +1,54 @@
+//! `cargo xtask bench`: what Skein reaches on this machine, and what other engines do beside it.
+
+use crate::python::FLYTEKIT_ALONE;
+use crate::repository::{cargo, root, target};
+use crate::steps::{loud, sdk_environment};
+use anyhow::{Context, Result};
+use clap::Args;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// What to measure.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Small counts, one round; the results go to target/bench instead of benches.
+    #[arg(long)]
+    quick: bool,
+    /// The Python to make the environments with [default: python3]
+    #[arg(long)]
+    python: Option<PathBuf>,
+    /// Words for benches/peers/run.py, after `--`: for example `-- --only ray,dask`.
+    #[arg(last = true)]
+    peers: Vec<String>,
+}
+
+/// Builds the program, measures it alone with `skein bench`, and then beside the others.
+///
+/// # Errors
+///
+/// When something cannot be built or installed, or a measurement of ours does not run.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let python = FLYTEKIT_ALONE.ensure(options.python.as_deref())?.join("python");
+    println!("building skein (the first time takes some minutes)");
+    loud(Command::new(cargo()).current_dir(root()).args([
+        "build",
+        "--quiet",
+        "--release",
+        "--package",
+        "skein",
+    ]))?;
+    let skein = target().join("release/skein");
+    let out = if options.quick { target().join("bench") } else { root().join("benches") };
+    let mut alone = Command::new(&skein);
+    alone.arg("bench").arg("--python").arg(&python).arg("--out").arg(&out);
+    if options.quick {
+        alone.args(["--only", "chains,recovery"]);
+    }
+    loud(sdk_environment(&mut alone)).context("`skein bench` did not run")?;
+    let mut beside = Command::new(&python);
+    beside.arg(root().join("benches/peers/run.py")).arg("--skein").arg(&skein).arg("--out").arg(&out);
+    if options.quick {
+        beside.arg("--quick");
+    }
+    loud(sdk_environment(&mut beside).args(&options.peers)).context("the comparison did not run")
+}
