@@ -4,6 +4,7 @@ use crate::child::Child;
 use crate::config::Config;
 use crate::failure;
 use crate::machine::{Machine, Prepared};
+use crate::nest::Nest;
 use crate::plain::Interface;
 use crate::protocol::{Load, LoadJob, Loaded};
 use crate::scratch::Folder;
@@ -64,8 +65,11 @@ pub(crate) struct Warm {
     chunks: u32,
     /// Whether the task shares no process between its items.
     is_for_once: bool,
-    /// Where it keeps its progress page and temporary files; goes when it goes.
-    _folder: Folder,
+    /// Whether it was forked from where the task was imported, and knows nothing of the work that it is for.
+    pub is_forked: bool,
+    /// Where it keeps its progress page and temporary files, when those are not in the folder of its one piece of work;
+    /// goes when it goes.
+    _folder: Option<Folder>,
 }
 
 impl Warm {
@@ -84,10 +88,37 @@ impl Warm {
         let key = key(work, prepared);
         let mut ready = match kept.take(key) {
             Some(warm) => warm,
-            None => Self::load(machine, work, prepared, interface, key).await?,
+            None => Self::make(machine, work, prepared, interface, key).await?,
         };
         ready.chunks += 1;
         Ok(ready)
+    }
+
+    async fn make(
+        machine: &Machine,
+        work: &Work,
+        prepared: &Prepared,
+        interface: Option<&Interface>,
+        key: u64,
+    ) -> Result<Self, Failure> {
+        if work.isolation == Some(Isolation::Fork)
+            && let Some(nest) = Nest::of(machine, work, prepared, interface).await?
+        {
+            let forked = machine.interpreter.fork_from(nest.zygote(), &prepared.folder.progress());
+            let child = forked.map_err(|error| failure::not_started(&error))?;
+            child.capture.begin(&work.output_prefix).await;
+            let is_fast = nest.is_fast;
+            return Ok(Self {
+                child,
+                is_fast,
+                key,
+                chunks: 0,
+                is_for_once: true,
+                is_forked: true,
+                _folder: None,
+            });
+        }
+        Self::load(machine, work, prepared, interface, key).await
     }
 
     async fn load(
@@ -113,7 +144,7 @@ impl Warm {
         }
         let is_fast = matches!(loaded, Some(Loaded { loaded: None, ended: None }));
         let is_for_once = matches!(work.isolation, Some(Isolation::Fork | Isolation::Fresh));
-        Ok(Self { child, is_fast, key, chunks: 0, is_for_once, _folder: folder })
+        Ok(Self { child, is_fast, key, chunks: 0, is_for_once, is_forked: false, _folder: Some(folder) })
     }
 }
 
