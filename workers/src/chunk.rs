@@ -118,10 +118,13 @@ async fn begin(machine: &Machine, work: &Work, range: &Range<'_>) -> Result<Begu
         let written = tokio::fs::write(prepared.folder.inputs(), &prepared.inputs).await;
         written.map_err(|error| failure::not_started(&error))?;
     }
+    let setting = warm
+        .is_forked
+        .then(|| machine.setting(work, prepared.line.argv.clone(), &prepared.folder, prepared.code.as_ref()));
     let chunk = chunk(machine, work, range, &prepared, inputs, outputs);
     warm.child.capture.begin(&work.output_prefix).await;
     // A child that is gone already is found by how it ended.
-    let _ = warm.child.send(&ChunkJob { chunk }).await;
+    let _ = warm.child.send(&ChunkJob { chunk, setting }).await;
     Ok(Begun { gather, warm, folder: prepared.folder })
 }
 

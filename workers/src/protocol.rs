@@ -206,6 +206,8 @@ pub(crate) struct Loaded {
 pub(crate) struct ChunkJob<'a> {
     /// The chunk.
     pub chunk: Chunk<'a>,
+    /// How to run it, for a child that was forked from where the task was imported for whoever needs it.
+    pub setting: Option<Setting>,
 }
 
 /// A range of items.

@@ -9,7 +9,7 @@ macro_rules! files {
     };
 }
 
-const FILES: [(&str, &str); 18] = files![
+const FILES: [(&str, &str); 19] = files![
     "__init__.py",
     "attempt.py",
     "child.py",
@@ -27,6 +27,7 @@ const FILES: [(&str, &str); 18] = files![
     "processes.py",
     "progress.py",
     "single.py",
+    "warming.py",
     "zygote.py",
 ];
 

@@ -4,6 +4,7 @@ use crate::child::Child;
 use crate::config::Config;
 use crate::failure;
 use crate::machine::{Machine, Prepared};
+use crate::nest::Nest;
 use crate::plain::Interface;
 use crate::protocol::{Load, LoadJob, Loaded};
 use crate::resident;
@@ -35,8 +36,11 @@ pub(crate) struct Warm {
     resident_first: Option<u64>,
     /// Whether the task shares no process between its items.
     is_for_once: bool,
-    /// Where it keeps its progress page and temporary files; goes when it goes.
-    _folder: Folder,
+    /// Whether it was forked from where the task was imported, and knows nothing of the work that it is for.
+    pub is_forked: bool,
+    /// Where it keeps its progress page and temporary files, when those are not in the folder of its one piece of work;
+    /// goes when it goes.
+    _folder: Option<Folder>,
 }
 
 impl Warm {
@@ -56,7 +60,7 @@ impl Warm {
             match machine.kept.take(|warm| warm.key == key) {
                 Some(warm) if warm.is_past(&work.life) => warm.end(work).await,
                 Some(warm) => break warm,
-                None => break Self::load(machine, work, prepared, interface, key).await?,
+                None => break Self::make(machine, work, prepared, interface, key).await?,
             }
         };
         ready.chunks += 1;
@@ -113,7 +117,7 @@ impl Warm {
         now.saturating_sub(first) >= u64::from(most)
     }
 
-    async fn load(
+    async fn make(
         machine: &Machine,
         work: &Work,
         prepared: &Prepared,
@@ -121,6 +125,38 @@ impl Warm {
         key: u64,
     ) -> Result<Self, Failure> {
         machine.make_room(work).await;
+        if work.isolation == Some(Isolation::Fork)
+            && let Some(nest) = Nest::of(machine, work, prepared, interface).await?
+        {
+            let born = Instant::now();
+            let forked = machine.interpreter.fork_from(nest.zygote(), &prepared.folder.progress());
+            let child = forked.map_err(|error| failure::not_started(&error))?;
+            child.capture.begin(&work.output_prefix).await;
+            let is_fast = nest.is_fast;
+            return Ok(Self {
+                child,
+                is_fast,
+                key,
+                task: work.task.clone(),
+                pid: None,
+                born,
+                chunks: 0,
+                resident_first: None,
+                is_for_once: true,
+                is_forked: true,
+                _folder: None,
+            });
+        }
+        Self::load(machine, work, prepared, interface, key).await
+    }
+
+    async fn load(
+        machine: &Machine,
+        work: &Work,
+        prepared: &Prepared,
+        interface: Option<&Interface>,
+        key: u64,
+    ) -> Result<Self, Failure> {
         let folder = machine.folder(prepared.code.as_ref()).map_err(|error| failure::not_started(&error))?;
         let setting = machine.setting(work, prepared.line.argv.clone(), &folder, prepared.code.as_ref());
         let born = Instant::now();
@@ -150,7 +186,8 @@ impl Warm {
             chunks: 0,
             resident_first: None,
             is_for_once,
-            _folder: folder,
+            is_forked: false,
+            _folder: Some(folder),
         })
     }
 }

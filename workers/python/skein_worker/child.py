@@ -1,6 +1,7 @@
 """A forked child: takes one job, or one chunk after another, and ends as a Python process of its own would."""
 
 import atexit
+import contextlib
 import os
 import signal
 import socket
@@ -59,7 +60,10 @@ def _serve(frames: Frames, progress: Progress, task: Any) -> int:
         elif task is None:
             raise RuntimeError("work came before its task")
         elif "chunk" in job:
-            _enter(job["chunk"]["cwd"])
+            if job["setting"] is None:
+                _enter(job["chunk"]["cwd"])
+            else:
+                settle(job["setting"])
             task.run_chunk(job["chunk"], frames, progress)
         else:
             settle(job["single"])
@@ -74,7 +78,7 @@ def _serve(frames: Frames, progress: Progress, task: Any) -> int:
 def _become_nest(job: Dict[str, Any], frames: Frames) -> None:
     """Imports a task and forks children of it, if nothing is against that; returns only when something is."""
     settle(job)
-    nest = Nest(lambda importing: single.SingleTask(job, importing))
+    nest = Nest(lambda importing: _load(job, importing))
     frames.send({"obstacle": nest.obstacle, "slow": nest.task.why_not_fast})
     if nest.obstacle is not None:
         return
@@ -86,10 +90,10 @@ def _become_nest(job: Dict[str, Any], frames: Frames) -> None:
     run(*files, nest)
 
 
-def _load(job: Dict[str, Any]) -> Any:
-    """Imports a task: of a map, or a single one."""
+def _load(job: Dict[str, Any], importing: Any = contextlib.nullcontext()) -> Any:
+    """Imports a task, of a map or a single one, in the context `importing`."""
     is_map = job["argv"][0] == "pyflyte-map-execute"
-    return chunk.MapTask(job) if is_map else single.SingleTask(job)
+    return chunk.MapTask(job, importing) if is_map else single.SingleTask(job, importing)
 
 
 def settle(job: Dict[str, Any]) -> None:

@@ -70,6 +70,12 @@ class _Hand:
             if loop is not None:
                 loop.stop()
 
+    def close(self) -> None:
+        """Closes the loop that ran here, so that no copy of this process has its files."""
+        if self._here is not None:
+            self._here.close()
+            self._here = None
+
     def _move(self) -> None:
         """From now on the loop that ran here runs in a thread."""
         self._here, self._there, self._has_moved = None, self._here, True
@@ -158,6 +164,17 @@ def install() -> bool:
     asyn._TaskRunner = Runner
     asyn.asyncio = _Asyncio()  # type: ignore[attr-defined]
     return True
+
+
+def forget() -> None:
+    """Closes the loops of this process; it makes others when it needs some."""
+    if asyn is None:
+        return
+    for runner in asyn.loop_manager._runner_map.values():
+        hand = getattr(runner, _LOOP, None)
+        if isinstance(hand, _Hand):
+            hand.close()
+    asyn.loop_manager._runner_map.clear()
 
 
 def _is_known() -> bool:

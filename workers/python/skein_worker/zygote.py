@@ -191,9 +191,10 @@ def main() -> None:
     import flytekit.bin.entrypoint  # noqa: F401
     import flytekit.core.array_node_map_task  # noqa: F401
 
-    from skein_worker import child, copies, loops
+    from skein_worker import child, copies, loops, warming
 
-    loops.install()
+    if loops.install():
+        warming.warm_up()
     copies.install()
 
     # The SDK's own handler, which is for the children, took the place of ours.

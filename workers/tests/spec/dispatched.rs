@@ -164,6 +164,14 @@ async fn forked_items_find_their_task_imported_and_nothing_of_each_other() {
     }
     seen.dedup();
     assert_eq!(seen.len(), 3, "each has a process of its own: {seen:?}");
+    assert!(seen.iter().all(|told| told.contains("x\\x01")), "each is the first call in it: {seen:?}");
+    for (isolation, elsewhere) in
+        [(Isolation::Fork, "True"), (Isolation::Fresh, "False"), (Isolation::Reuse, "False")]
+    {
+        let work = items(&house, "imported_elsewhere", isolation, 1).await;
+        let told = chunk_of(&mut house, work).await;
+        assert!(told.contains(elsewhere), "{isolation:?}: {told}");
+    }
 }
 
 #[tokio::test]

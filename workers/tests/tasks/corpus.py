@@ -164,6 +164,15 @@ async def raises_later(x: int) -> Point:
     raise ValueError(f"later {x}")
 
 
+IMPORTED_BY = os.getpid()
+
+
+@task
+def imported_elsewhere(x: int) -> Point:
+    """Tells whether the module was imported by another process."""
+    return Point(x, str(os.getpid() != IMPORTED_BY))
+
+
 CALLS: List[int] = []
 
 
