@@ -35,7 +35,7 @@ enum Host {
     /// It is there for this attempt alone.
     Own(Child),
     /// It runs one attempt after another.
-    Shared(Warm),
+    Shared(Box<Warm>),
 }
 
 impl Host {

@@ -112,7 +112,7 @@ impl<K: Clone + Ord> Schedule<K> {
     }
 
     /// Takes the work that is to run next; none when there is none, or all that there is has to wait for a limit.
-    pub fn next(&mut self) -> Option<Chosen<K>> {
+    pub fn choose(&mut self) -> Option<Chosen<K>> {
         loop {
             let path = self.tree.first()?;
             let key = self.tree.front(&path)?.clone();

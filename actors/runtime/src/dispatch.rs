@@ -211,7 +211,7 @@ impl State {
         if self.handed_out + self.found.len() >= most {
             return None;
         }
-        let chosen = self.schedule.next()?;
+        let chosen = self.schedule.choose()?;
         self.handed_out += 1;
         let work = self.held.remove(&chosen.key)?;
         Some(Work { rank: chosen.rank, ..work })

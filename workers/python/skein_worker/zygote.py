@@ -5,13 +5,15 @@ so cannot mean somebody else. When the worker goes, its end of the control socke
 ever forked here is killed.
 """
 
+import contextlib
 import gc
+import importlib.util
 import os
 import select
 import signal
 import socket
 import sys
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 # Bytecode goes where the worker said (-X pycache_prefix), whatever this machine's environment asks for: without it each
 # start compiles the whole SDK.
@@ -174,6 +176,23 @@ def _kill(pid: int, number: int = signal.SIGKILL) -> None:
         pass
 
 
+@contextlib.contextmanager
+def _installed_bytecode() -> Iterator[None]:
+    """Reads bytecode from beside the installed SDK, if it is there: a new data folder has none, and compiling takes seconds."""
+    prefix, sys.pycache_prefix = sys.pycache_prefix, None
+    found = importlib.util.find_spec("flytekit")
+    compiled = importlib.util.cache_from_source(found.origin) if found and found.origin else ""
+    if os.path.exists(compiled):
+        sys.dont_write_bytecode = True
+    else:
+        sys.pycache_prefix = prefix
+    try:
+        yield
+    finally:
+        sys.pycache_prefix = prefix
+        sys.dont_write_bytecode = False
+
+
 def _versions() -> Dict[str, str]:
     import flytekit
 
@@ -187,9 +206,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     processes.adopt_orphans()
 
-    import flytekit  # noqa: F401
-    import flytekit.bin.entrypoint  # noqa: F401
-    import flytekit.core.array_node_map_task  # noqa: F401
+    with _installed_bytecode():
+        import flytekit  # noqa: F401
+        import flytekit.bin.entrypoint  # noqa: F401
+        import flytekit.core.array_node_map_task  # noqa: F401
 
     from skein_worker import child, copies, loops, warming
 

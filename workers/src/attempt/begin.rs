@@ -82,7 +82,7 @@ impl Loaded {
         interface: Option<&Interface>,
     ) -> Result<Self, Failure> {
         let warm = Warm::ready(machine, work, prepared, interface).await?;
-        Ok(Self { is_fast: warm.is_fast, host: Host::Shared(warm) })
+        Ok(Self { is_fast: warm.is_fast, host: Host::Shared(Box::new(warm)) })
     }
 
     /// Answers none when the task is not to be forked from where it was imported.

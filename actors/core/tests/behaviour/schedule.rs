@@ -31,7 +31,7 @@ fn offer(schedule: &mut Schedule<u32>, first: u32, count: u32, claim: &Claim) {
 fn run(schedule: &mut Schedule<u32>, count: usize) -> Vec<u32> {
     let mut ran = Vec::new();
     while ran.len() < count
-        && let Some(chosen) = schedule.next()
+        && let Some(chosen) = schedule.choose()
     {
         schedule.end(&chosen.key, None);
         ran.push(chosen.key);
@@ -48,7 +48,7 @@ fn work_of_one_node_runs_in_the_order_in_which_it_came() {
     let mut schedule = Schedule::default();
     offer(&mut schedule, 0, 5, &claim("p", "e", "n"));
     assert_eq!(run(&mut schedule, 9), [0, 1, 2, 3, 4]);
-    assert_eq!(schedule.next(), None);
+    assert_eq!(schedule.choose(), None);
 }
 
 #[test]
@@ -60,11 +60,11 @@ fn what_was_handed_out_before_counts_as_running_until_it_ends() {
     assert!(!schedule.offer(0, limited.clone()), "it is there");
     offer(&mut schedule, 1, 1, &limited);
     offer(&mut schedule, 2, 1, &claim("p", "other", "n"));
-    let next = schedule.next().expect("the other has no limit");
+    let next = schedule.choose().expect("the other has no limit");
     assert_eq!((next.key, next.rank), (2, 0));
-    assert_eq!(schedule.next(), None, "the limit is used up");
+    assert_eq!(schedule.choose(), None, "the limit is used up");
     assert!(schedule.end(&0, None));
-    assert_eq!(schedule.next().map(|chosen| chosen.key), Some(1));
+    assert_eq!(schedule.choose().map(|chosen| chosen.key), Some(1));
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn what_is_there_already_is_not_taken_twice() {
     let mut schedule = Schedule::default();
     assert!(schedule.offer(1, claim("p", "e", "n")));
     assert!(!schedule.offer(1, claim("p", "e", "n")));
-    assert!(schedule.next().is_some());
+    assert!(schedule.choose().is_some());
     assert!(!schedule.offer(1, claim("p", "e", "n")), "it runs");
     assert!(schedule.end(&1, None));
     assert!(!schedule.end(&1, None));
@@ -83,10 +83,10 @@ fn what_is_there_already_is_not_taken_twice() {
 fn a_single_task_goes_before_the_next_chunk_of_a_map() {
     let mut schedule = Schedule::default();
     offer(&mut schedule, 0, 100, &claim("p", "map", "n"));
-    let running = [schedule.next(), schedule.next()].map(|chosen| chosen.expect("there is work"));
+    let running = [schedule.choose(), schedule.choose()].map(|chosen| chosen.expect("there is work"));
     assert_eq!(running.map(|chosen| chosen.rank), [0, 1]);
     offer(&mut schedule, 500, 1, &claim("p", "single", "n"));
-    let next = schedule.next().expect("there is work");
+    let next = schedule.choose().expect("there is work");
     assert_eq!((next.key, next.rank), (500, 0));
 }
 
@@ -126,7 +126,7 @@ fn what_it_took_counts_and_not_what_was_expected() {
     offer(&mut schedule, 100, 100, &claim("p", "short", "n"));
     let mut ran = Vec::new();
     while ran.len() < 100 {
-        let key = schedule.next().expect("there is work").key;
+        let key = schedule.choose().expect("there is work").key;
         schedule.end(&key, Some(if key < 100 { 9_000 } else { 1_000 }));
         ran.push(key);
     }
@@ -159,25 +159,25 @@ fn no_more_runs_than_a_limit_allows_and_others_go_past_what_waits() {
     offer(&mut schedule, 10, 1, &Claim { limits: limit("db", 2), ..claim("p", "b", "n") });
     offer(&mut schedule, 20, 1, &claim("p", "c", "n"));
     let mut taken = BTreeSet::new();
-    while let Some(chosen) = schedule.next() {
+    while let Some(chosen) = schedule.choose() {
         taken.insert(chosen.key);
     }
     assert_eq!(taken, BTreeSet::from([0, 10, 20]));
     assert_eq!(schedule.full(), BTreeSet::from([("db".to_owned(), 2)]));
     schedule.end(&10, None);
-    assert_eq!(schedule.next().map(|chosen| chosen.key), Some(1));
-    assert_eq!(schedule.next(), None);
+    assert_eq!(schedule.choose().map(|chosen| chosen.key), Some(1));
+    assert_eq!(schedule.choose(), None);
 }
 
 #[test]
 fn work_that_nobody_wants_any_more_frees_what_it_held() {
     let mut schedule = Schedule::default();
     offer(&mut schedule, 0, 3, &Claim { limits: limit("db", 1), ..claim("p", "a", "n") });
-    assert_eq!(schedule.next().map(|chosen| chosen.key), Some(0));
-    assert_eq!(schedule.next(), None);
+    assert_eq!(schedule.choose().map(|chosen| chosen.key), Some(0));
+    assert_eq!(schedule.choose(), None);
     assert!(schedule.end(&1, None), "it waits");
     assert!(schedule.end(&0, None), "it runs");
-    assert_eq!(schedule.next().map(|chosen| chosen.key), Some(2));
+    assert_eq!(schedule.choose().map(|chosen| chosen.key), Some(2));
 }
 
 /// One step of somebody's use of a schedule.
@@ -229,7 +229,7 @@ impl Model {
     }
 
     fn next(&mut self) {
-        match self.schedule.next() {
+        match self.schedule.choose() {
             Some(chosen) => {
                 assert!(self.waiting.remove(&chosen.key), "what waits is handed out, once");
                 assert!(self.may_run(chosen.key), "a limit is kept");
@@ -314,7 +314,7 @@ proptest! {
         let mut given = vec![0_u64; lengths.len()];
         // Not longer than the shortest of them has work for.
         while given.iter().sum::<u64>() < 75_000 {
-            let key = schedule.next().expect("there is work").key;
+            let key = schedule.choose().expect("there is work").key;
             let who = usize::try_from(key / 10_000).expect("few");
             given[who] += lengths[who];
             schedule.end(&key, None);
