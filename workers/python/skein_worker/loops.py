@@ -11,9 +11,8 @@ another hand.
 
 import asyncio
 import concurrent.futures
-import selectors
 import threading
-from typing import Any, List, Optional
+from typing import Any, Optional
 
 try:
     from flytekit.utils import asyn
@@ -22,16 +21,23 @@ except ImportError:  # Before 1.14 the SDK had no loops.
 
 # Where the SDK's runner keeps its loop; it starts a thread for one when there is none.
 _LOOP = "_TaskRunner__loop"
+# What is looked at in a loop: another version of Python, or another loop, may have it otherwise.
+_OF_LOOP = ("_ready", "_scheduled", "_selector", "_signal_handlers")
+_KNOWS_LOOP = hasattr(asyncio.SelectorEventLoop, "_run_once") and hasattr(asyncio.Handle, "_run")
 
 
-class _Selector(selectors.DefaultSelector):  # type: ignore[valid-type, misc]
+class _Loop(asyncio.SelectorEventLoop):
     """Does not ask the kernel for what cannot have happened."""
 
-    def select(self, timeout: Optional[float] = None) -> List[Any]:
-        """Answers what is ready; at once when the loop only looks, and all there is are its own wake-up calls."""
-        if timeout == 0 and len(self.get_map()) == 1:
-            return []
-        return super().select(timeout)
+    def _run_once(self) -> None:
+        # Nothing is waited for but the calls that are ready: no timer, no signal, no file but its own wake-up calls.
+        if self._ready and not self._scheduled and not self._signal_handlers and len(self._selector.get_map()) == 1:
+            for _ in range(len(self._ready)):
+                handle = self._ready.popleft()
+                if not handle._cancelled:
+                    handle._run()
+        else:
+            super()._run_once()  # type: ignore[misc]
 
 
 class _Hand:
@@ -94,13 +100,13 @@ class _Hand:
     def _new_loop(self) -> asyncio.AbstractEventLoop:
         # Never set as the current one: what user code finds there is none of the SDK's.
         is_usual = type(asyncio.get_event_loop_policy()) is asyncio.DefaultEventLoopPolicy
-        loop = asyncio.SelectorEventLoop(_Selector()) if is_usual else asyncio.new_event_loop()
+        loop = _Loop() if is_usual and _KNOWS_LOOP else asyncio.new_event_loop()
         loop.set_exception_handler(self._runner.get_exc_handler())
         return loop
 
 
 def _shows_what_is_left(loop: Any) -> bool:
-    return all(hasattr(loop, name) for name in ("_ready", "_scheduled", "_selector"))
+    return all(hasattr(loop, name) for name in _OF_LOOP)
 
 
 def _has_more(loop: Any) -> bool:

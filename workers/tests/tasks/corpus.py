@@ -62,7 +62,7 @@ def file(x: int) -> FlyteFile:
 @task
 async def waits(x: int) -> Point:
     await asyncio.sleep(0.001)
-    return Point(x, asyncio.get_running_loop().__class__.__name__)
+    return Point(x, str(isinstance(asyncio.get_running_loop(), asyncio.SelectorEventLoop)))
 
 
 @task
