@@ -200,6 +200,7 @@ class MapTask:
         """Dispatches item after item."""
         with open(job["inputs"], "rb") as file:
             literals = literals_pb2.LiteralMap.FromString(file.read())
+        options, _ = options_of(job["argv"])
         with contextlib.ExitStack() as stack:
             items = None
             if self._base is not None:
@@ -209,8 +210,7 @@ class MapTask:
                 progress.at(index)
                 os.environ[_INDEX] = str(index)
                 _stay_in(job["cwd"])
-                folders = _paths(options_of(job["argv"])[0], index)
-                written = None if items is None else items.run(position, folders)
+                written = None if items is None else items.run(position, _paths(options, index))
                 if written is None:
                     written = outcome.collect(lambda folder: _run_item(job, literals.literals, position, folder))
                 results.settle(index, written)

@@ -213,9 +213,9 @@ def main() -> None:
 
     from skein_worker import child, copies, loops, warming
 
+    copies.install()
     if loops.install():
         warming.warm_up()
-    copies.install()
 
     # The SDK's own handler, which is for the children, took the place of ours.
     on_interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
