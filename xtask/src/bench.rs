@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: what Skein reaches on this machine, and what other engines do beside it.
 
 use crate::python::FLYTEKIT_ALONE;
-use crate::repository::{cargo, root, target};
+use crate::repository::{release, root, target};
 use crate::steps::{loud, sdk_environment};
 use anyhow::{Context, Result};
 use clap::Args;
@@ -29,15 +29,7 @@ pub(crate) struct Options {
 /// When something cannot be built or installed, or a measurement of ours does not run.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let python = FLYTEKIT_ALONE.ensure(options.python.as_deref())?.join("python");
-    println!("building skein (the first time takes some minutes)");
-    loud(Command::new(cargo()).current_dir(root()).args([
-        "build",
-        "--quiet",
-        "--release",
-        "--package",
-        "skein",
-    ]))?;
-    let skein = target().join("release/skein");
+    let skein = release()?;
     let out = if options.quick { target().join("bench") } else { root().join("benches") };
     let mut alone = Command::new(&skein);
     alone.arg("bench").arg("--python").arg(&python).arg("--out").arg(&out);

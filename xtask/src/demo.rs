@@ -1,7 +1,7 @@
 //! `cargo xtask demo`: what a new user would do by hand, with its results.
 
 use crate::python::{FLYTEKIT_ALONE, WITH_UNION};
-use crate::repository::{cargo, root, target};
+use crate::repository::{release, root};
 use crate::server::Server;
 use crate::steps::{loud, sdk_environment};
 use anyhow::{Context, Result};
@@ -76,16 +76,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Sdk::Union => WITH_UNION,
     };
     let bin = environment.ensure(options.python.as_deref())?;
-    println!("building skein (the first time takes some minutes)");
-    loud(Command::new(cargo()).current_dir(root()).args([
-        "build",
-        "--quiet",
-        "--release",
-        "--package",
-        "skein",
-    ]))?;
+    let skein = release()?;
     println!("starting it");
-    let server = Server::start(&target().join("release/skein"), &bin.join("python"))?;
+    let server = Server::start(&skein, &bin.join("python"))?;
     println!("  ready after {:.2} s", server.ready_after.as_secs_f64());
     let client = Client { sdk: options.sdk, bin, config: server.client_config() };
     client.register()?;

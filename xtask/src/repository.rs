@@ -1,6 +1,9 @@
 //! Where things are in the repository.
 
+use crate::steps::loud;
+use anyhow::Result;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The folder with the root manifest.
 pub(crate) fn root() -> &'static Path {
@@ -15,4 +18,21 @@ pub(crate) fn target() -> PathBuf {
 /// The cargo that runs this program.
 pub(crate) fn cargo() -> std::ffi::OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+/// Builds the program as users get it, and answers where it is.
+///
+/// # Errors
+///
+/// When it cannot be built; cargo has said why.
+pub(crate) fn release() -> Result<PathBuf> {
+    println!("building skein (the first time takes some minutes)");
+    loud(Command::new(cargo()).current_dir(root()).args([
+        "build",
+        "--quiet",
+        "--release",
+        "--package",
+        "skein",
+    ]))?;
+    Ok(target().join("release/skein"))
 }

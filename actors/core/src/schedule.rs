@@ -66,6 +66,7 @@ pub struct Schedule<K> {
     /// Nodes whose next work has to wait for a key: by priority, and then in the order in which they began to.
     parked: BTreeMap<String, BTreeSet<(Reverse<i32>, u64, Path)>>,
     last_parked: u64,
+    handed_out: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -82,6 +83,7 @@ impl<K> Default for Schedule<K> {
             running: BTreeMap::new(),
             parked: BTreeMap::new(),
             last_parked: 0,
+            handed_out: 0,
         }
     }
 }
@@ -108,6 +110,7 @@ impl<K: Clone + Ord> Schedule<K> {
             *self.running.entry(limit.key.clone()).or_default() += 1;
         }
         self.work.insert(key, Work { claim, is_running: true });
+        self.handed_out += 1;
         true
     }
 
@@ -128,6 +131,7 @@ impl<K: Clone + Ord> Schedule<K> {
                 *self.running.entry(limit.key.clone()).or_default() += 1;
             }
             let rank = self.tree.take(&path, claim.micros);
+            self.handed_out += 1;
             return Some(Chosen { key, rank });
         }
     }
@@ -164,6 +168,7 @@ impl<K: Clone + Ord> Schedule<K> {
             self.pass_on(&claim, None);
             return true;
         }
+        self.handed_out -= 1;
         for limit in &claim.limits {
             if let Some(now) = self.running.get_mut(&limit.key) {
                 *now -= 1;
@@ -200,19 +205,18 @@ impl<K: Clone + Ord> Schedule<K> {
         self.work.get(key).map(|work| &work.claim)
     }
 
+    /// Answers how much has been handed out and has not ended.
+    pub const fn handed_out(&self) -> usize {
+        self.handed_out
+    }
+
     /// Answers how much is ready and not handed out.
     pub fn ready(&self) -> usize {
-        self.work.values().filter(|work| !work.is_running).count()
+        self.work.len() - self.handed_out
     }
 
     /// Says whether work has been handed out and has not ended.
     pub fn is_running(&self, key: &K) -> bool {
         self.work.get(key).is_some_and(|work| work.is_running)
-    }
-
-    /// Answers the keys of limits that hold something back now, with how much of each runs.
-    pub fn full(&self) -> BTreeSet<(String, u32)> {
-        let running = |key: &String| self.running.get(key).copied().unwrap_or(0);
-        self.parked.keys().map(|key| (key.clone(), running(key))).collect()
     }
 }

@@ -35,7 +35,6 @@ struct State {
     schedule: Schedule<WorkId>,
     /// What is ready and not handed out.
     held: BTreeMap<WorkId, Work>,
-    handed_out: usize,
     /// What the queue has from before, and no execution has adopted yet.
     found: BTreeSet<WorkId>,
 }
@@ -73,8 +72,8 @@ impl Dispatch {
     pub(crate) fn adopt(&self, id: &WorkId, task: &str, settings: &TaskSettings, micros: u64) -> bool {
         let mut state = self.state();
         let was_found = state.found.remove(id);
-        if was_found && state.schedule.adopt(id.clone(), claim(id, task, settings, micros)) {
-            state.handed_out += 1;
+        if was_found {
+            state.schedule.adopt(id.clone(), claim(id, task, settings, micros));
         }
         was_found
     }
@@ -208,21 +207,16 @@ impl Dispatch {
 
 impl State {
     fn next(&mut self, most: usize) -> Option<Work> {
-        if self.handed_out + self.found.len() >= most {
+        if self.schedule.handed_out() + self.found.len() >= most {
             return None;
         }
         let chosen = self.schedule.choose()?;
-        self.handed_out += 1;
         let work = self.held.remove(&chosen.key)?;
         Some(Work { rank: chosen.rank, ..work })
     }
 
     fn end(&mut self, id: &WorkId, micros: Option<u64>) -> bool {
-        let was_handed_out = self.schedule.is_running(id);
         let was_there = self.schedule.end(id, micros);
-        if was_handed_out {
-            self.handed_out = self.handed_out.saturating_sub(1);
-        }
         self.held.remove(id);
         self.found.remove(id) || was_there
     }

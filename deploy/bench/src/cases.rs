@@ -40,8 +40,9 @@ pub struct Case {
 }
 
 /// All cases, in the order in which they run.
-pub const CASES: [Case; 6] = [
+pub const CASES: [Case; 7] = [
     Case { name: "maps", run: |bench| Box::pin(maps::plain(bench)) },
+    Case { name: "memory", run: |bench| Box::pin(maps::memory(bench)) },
     Case { name: "dispatch", run: |bench| Box::pin(maps::dispatched(bench)) },
     Case { name: "chains", run: |bench| Box::pin(chains::run(bench)) },
     Case { name: "swarm", run: |bench| Box::pin(swarm::run(bench)) },
@@ -52,6 +53,7 @@ pub const CASES: [Case; 6] = [
 /// What all cases share: one server, so that each finds it in use, as users do.
 pub(crate) struct Bench {
     effort: Effort,
+    how: How,
     server: Mutex<Server>,
 }
 
@@ -62,7 +64,8 @@ impl Bench {
             python: options.python.clone(),
             words: options.words.clone(),
         };
-        Ok(Self { effort: options.effort, server: Mutex::new(Server::new(&how).await?) })
+        let server = Mutex::new(Server::new(&how).await?);
+        Ok(Self { effort: options.effort, how, server })
     }
 
     async fn server(&self) -> MutexGuard<'_, Server> {

@@ -2,16 +2,16 @@
 
 use crate::encode;
 use anyhow::{Context as _, bail};
-use bytes::{Buf as _, BufMut as _, Bytes};
+use bytes::Bytes;
 use prost::Message as _;
 use skein_idl::flyteidl::admin::{self, ExecutionClosure};
 use skein_idl::flyteidl::core::{self, workflow_execution};
 use skein_idl::flyteidl::service::admin_service_client::AdminServiceClient;
+use skein_idl::raw::RawCodec;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::Request;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status};
 
 const PROJECT: &str = "flytesnacks";
 const DOMAIN: &str = "development";
@@ -60,7 +60,7 @@ impl Client {
         let mut grpc = tonic::client::Grpc::new(self.channel.clone());
         grpc.ready().await?;
         let path = http_path(CREATE);
-        let answer = grpc.unary(Request::new(request), path, Encoded).await?.into_inner();
+        let answer = grpc.unary(Request::new(request), path, RawCodec).await?.into_inner();
         admin::ExecutionCreateResponse::decode(answer)?.id.context("the answer has no id")
     }
 
@@ -135,43 +135,6 @@ pub(crate) fn request(what: What<'_>, inputs: &[(&str, Bytes)]) -> Bytes {
 
 fn http_path(path: &'static str) -> tonic::codegen::http::uri::PathAndQuery {
     tonic::codegen::http::uri::PathAndQuery::from_static(path)
-}
-
-/// Messages that are encoded already, and stay so.
-struct Encoded;
-
-impl Codec for Encoded {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Encoded {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, item: Bytes, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        to.put(item);
-        Ok(())
-    }
-}
-
-impl Decoder for Encoded {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(from.copy_to_bytes(from.remaining())))
-    }
 }
 
 /// Answers a time of the server's in seconds.

@@ -58,12 +58,9 @@ pub struct Up {
     /// The Python that runs user code; it needs flytekit. Default: the active virtual environment's, then python3
     #[arg(long, value_name = "PATH")]
     pub python: Option<PathBuf>,
-    /// Keep the log in NATS JetStream instead of the data folder: nats://HOST:PORT
-    #[arg(long, value_name = "URL")]
-    pub log: Option<String>,
-    /// How many NATS servers keep each record (1, 3 or 5); only with --log.
-    #[arg(long, value_name = "N", default_value_t = 1, requires = "log")]
-    pub replicas: usize,
+    /// Where the log is kept.
+    #[command(flatten)]
+    pub kept: Kept,
     /// Run no workers: they are processes of their own, `skein worker`, which go on while this one is away.
     #[arg(long, requires = "log")]
     pub no_workers: bool,
@@ -83,6 +80,17 @@ pub struct Up {
     /// Write log lines as JSON objects.
     #[arg(long)]
     pub json_logs: bool,
+}
+
+/// Where a log is kept that is not in the data folder.
+#[derive(Debug, clap::Args)]
+pub struct Kept {
+    /// Keep the log in NATS JetStream instead of the data folder: nats://HOST:PORT
+    #[arg(long, value_name = "URL")]
+    pub log: Option<String>,
+    /// How many NATS servers keep each record (1, 3 or 5); only with --log.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "log")]
+    pub replicas: usize,
 }
 
 /// Run workers in a process of their own.
@@ -162,7 +170,7 @@ pub struct Doctor {
 /// What to measure.
 #[derive(Debug, clap::Args)]
 pub struct Bench {
-    /// Only these cases, with a comma between: maps, dispatch, chains, swarm, uneven, recovery
+    /// Only these cases, with a comma between: maps, memory, dispatch, chains, swarm, uneven, recovery
     #[arg(long, value_name = "CASES", value_delimiter = ',')]
     pub only: Vec<String>,
     /// Larger maps and more runs: some ten minutes
@@ -171,12 +179,9 @@ pub struct Bench {
     /// The Python that runs user code; it needs flytekit. Default: as `skein up` finds it
     #[arg(long, value_name = "PATH")]
     pub python: Option<PathBuf>,
-    /// Keep the log in NATS JetStream: nats://HOST:PORT
-    #[arg(long, value_name = "URL")]
-    pub log: Option<String>,
-    /// How many NATS servers keep each record (1, 3 or 5); only with --log.
-    #[arg(long, value_name = "N", default_value_t = 1, requires = "log")]
-    pub replicas: usize,
+    /// Where the log is kept.
+    #[command(flatten)]
+    pub kept: Kept,
     /// Where to write a table (figures.md) and a plot (figures.svg)
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,

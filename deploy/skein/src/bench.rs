@@ -13,8 +13,8 @@ use std::process::ExitCode;
 pub async fn run(bench: Bench) -> anyhow::Result<ExitCode> {
     let python = python::find(bench.python.as_deref())?;
     let mut words = Vec::new();
-    if let Some(log) = bench.log {
-        words = vec!["--log".to_owned(), log, "--replicas".to_owned(), bench.replicas.to_string()];
+    if let Some(log) = bench.kept.log {
+        words = vec!["--log".to_owned(), log, "--replicas".to_owned(), bench.kept.replicas.to_string()];
     }
     let options = Options {
         program: std::env::current_exe().context("this program's own file cannot be found")?,

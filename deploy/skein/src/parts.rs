@@ -45,13 +45,13 @@ pub async fn open(up: &Up, data: &Path) -> anyhow::Result<Parts> {
     });
     let memory_inbox = || Arc::new(MemoryInbox::new(INBOX, ANSWER_WITHIN));
     let memory_queue = || Arc::new(MemoryQueue::new(LEASE));
-    let Some(url) = &up.log else {
+    let Some(url) = &up.kept.log else {
         let folder = data.join("log");
         let log = tokio::task::spawn_blocking(move || EmbeddedLog::open(&folder)).await??;
         let (inbox, queue) = (memory_inbox(), memory_queue());
         return Ok(Parts { log: Arc::new(log), inbox, queue, blobs, owner: None });
     };
-    let stream = connect(url, up.replicas).await?;
+    let stream = connect(url, up.kept.replicas).await?;
     let workers = if up.no_workers { WorkersAre::Apart } else { WorkersAre::Inside };
     let owner = Some(Ownership::take(stream.leases(), &Server::this(workers, blobs.root())).await?);
     let (inbox, queue): (Arc<dyn Inbox>, Arc<dyn TaskQueue>) = match workers {

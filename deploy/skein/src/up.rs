@@ -185,7 +185,7 @@ fn announce(
         None => writeln!(
             out,
             "  workers   none here; start some: skein worker --log {} --data DIR --python PATH",
-            up.log.as_deref().unwrap_or_default()
+            up.kept.log.as_deref().unwrap_or_default()
         )?,
     }
     if let Some(Config { path, rules }) = config {

@@ -26,6 +26,8 @@
 //! - gives a message a meaning: checks, defaults and conversions belong to whoever receives it;
 //! - invents a message, field or method that the SDKs do not have.
 
+pub mod raw;
+
 /// Everything in this crate and the well-known types it uses, as an encoded
 /// `google.protobuf.FileDescriptorSet`: what gRPC reflection serves.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

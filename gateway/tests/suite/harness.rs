@@ -1,12 +1,12 @@
 //! A gateway to call.
 
-use crate::raw::RawCodec;
 use bytes::Bytes;
 use prost::Message;
 use skein_gateway::{Config, Gateway};
 use skein_idl::flyteidl::service::admin_service_client::AdminServiceClient;
 use skein_idl::flyteidl::service::data_proxy_service_client::DataProxyServiceClient;
 use skein_idl::flyteidl::service::signal_service_client::SignalServiceClient;
+use skein_idl::raw::RawCodec;
 use skein_log::memory::{MemoryInbox, MemoryLog};
 use skein_log::{BlobStore, UrlSigner};
 use skein_model::Timestamp;

@@ -17,7 +17,6 @@ mod harness;
 mod hostile;
 mod lists;
 mod progress;
-mod raw;
 mod registration;
 mod single_calls;
 mod views;

@@ -1,9 +1,11 @@
-//! A codec that lets any bytes through.
+//! Messages that are encoded already: for whoever has them so, and would only decode them to encode them again.
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
+/// A codec that lets any bytes through, both ways.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct RawCodec;
 
 impl Codec for RawCodec {
