@@ -188,6 +188,8 @@ fn reading(value: u32) -> Bytes {
 pub(super) async fn uneven(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
     let count: u32 = if bench.effort == Effort::Full { 100_000 } else { 10_000 };
     let client = bench.client().await?;
+    // As for every other map: the interpreter's start is told by itself, and not in here.
+    run(&client, "maps.ints", &[("xs", encode::integers(WARM_UP))]).await?;
     let ran = run(&client, "maps.uneven", &[("xs", encode::integers(count))]).await?;
     // As many slots as `skein up` makes: one a core.
     let slots = std::thread::available_parallelism()?.get() as f64;
