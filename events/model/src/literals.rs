@@ -7,18 +7,22 @@
 //! Answers for the shape of `Literal`, `LiteralCollection` and `LiteralMap` alone; what is inside a scalar is never
 //! checked here.
 
+mod assemble;
 mod collection;
 mod encode;
+mod stored;
 mod wire;
 
+pub use assemble::{ChunkOutputs, assemble_map, chunk_region, gap_region, list_head};
 pub use collection::{
-    ChunkOutputs, Collection, CollectionBuilder, CollectionElements, assemble_collections, assemble_map,
-    collection_elements, collection_len, encode_collection, slice_collection,
+    Collection, CollectionBuilder, CollectionElements, assemble_collections, collection_elements,
+    collection_len, encode_collection, slice_collection,
 };
 pub use encode::{
     NONE_LITERAL, encode_boolean, encode_float, encode_integer, encode_literal_map, encode_map, encode_string,
 };
 pub(crate) use encode::{encode_nested, encode_scalar};
+pub use stored::{StoredCollection, StoredScan};
 pub use wire::{WireError, WireFault};
 
 use bytes::Bytes;
