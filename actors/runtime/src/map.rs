@@ -8,12 +8,13 @@ use crate::execution;
 use crate::perform::work;
 use crate::ports::Ports;
 use crate::settings::settings_of;
+use crate::stored::StoredList;
 use bytes::Bytes;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use skein_core::chunk::{Bounds, Measured};
 use skein_core::items::{Chunk, Items};
 use skein_core::{Execution, Plan, Target};
-use skein_log::Stop;
+use skein_log::{BlobStore, Stop};
 use skein_model::envelope::TraceContext;
 use skein_model::event::{Created, FinishedChunk, ItemRange};
 use skein_model::literals::{self, Collection};
@@ -132,6 +133,8 @@ enum Input {
     Bound(String, Bytes),
     /// Each item gets its element.
     Each(String, Collection),
+    /// Each item gets its element of a list that is too large to hold.
+    Stored(String, StoredList),
 }
 
 impl Actor for MapActor {
@@ -175,6 +178,8 @@ impl MapActor {
         for (name, value) in literals::literal_map_entries(&bytes)? {
             inputs.push(if bound.contains(&name) {
                 Input::Bound(name, value)
+            } else if let Some(uri) = literals::stored_at(&value)? {
+                Input::Stored(name, StoredList::open(&self.ports.blobs, uri).await?)
             } else {
                 let each = Collection::of(&value)?.ok_or("an input of a map is not a list")?;
                 Input::Each(name, each)
@@ -196,7 +201,7 @@ impl MapActor {
     async fn offer(&self, state: &mut State) -> Result<(), ActorProcessingErr> {
         while state.args.items.out() < self.limit(&state.args)? {
             let Some((range, attempt)) = state.cut(self.ports.config.chunks_on_offer) else { return Ok(()) };
-            let inputs = state.slice(range)?;
+            let inputs = state.slice(&self.ports.blobs, range).await?;
             let chunk = work::Chunk { range, of: state.args.size, inputs };
             let args = &state.args;
             let source = work::Source {
@@ -231,12 +236,13 @@ impl State {
     }
 
     /// Encodes the inputs of some items: the lists cut to them, the rest whole.
-    fn slice(&self, range: ItemRange) -> Result<Bytes, ActorProcessingErr> {
+    async fn slice(&self, blobs: &BlobStore, range: ItemRange) -> Result<Bytes, ActorProcessingErr> {
         let mut entries: Vec<(&str, Bytes)> = Vec::with_capacity(self.inputs.len());
         for input in &self.inputs {
             entries.push(match input {
                 Input::Bound(name, value) => (name, value.clone()),
                 Input::Each(name, each) => (name, each.slice(range.start as usize, range.end as usize)?),
+                Input::Stored(name, list) => (name, list.slice(blobs, range).await?),
             });
         }
         Ok(literals::encode_literal_map(entries.iter().map(|(name, value)| (*name, value.as_ref()))))

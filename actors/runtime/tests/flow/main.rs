@@ -4,6 +4,7 @@
 
 mod apart;
 mod rules;
+mod stored;
 mod world;
 
 use skein_core::Execution;

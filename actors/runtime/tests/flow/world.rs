@@ -19,6 +19,9 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
+/// Small enough that a map of some hundred items is put together piece by piece.
+const OUTPUTS_AT_ONCE_MAX: u64 = 1_000;
+
 pub struct World {
     pub log: Arc<dyn EventLog>,
     inbox: Arc<MemoryInbox>,
@@ -61,7 +64,7 @@ impl World {
         let inbox = Arc::new(MemoryInbox::new(64, Duration::from_secs(5)));
         let metrics = Metrics::default();
         let engine = Engine::start(
-            Config { rules, ..Config::default() },
+            Config { rules, outputs_at_once_max: OUTPUTS_AT_ONCE_MAX, ..Config::default() },
             metrics.clone(),
             Arc::clone(&log),
             inbox.clone(),
@@ -149,6 +152,24 @@ impl World {
         let items: Vec<Bytes> = items.iter().map(|item| encode_integer(*item)).collect();
         let list = literals::encode_collection(&items);
         self.append_created(name, closure, encode_literal_map([("x", list.as_ref())])).await
+    }
+
+    /// Creates an execution whose list stands in the blob store by itself, as one that the SDK has offloaded.
+    pub async fn create_stored(
+        &self,
+        name: &str,
+        closure: &core::CompiledWorkflowClosure,
+        uri: &str,
+    ) -> ExecutionId {
+        let metadata = core::LiteralOffloadedMetadata { uri: uri.to_owned(), ..Default::default() };
+        let value = core::literal::Value::OffloadedMetadata(metadata);
+        let literal = core::Literal { value: Some(value), ..Default::default() }.encode_to_vec();
+        self.append_created(name, closure, encode_literal_map([("x", literal.as_slice())])).await
+    }
+
+    /// Stores an object, and answers where.
+    pub async fn store(&self, name: &str, bytes: Bytes) -> String {
+        self.blobs.put(&self.blobs.url(name), bytes).await.expect("a disk").uri
     }
 
     async fn append_created(

@@ -10,7 +10,8 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Seek as _, SeekFrom, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -125,6 +126,20 @@ impl LocalFolder {
             Ok(Ok(Bytes::from(bytes)))
         });
         read.await.map_err(|source| read_error(uri, source))?
+    }
+
+    /// Reads a range; fewer bytes where the file ends before it.
+    pub(super) async fn get_range(&self, uri: &str, path: &str, range: Range<u64>) -> Result<Bytes, BlobError> {
+        let target = self.file(path);
+        let read = blocking(move || {
+            let (mut file, size) = open_object(&target)?;
+            let length = range.end.min(size).saturating_sub(range.start);
+            file.seek(SeekFrom::Start(range.start))?;
+            let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+            file.take(length).read_to_end(&mut bytes)?;
+            Ok(Bytes::from(bytes))
+        });
+        read.await.map_err(|source| read_error(uri, source))
     }
 
     pub(super) async fn get_stream(

@@ -30,7 +30,7 @@ pub fn assemble_map<'a>(
     size: u32,
     chunks: &[ChunkOutputs],
 ) -> Result<Bytes, WireError> {
-    check_ranges(size, chunks)?;
+    check_ranges(size, chunks.iter().map(|chunk| chunk.range))?;
     let mut joined = BTreeMap::new();
     for variable in variables {
         let mut builder = CollectionBuilder::default();
@@ -44,9 +44,13 @@ pub fn assemble_map<'a>(
     Ok(finish_map(joined.into_iter()))
 }
 
-fn check_ranges(size: u32, chunks: &[ChunkOutputs]) -> Result<(), WireError> {
+/// Checks that ranges of items are in ascending order, apart from each other, and within a map of `size` items.
+///
+/// # Errors
+/// When they are not.
+pub fn check_ranges(size: u32, ranges: impl IntoIterator<Item = ItemRange>) -> Result<(), WireError> {
     let mut free = 0;
-    for ChunkOutputs { range, .. } in chunks {
+    for range in ranges {
         if range.start < free || range.end < range.start || range.end > size {
             return Err(WireFault::Overlap { start: range.start, free }.at(0));
         }
