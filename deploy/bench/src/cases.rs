@@ -40,9 +40,10 @@ pub struct Case {
 }
 
 /// All cases, in the order in which they run.
-pub const CASES: [Case; 7] = [
+pub const CASES: [Case; 8] = [
     Case { name: "maps", run: |bench| Box::pin(maps::plain(bench)) },
     Case { name: "memory", run: |bench| Box::pin(maps::memory(bench)) },
+    Case { name: "large", run: |bench| Box::pin(maps::large(bench)) },
     Case { name: "dispatch", run: |bench| Box::pin(maps::dispatched(bench)) },
     Case { name: "chains", run: |bench| Box::pin(chains::run(bench)) },
     Case { name: "swarm", run: |bench| Box::pin(swarm::run(bench)) },

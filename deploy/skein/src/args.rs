@@ -170,7 +170,7 @@ pub struct Doctor {
 /// What to measure.
 #[derive(Debug, clap::Args)]
 pub struct Bench {
-    /// Only these cases, with a comma between: maps, memory, dispatch, chains, swarm, uneven, recovery
+    /// Only these cases, with a comma between: maps, memory, large, dispatch, chains, swarm, uneven, recovery
     #[arg(long, value_name = "CASES", value_delimiter = ',')]
     pub only: Vec<String>,
     /// Larger maps and more runs: some ten minutes

@@ -152,6 +152,32 @@ pub(super) async fn memory(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
     ])
 }
 
+/// A map that is larger than what may be held, over a list that is uploaded as it is made.
+pub(super) async fn large(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
+    let count: u32 = if bench.effort == Effort::Full { 10_000_000 } else { 2_000_000 };
+    let server = Server::new(&bench.how).await?;
+    let client = Client::connect(&server.url).await?;
+    run(&client, "maps.ints", &[("xs", encode::integers(WARM_UP))]).await?;
+    server.forget_peak()?;
+    let list = encode::StoredIntegers::new(count);
+    let uri = client.upload("xs.pb", list.length(), list.pieces()).await?;
+    let ran = run(&client, "maps.ints", &[("xs", list.at(uri))]).await?;
+    let (_, peak) = server.memory()?;
+    anyhow::ensure!(client.output_bytes(&ran.id).await? > 0, "a map without outputs");
+    server.stop().await?;
+    let what = format!("map of {count}, streamed");
+    Ok(vec![
+        Figure::new(&what, RATE, vec![f64::from(count) / ran.node], Bound::None),
+        Figure::new(
+            format!("{what}, CreateExecution to SUCCEEDED"),
+            RATE,
+            vec![f64::from(count) / ran.whole],
+            Bound::None,
+        ),
+        Figure::new(format!("{what}: memory in all"), "MiB", vec![peak], Bound::AtMost(128.0)),
+    ])
+}
+
 /// Maps that need the SDK's own dispatch.
 pub(super) async fn dispatched(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
     let client = bench.client().await?;
