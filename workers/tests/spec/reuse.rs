@@ -12,7 +12,7 @@ fn text() -> Option<LiteralType> {
     Some(simple(SimpleType::String))
 }
 
-fn int() -> Option<LiteralType> {
+pub(crate) fn int() -> Option<LiteralType> {
     Some(simple(SimpleType::Integer))
 }
 
