@@ -14,7 +14,7 @@ from typing import Any, Dict, Optional
 from flytekit.loggers import initialize_global_loggers
 
 from skein_worker import attempt, chunk, single
-from skein_worker.frames import Frames
+from skein_worker.frames import Broken, Frames
 from skein_worker.nest import Nest, reseed, settings_of
 from skein_worker.progress import Progress
 from skein_worker.zygote import Zygote
@@ -22,6 +22,10 @@ from skein_worker.zygote import Zygote
 
 # Where modules are found by whoever has not been given a job.
 _PATH = list(sys.path)
+# Frames of these files say nothing to users.
+_HERE = os.path.dirname(__file__) + os.sep
+# As it was before user code ran.
+_pause = signal.pause
 
 
 def run(connection: int, log: int, progress: int, nest: Optional[Nest] = None) -> None:
@@ -34,10 +38,21 @@ def run(connection: int, log: int, progress: int, nest: Optional[Nest] = None) -
             reseed()
             nest.print_again()
         code = _serve(frames, Progress(progress), None if nest is None else nest.task)
+    except Broken as broken:
+        code = _unheard(broken)
     except BaseException as error:  # noqa: BLE001 - whatever ends the task ends the process
         code = exit_code(error)
     finally:
         _finish(code, frames)
+
+
+def _unheard(broken: Broken) -> int:
+    """Does what is left when user code has closed the connection to the worker."""
+    while broken.is_shared:
+        # The worker ends this process. If it ended by itself it would do so in the name of whichever item runs by now.
+        _pause()
+    print(broken, file=sys.stderr)
+    return 1
 
 
 def _serve(frames: Frames, progress: Progress, task: Any) -> int:
@@ -60,12 +75,11 @@ def _serve(frames: Frames, progress: Progress, task: Any) -> int:
         elif task is None:
             raise RuntimeError("work came before its task")
         elif "chunk" in job:
-            if job["setting"] is None:
-                _enter(job["chunk"]["cwd"])
-            else:
-                settle(job["setting"])
+            frames.is_shared = True
+            settle(job["setting"])
             task.run_chunk(job["chunk"], frames, progress)
         else:
+            frames.is_shared = not job["single"]["once"]
             settle(job["single"])
             task.run(job["single"], frames)
             if job["single"]["once"]:
@@ -146,7 +160,11 @@ def exit_code(error: BaseException) -> int:
             return error.code & 0xFF
         print(error.code, file=sys.stderr)
         return 1
-    traceback.print_exception(type(error), error, error.__traceback__)
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_HERE):
+        trace = trace.tb_next
+    # An error that is all ours is shown whole.
+    traceback.print_exception(type(error), error, trace or error.__traceback__)
     if isinstance(error, KeyboardInterrupt):
         return 128 + signal.SIGINT
     return 1
@@ -159,10 +177,11 @@ def _finish(code: int, frames: Optional[Frames]) -> None:
         atexit._run_exitfuncs()
     except BaseException:  # noqa: BLE001
         traceback.print_exc()
-    for stream in (sys.stdout, sys.stderr):
+    for file in (sys.stdout, sys.stderr):
         try:
-            stream.flush()
-        except (OSError, ValueError):
+            file.flush()
+        except (AttributeError, OSError, ValueError):
+            # It was closed, or something else was put in its place.
             pass
     # No user code runs from here on: the worker need not wait until the kernel has taken a thousand modules down.
     if frames is not None:
