@@ -17,6 +17,7 @@ from skein_worker import attempt, chunk, single
 from skein_worker.frames import Broken, Frames
 from skein_worker.nest import Nest, reseed, settings_of
 from skein_worker.progress import Progress
+from skein_worker.surroundings import Surroundings, stream
 from skein_worker.zygote import Zygote
 
 
@@ -56,6 +57,7 @@ def _unheard(broken: Broken) -> int:
 
 
 def _serve(frames: Frames, progress: Progress, task: Any) -> int:
+    surroundings = None
     while True:
         job = frames.receive()
         if job is None:
@@ -69,6 +71,7 @@ def _serve(frames: Frames, progress: Progress, task: Any) -> int:
         if "load" in job:
             settle(job["load"])
             task = _load(job["load"])
+            surroundings = Surroundings()
             frames.send({"loaded": task.why_not_fast, "pid": os.getpid()})
         elif "nest" in job:
             _become_nest(settings_of(job["nest"]), frames)
@@ -87,6 +90,9 @@ def _serve(frames: Frames, progress: Progress, task: Any) -> int:
         if not frames.is_own:
             # What comes next is not for a copy.
             return 0
+        if surroundings is not None:
+            # At once: a timer must not go off in the next one's time, and the answer is out already.
+            surroundings.put_back()
 
 
 def _become_nest(job: Dict[str, Any], frames: Frames) -> None:
@@ -146,9 +152,8 @@ def _take_over_output(log: int) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
-    # By line: what was printed must have left the process when it is killed.
-    sys.stdout = sys.__stdout__ = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
-    sys.stderr = sys.__stderr__ = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+    sys.stdout = sys.__stdout__ = stream(1)
+    sys.stderr = sys.__stderr__ = stream(2)
 
 
 def exit_code(error: BaseException) -> int:
