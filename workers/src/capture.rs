@@ -198,3 +198,25 @@ async fn at(deadline: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_printed_before_the_end_is_taken_before_the_runtime_hears_of_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let blobs = Arc::new(BlobStore::local(folder.path()).expect("a folder of our own"));
+        let (child, log) = pipe::pipe().expect("a pipe");
+        let child = child.into_blocking_fd().expect("a pipe of our own");
+        let limits = LogLimits { part_bytes_max: 1024, bytes_max: 1024, flush_every: Duration::from_secs(1) };
+        let capture = Capture::start(log, blobs, limits);
+        capture.begin("file:///p").await;
+        assert_eq!(capture.end().await, "");
+        for text in ["one", "two"] {
+            capture.begin(&format!("file:///{text}")).await;
+            rustix::io::write(&child, text.as_bytes()).expect("the other side is there");
+            assert_eq!(capture.end().await, text);
+        }
+    }
+}
