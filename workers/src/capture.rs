@@ -106,7 +106,7 @@ impl Reader {
     }
 
     async fn read_what_is_there(&mut self, read: &mut BytesMut) {
-        while let Some(Ok(1..)) = self.log.as_ref().map(|log| log.try_read_buf(read)) {
+        while self.log.as_ref().is_some_and(|log| read_arrived(log, read)) {
             self.take(read).await;
         }
     }
@@ -177,6 +177,22 @@ impl Output {
         read.clear();
         if !self.waiting.is_empty() && self.flush_at.is_none() {
             self.flush_at = Some(Instant::now() + limits.flush_every);
+        }
+    }
+}
+
+/// Reads what has arrived; false when nothing has. Asks the kernel itself: the runtime may not have heard yet of what was
+/// printed before the child said that it is done.
+fn read_arrived(log: &pipe::Receiver, read: &mut BytesMut) -> bool {
+    let mut part = [0; 8 * 1024];
+    loop {
+        match rustix::io::read(log, &mut part) {
+            Ok(count) => {
+                read.extend_from_slice(&part[..count]);
+                return count > 0;
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return false,
         }
     }
 }
