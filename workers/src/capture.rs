@@ -219,18 +219,34 @@ async fn at(deadline: Option<Instant>) {
 mod tests {
     use super::*;
 
+    /// A child's end of a pipe, and what reads the other.
+    fn captured(folder: &std::path::Path) -> (std::os::fd::OwnedFd, Capture) {
+        let blobs = Arc::new(BlobStore::local(folder).expect("a folder of our own"));
+        let (child, log) = pipe::pipe().expect("a pipe");
+        let limits = LogLimits { part_bytes_max: 1024, bytes_max: 1024, flush_every: Duration::from_secs(1) };
+        (child.into_blocking_fd().expect("a pipe of our own"), Capture::start(log, blobs, limits))
+    }
+
     #[tokio::test]
     async fn what_was_printed_before_the_end_is_taken_before_the_runtime_hears_of_it() {
         let folder = tempfile::tempdir().expect("a folder");
-        let blobs = Arc::new(BlobStore::local(folder.path()).expect("a folder of our own"));
-        let (child, log) = pipe::pipe().expect("a pipe");
-        let child = child.into_blocking_fd().expect("a pipe of our own");
-        let limits = LogLimits { part_bytes_max: 1024, bytes_max: 1024, flush_every: Duration::from_secs(1) };
-        let capture = Capture::start(log, blobs, limits);
+        let (child, capture) = captured(folder.path());
         capture.begin("file:///p").await;
         assert_eq!(capture.end().await, "");
         for text in ["one", "two"] {
             capture.begin(&format!("file:///{text}")).await;
+            rustix::io::write(&child, text.as_bytes()).expect("the other side is there");
+            assert_eq!(capture.end().await, text);
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn what_is_printed_after_the_beginning_is_never_taken_for_what_came_before() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (child, capture) = captured(folder.path());
+        for round in 0..2_000 {
+            let text = format!("{round}");
+            capture.begin(&format!("file:///{round}")).await;
             rustix::io::write(&child, text.as_bytes()).expect("the other side is there");
             assert_eq!(capture.end().await, text);
         }
