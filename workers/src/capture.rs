@@ -78,6 +78,8 @@ impl Reader {
         loop {
             let flush_at = self.current.as_ref().and_then(|output| output.flush_at);
             tokio::select! {
+                // Whose output it is was said before it was printed.
+                biased;
                 request = self.requests.recv() => match request {
                     Some(Request::Begin(prefix)) => self.begin(prefix),
                     Some(Request::End(answer)) => {
