@@ -78,6 +78,8 @@ impl Reader {
         loop {
             let flush_at = self.current.as_ref().and_then(|output| output.flush_at);
             tokio::select! {
+                // Whose output it is was said before it was printed.
+                biased;
                 request = self.requests.recv() => match request {
                     Some(Request::Begin(prefix)) => self.begin(prefix),
                     Some(Request::End(answer)) => {
@@ -106,7 +108,7 @@ impl Reader {
     }
 
     async fn read_what_is_there(&mut self, read: &mut BytesMut) {
-        while let Some(Ok(1..)) = self.log.as_ref().map(|log| log.try_read_buf(read)) {
+        while self.log.as_ref().is_some_and(|log| read_arrived(log, read)) {
             self.take(read).await;
         }
     }
@@ -181,6 +183,22 @@ impl Output {
     }
 }
 
+/// Reads what has arrived; false when nothing has. Asks the kernel itself: the runtime may not have heard yet of what was
+/// printed before the child said that it is done.
+fn read_arrived(log: &pipe::Receiver, read: &mut BytesMut) -> bool {
+    let mut part = [0; 8 * 1024];
+    loop {
+        match rustix::io::read(log, &mut part) {
+            Ok(count) => {
+                read.extend_from_slice(&part[..count]);
+                return count > 0;
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return false,
+        }
+    }
+}
+
 /// Reads more; false when there will never be more.
 async fn next(log: &mut Option<pipe::Receiver>, read: &mut BytesMut) -> bool {
     match log {
@@ -196,5 +214,43 @@ async fn at(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A child's end of a pipe, and what reads the other.
+    fn captured(folder: &std::path::Path) -> (std::os::fd::OwnedFd, Capture) {
+        let blobs = Arc::new(BlobStore::local(folder).expect("a folder of our own"));
+        let (child, log) = pipe::pipe().expect("a pipe");
+        let limits = LogLimits { part_bytes_max: 1024, bytes_max: 1024, flush_every: Duration::from_secs(1) };
+        (child.into_blocking_fd().expect("a pipe of our own"), Capture::start(log, blobs, limits))
+    }
+
+    #[tokio::test]
+    async fn what_was_printed_before_the_end_is_taken_before_the_runtime_hears_of_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (child, capture) = captured(folder.path());
+        capture.begin("file:///p").await;
+        assert_eq!(capture.end().await, "");
+        for text in ["one", "two"] {
+            capture.begin(&format!("file:///{text}")).await;
+            rustix::io::write(&child, text.as_bytes()).expect("the other side is there");
+            assert_eq!(capture.end().await, text);
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn what_is_printed_after_the_beginning_is_never_taken_for_what_came_before() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (child, capture) = captured(folder.path());
+        for round in 0..2_000 {
+            let text = format!("{round}");
+            capture.begin(&format!("file:///{round}")).await;
+            rustix::io::write(&child, text.as_bytes()).expect("the other side is there");
+            assert_eq!(capture.end().await, text);
+        }
     }
 }

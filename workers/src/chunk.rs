@@ -11,11 +11,12 @@ use crate::protocol::{Chunk, ChunkInputs, ChunkJob, Part};
 use crate::report;
 use crate::scratch::Folder;
 use crate::stop::{Stop, Stopping};
-use crate::warm::{OF_ATTEMPT, Warm};
+use crate::warm::{OF_ATTEMPT, Warm, within};
 use gather::Gather;
 use skein_model::event::{FinishedChunk, ItemRange};
 use skein_model::{DataRef, Failure, Work, paths};
 use std::collections::BTreeMap;
+use std::io;
 use std::time::{Duration, Instant};
 
 /// How many items fail with the chunk when none of it can be run; the others are given back, so that one report
@@ -39,6 +40,8 @@ enum Wait {
     Exited(Exit),
     TimedOut(Option<u32>),
     Stopped(Stopping),
+    /// Nothing that it says is worth anything any more; why, in words.
+    Broken(String),
 }
 
 /// Runs a range of items. The child is kept for the next range when it is still good.
@@ -55,13 +58,14 @@ pub(crate) async fn run(
         stopping = early.stopped() => Err(stopping),
         begun = begin(machine, work, range) => Ok(begun),
     };
-    let Begun { mut gather, mut warm, mut folder } = match begun {
+    let Begun { mut gather, mut warm, mut folder, is_careful, is_sent } = match begun {
         Ok(Ok(begun)) => begun,
         Ok(Err(failure)) => return Ended::Reported(failed(work, range, &failure)),
         Err(Stopping::Drained) => return Ended::Reported(returned(work, range)),
         Err(Stopping::Withdrawn | Stopping::No) => return Ended::Withdrawn,
     };
-    let waited = wait(&mut warm, work, &mut gather, stop).await;
+    let waited = if is_sent { wait(&mut warm, work, &mut gather, stop).await } else { Wait::TimedOut(None) };
+    let key = warm.key;
     if !matches!(waited, Wait::Done(_) | Wait::Exited(_)) {
         warm.child.end(machine.config.kill_grace).await;
     }
@@ -75,13 +79,24 @@ pub(crate) async fn run(
         Wait::TimedOut(item) => gather.fail(item, failure::timed_out(work.timeout.unwrap_or_default())),
         Wait::Exited(exit) => {
             let item = gather.running;
-            let failure = failure::from_exit(&work.id, exit, &tail);
-            gather.fail(item, failure.unwrap_or_else(|| failure::outputs_not_found(&work.output_prefix)));
+            match failure::from_exit(&work.id, exit, &tail) {
+                Some(failure) => gather.fail(item, failure),
+                None => gather.leave(item, failure::outputs_not_found(&work.output_prefix)),
+            }
+        }
+        Wait::Broken(ref why) if is_careful || gather.has_one_left() => {
+            gather.fail(None, failure::foreign(why));
+        }
+        // Which of the items it was cannot be told: they run again, and the child answers each before the next.
+        Wait::Broken(ref why) => {
+            tracing::debug!(work = %work.id, why, "items are run again one by one");
+            machine.careful.insert(key);
         }
     }
+    let elapsed = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     let micros = match waited {
-        Wait::Done(micros) => micros,
-        _ => u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
+        Wait::Done(micros) => micros.min(elapsed),
+        _ => elapsed,
     };
     Ended::Reported(finish(machine, work, range, gather, micros).await)
 }
@@ -91,6 +106,10 @@ struct Begun {
     gather: Gather,
     warm: Warm,
     folder: Folder,
+    /// Whether the child answers each item before it runs the next.
+    is_careful: bool,
+    /// Whether the child took the chunk in the time that an item has.
+    is_sent: bool,
 }
 
 /// Brings a chunk to the point where its items run.
@@ -118,14 +137,29 @@ async fn begin(machine: &Machine, work: &Work, range: &Range<'_>) -> Result<Begu
         let written = tokio::fs::write(prepared.folder.inputs(), &prepared.inputs).await;
         written.map_err(|error| failure::not_started(&error))?;
     }
-    let setting = warm
-        .is_forked
-        .then(|| machine.setting(work, prepared.line.argv.clone(), &prepared.folder, prepared.code.as_ref()));
-    let chunk = chunk(machine, work, range, &prepared, inputs, outputs);
+    let is_careful = machine.careful.has(warm.key);
+    let mut setting = machine.setting(
+        work,
+        prepared.line.argv.clone(),
+        warm.folder.as_ref().unwrap_or(&prepared.folder),
+        prepared.code.as_ref(),
+    );
+    setting.cwd = prepared.folder.work().display().to_string();
+    let chunk = Chunk {
+        job: warm.chunks,
+        careful: is_careful,
+        ..chunk(machine, work, range, &prepared, inputs, outputs)
+    };
     warm.child.capture.begin(&work.output_prefix).await;
-    // A child that is gone already is found by how it ended.
-    let _ = warm.child.send(&ChunkJob { chunk, setting }).await;
-    Ok(Begun { gather, warm, folder: prepared.folder })
+    let job = ChunkJob { chunk, setting };
+    let is_sent = match within(work.timeout, warm.child.send(&job)).await {
+        Some(Err(error)) if error.kind() == io::ErrorKind::InvalidInput => {
+            return Err(failure::invalid(format!("the inputs of the items are {error}")));
+        }
+        // A child that is gone already is found by how it ended.
+        sent => sent.is_some(),
+    };
+    Ok(Begun { gather, warm, folder: prepared.folder, is_careful, is_sent })
 }
 
 fn chunk<'a>(
@@ -146,6 +180,8 @@ fn chunk<'a>(
         cwd: prepared.folder.work().display().to_string(),
         outputs,
         budget: machine.config.chunk_error_bytes_max,
+        job: 0,
+        careful: false,
         inputs,
     }
 }
@@ -154,6 +190,7 @@ fn chunk<'a>(
 async fn wait(warm: &mut Warm, work: &Work, gather: &mut Gather, stop: &mut Stop) -> Wait {
     let look_every = work.timeout.map(|timeout| (timeout / 4).min(LOOK_EVERY_MAX));
     let mut running = (warm.child.item(), Instant::now());
+    let job = warm.chunks;
     loop {
         let look = async {
             match look_every {
@@ -171,16 +208,20 @@ async fn wait(warm: &mut Warm, work: &Work, gather: &mut Gather, stop: &mut Stop
                 }
                 Ok(Some(part)) => {
                     let (is_done, micros) = (part.done, part.micros);
-                    gather.take(part);
-                    if is_done {
-                        return Wait::Done(micros);
+                    match gather.take(part, job) {
+                        Err(why) => return Wait::Broken(failure::no_message(&why)),
+                        Ok(()) if is_done => return Wait::Done(micros),
+                        Ok(()) => {}
                     }
                 }
-                // What it says when it is no message is as good as nothing.
-                Ok(None) | Err(_) => {
+                Ok(None) => {
                     gather.running = warm.child.item();
-                    return Wait::Exited(warm.child.end(Duration::ZERO).await);
+                    return match warm.child.leaves().await {
+                        Some(exit) => Wait::Exited(exit),
+                        None => Wait::Broken(failure::CLOSED.to_owned()),
+                    };
                 }
+                Err(error) => return Wait::Broken(failure::no_message(&error)),
             },
             () = look => {
                 let item = warm.child.item();

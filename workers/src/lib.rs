@@ -19,6 +19,7 @@
 mod archive;
 mod attempt;
 mod capture;
+mod careful;
 mod child;
 mod chunk;
 mod command_line;

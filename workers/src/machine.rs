@@ -1,6 +1,7 @@
 //! What all slots of one machine share, and what every piece of work needs before it can run.
 
 use crate::archive::Archives;
+use crate::careful::Careful;
 use crate::command_line::CommandLine;
 use crate::config::Config;
 use crate::environment;
@@ -31,6 +32,8 @@ pub(crate) struct Machine {
     pub interpreter: Arc<Interpreter>,
     /// The children that nobody uses at present.
     pub kept: Kept,
+    /// Chunks whose items are answered one by one.
+    pub careful: Careful,
     /// What is leased.
     pub leases: Leases,
     places: Arc<Places>,
@@ -68,6 +71,7 @@ impl Machine {
         let places = Places::new();
         Ok(Self {
             kept: Kept::new(config.slots.get()),
+            careful: Careful::default(),
             leases: Leases::new(Arc::clone(&places)),
             places,
             interpreter: Interpreter::new(Arc::clone(&config), package.clone(), Arc::clone(&blobs)),

@@ -3,7 +3,7 @@
 use crate::config::FastPath;
 use crate::plain::{Interface, Plain};
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 
 /// What the zygote is told.
@@ -28,8 +28,8 @@ pub(crate) enum Control {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Said {
-    /// It has imported the SDK; versions by name.
-    pub ready: Option<BTreeMap<String, String>>,
+    /// It has imported the SDK.
+    pub ready: Option<Ready>,
     /// A child was forked.
     pub forked: Option<u64>,
     /// Its process id.
@@ -38,6 +38,20 @@ pub(crate) struct Said {
     pub exited: Option<u64>,
     /// Its exit code, or the signal's number, negative; none when it could not be forked.
     pub status: Option<i32>,
+}
+
+/// The version of these messages. Another one on the other side means files of another build.
+pub(crate) const PROTOCOL: &str = "1";
+
+/// What a zygote says first.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Ready {
+    /// The interpreter's version.
+    pub python: String,
+    /// The SDK's version.
+    pub flytekit: String,
+    /// The version of these messages.
+    pub protocol: String,
 }
 
 /// What every job says of the process that does it.
@@ -104,12 +118,16 @@ pub(crate) struct Single<'a> {
     pub inputs: Option<&'a Bytes>,
     /// Whether the child ends with it.
     pub once: bool,
+    /// Its number in this child, which the answer repeats.
+    pub job: u32,
 }
 
 /// What a child says of the end of an attempt.
 #[derive(Debug, Deserialize)]
 #[serde(default)]
 pub(crate) struct Told {
+    /// The number of the job that this answers.
+    pub job: Option<u32>,
     /// The attempt has ended.
     #[serde(rename = "finished")]
     pub is_finished: bool,
@@ -127,7 +145,14 @@ pub(crate) struct Told {
 
 impl Default for Told {
     fn default() -> Self {
-        Self { is_finished: false, value: Plain::Nothing, is_direct: false, outputs: None, ended: None }
+        Self {
+            job: None,
+            is_finished: false,
+            value: Plain::Nothing,
+            is_direct: false,
+            outputs: None,
+            ended: None,
+        }
     }
 }
 
@@ -141,8 +166,9 @@ pub(crate) struct NestJob<'a> {
 /// The answer to it.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Nested {
-    /// Why the task is not to be forked from there; none when the child is a nest now.
-    pub obstacle: Option<String>,
+    /// Why the task is not to be forked from there; none in it when the child is a nest now.
+    #[serde(default, deserialize_with = "told")]
+    pub obstacle: Option<Option<String>>,
     /// Why its function cannot be called directly; none when it can.
     pub slow: Option<String>,
     /// As for [`Told::ended`]: nothing else is said then.
@@ -193,12 +219,18 @@ impl<'a> Load<'a> {
 /// The answer to it.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Loaded {
-    /// Why its function cannot be called directly; none when it can.
-    pub loaded: Option<String>,
+    /// Why its function cannot be called directly; none in it when it can.
+    #[serde(default, deserialize_with = "told")]
+    pub loaded: Option<Option<String>>,
     /// Its process id.
     pub pid: Option<u32>,
     /// As for [`Told::ended`]: nothing else is said then.
     pub ended: Option<i32>,
+}
+
+/// Tells what is said to be nothing from what is not said.
+fn told<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Deserialize::deserialize(deserializer).map(Some)
 }
 
 /// A chunk for a child that has loaded its task.
@@ -206,8 +238,8 @@ pub(crate) struct Loaded {
 pub(crate) struct ChunkJob<'a> {
     /// The chunk.
     pub chunk: Chunk<'a>,
-    /// How to run it, for a child that was forked from where the task was imported for whoever needs it.
-    pub setting: Option<Setting>,
+    /// How to run it: the child may have run chunks of other executions before.
+    pub setting: Setting,
 }
 
 /// A range of items.
@@ -227,6 +259,10 @@ pub(crate) struct Chunk<'a> {
     pub outputs: String,
     /// How many bytes of errors are reported before the rest is given back.
     pub budget: usize,
+    /// Its number in this child, which each answer repeats.
+    pub job: u32,
+    /// Whether each item is answered before the next one runs.
+    pub careful: bool,
     /// What the items get.
     #[serde(flatten)]
     pub inputs: ChunkInputs,
@@ -256,14 +292,16 @@ pub(crate) enum ChunkInputs {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Part {
+    /// The number of the job that this answers.
+    pub job: Option<u32>,
     /// The results of those that succeeded and are in none of the other lists, in order.
     pub values: Vec<Plain>,
     /// Items whose outputs the SDK wrote, as encoded literals by name.
     pub literals: Vec<(u32, BTreeMap<String, Bytes>)>,
     /// Items that left no outputs: an encoded `ErrorDocument` if there is one, and the names of other files.
     pub failed: Vec<(u32, Option<Bytes>, Vec<String>)>,
-    /// The item after the last that was run.
-    pub upto: u32,
+    /// The item after the last that was run; a message without it is of another kind.
+    pub upto: Option<u32>,
     /// Whether nothing follows.
     pub done: bool,
     /// How long all items of the chunk ran; with the last message.

@@ -26,21 +26,21 @@ pub(crate) struct Warm {
     pub child: Child,
     /// Whether its task's function can be called directly.
     pub is_fast: bool,
-    key: u64,
+    /// What it has in common with the work that it is for.
+    pub key: u64,
     task: EntityId,
     /// Its process id; none when it did not come so far as to tell it.
     pid: Option<u32>,
     born: Instant,
-    chunks: u32,
+    /// How many chunks or attempts it was given: the number of the last of them.
+    pub chunks: u32,
     /// Its resident memory in MiB after the first chunk; none before, or where nobody tells.
     resident_first: Option<u64>,
     /// Whether the task shares no process between its items.
     is_for_once: bool,
-    /// Whether it was forked from where the task was imported, and knows nothing of the work that it is for.
-    pub is_forked: bool,
     /// Where it keeps its progress page and temporary files, when those are not in the folder of its one piece of work;
     /// goes when it goes.
-    _folder: Option<Folder>,
+    pub folder: Option<Folder>,
 }
 
 impl Warm {
@@ -58,7 +58,8 @@ impl Warm {
         let key = key(work, prepared);
         let mut ready = loop {
             match machine.kept.take(|warm| warm.key == key) {
-                Some(warm) if warm.is_past(&work.life) => warm.end(work).await,
+                // What an attempt left behind in it may end it at any time; that is no fault of the next one.
+                Some(warm) if warm.is_past(&work.life) || !warm.child.is_quiet() => warm.end(work).await,
                 Some(warm) => break warm,
                 None => break Self::make(machine, work, prepared, interface, key).await?,
             }
@@ -143,8 +144,7 @@ impl Warm {
                 chunks: 0,
                 resident_first: None,
                 is_for_once: true,
-                is_forked: true,
-                _folder: None,
+                folder: None,
             });
         }
         Self::load(machine, work, prepared, interface, key).await
@@ -165,14 +165,20 @@ impl Warm {
         // What the user's module prints when it is imported belongs to the chunk that needs it.
         child.capture.begin(&work.output_prefix).await;
         let load = Load::of(&setting, interface, machine.config.fast_path);
-        let loaded = match child.send(&LoadJob { load }).await {
-            Ok(()) => child.receive::<Loaded>().await.ok().flatten(),
-            Err(_) => None,
+        // A child that is gone already is found by how it ended.
+        let _ = child.send(&LoadJob { load }).await;
+        let loaded = match within(work.timeout, child.receive::<Loaded>()).await {
+            None => return Err(failure::timed_out(work.timeout.unwrap_or_default())),
+            Some(Err(error)) => return Err(failure::foreign(&failure::no_message(&error))),
+            Some(Ok(Some(Loaded { loaded: None, ended: None, .. }))) => {
+                return Err(failure::foreign(&failure::no_message(&"it has no loaded")));
+            }
+            Some(Ok(loaded)) => loaded,
         };
-        if let Some(Loaded { loaded: Some(reason), .. }) = &loaded {
+        if let Some(Loaded { loaded: Some(Some(reason)), .. }) = &loaded {
             tracing::debug!(task = work.task.name, reason, "items go through the SDK's dispatch");
         }
-        let is_fast = matches!(loaded, Some(Loaded { loaded: None, ended: None, .. }));
+        let is_fast = matches!(loaded, Some(Loaded { loaded: Some(None), ended: None, .. }));
         let pid = loaded.and_then(|loaded| loaded.pid);
         let is_for_once = matches!(work.isolation, Some(Isolation::Fork | Isolation::Fresh));
         let task = work.task.clone();
@@ -186,9 +192,16 @@ impl Warm {
             chunks: 0,
             resident_first: None,
             is_for_once,
-            is_forked: false,
-            _folder: Some(folder),
+            folder: Some(folder),
         })
+    }
+}
+
+/// Waits for `future`, but not longer than the work may take; none when that was not enough.
+pub(crate) async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> Option<T> {
+    match limit {
+        Some(limit) => tokio::time::timeout(limit, future).await.ok(),
+        None => Some(future.await),
     }
 }
 

@@ -29,17 +29,21 @@ _DELIVER_AFTER_S = 0.02
 _RESOLVER = "flytekit.core.array_node_map_task.ArrayNodeMapTaskResolver"
 # What reads the position of an item; set by Skein for each item to the item's place in the whole map.
 _INDEX = "FLYTE_K8S_ARRAY_INDEX"
+# As they were before user code ran, which may put something else in their place.
+_monotonic, _perf_counter, _packb, _unpackb = time.monotonic, time.perf_counter, msgpack.packb, msgpack.unpackb
 
 
 class Results:
     """Results on their way to the worker."""
 
-    def __init__(self, frames: Frames, first: int, budget: int) -> None:
+    def __init__(self, frames: Frames, job: Dict[str, Any]) -> None:
         self._frames = frames
-        self._budget = budget
-        self._sent_at = time.monotonic()
+        self._job = job["job"]
+        self._budget = job["budget"]
+        self._deliver_after = -1.0 if job["careful"] else _DELIVER_AFTER_S
+        self._sent_at = _monotonic()
         self._clear()
-        self.upto = first
+        self.upto = job["start"]
 
     def _clear(self) -> None:
         self.values: List[Any] = []
@@ -61,8 +65,8 @@ class Results:
 
     def deliver_when_due(self) -> None:
         """Sends what there is if it has waited long enough."""
-        now = time.monotonic()
-        if now - self._sent_at > _DELIVER_AFTER_S:
+        now = _monotonic()
+        if now - self._sent_at > self._deliver_after:
             self._sent_at = now
             self.deliver()
 
@@ -70,6 +74,7 @@ class Results:
         """Sends what there is: the fate of all items before `upto` that were not sent before."""
         self._frames.send(
             {
+                "job": self._job,
                 "values": self.values,
                 "literals": self._literals,
                 "failed": self._failed,
@@ -130,8 +135,8 @@ class MapTask:
     def run_chunk(self, job: Dict[str, Any], frames: Frames, progress: Progress) -> None:
         """Runs the items of a chunk and sends what became of them."""
         os.environ.update(job["env"])
-        results = Results(frames, job["start"], job["budget"])
-        began = time.perf_counter()
+        results = Results(frames, job)
+        began = _perf_counter()
         run = self._dispatch if "inputs" in job else self._call
         try:
             run(job, results, progress)
@@ -140,7 +145,7 @@ class MapTask:
             results.deliver()
             raise
         progress.at(-1)
-        results.deliver(done=True, micros=int((time.perf_counter() - began) * 1e6))
+        results.deliver(done=True, micros=int((_perf_counter() - began) * 1e6))
 
     def _call(self, job: Dict[str, Any], results: Results, progress: Progress) -> None:
         """Calls the function for item after item."""
@@ -183,7 +188,7 @@ class MapTask:
         for name, value in job["bound"].items():
             read = self._readers[name]
             if plain.is_container(self._shapes[name]):
-                packed.append((name, msgpack.packb(value, use_bin_type=True), read))
+                packed.append((name, _packb(value, use_bin_type=True), read))
             else:
                 fixed[name] = value if read is None else read(value)
         names = [name for name, _ in columns]
@@ -192,7 +197,7 @@ class MapTask:
             inputs = dict(zip(names, row))
             inputs.update(fixed)
             for name, body, read in packed:
-                value = msgpack.unpackb(body, raw=False, strict_map_key=False)
+                value = _unpackb(body, raw=False, strict_map_key=False)
                 inputs[name] = value if read is None else read(value)
             yield inputs
 

@@ -24,6 +24,8 @@ from skein_worker.frames import Frames, Splitter  # noqa: E402
 
 # A request comes with the child's socket, its log and its progress page.
 _FILES_PER_CHILD = 3
+# The version of the messages; the worker knows it too.
+_PROTOCOL = "1"
 
 
 class Zygote:
@@ -196,7 +198,7 @@ def _installed_bytecode() -> Iterator[None]:
 def _versions() -> Dict[str, str]:
     import flytekit
 
-    return {"python": sys.version.split()[0], "flytekit": flytekit.__version__}
+    return {"python": sys.version.split()[0], "flytekit": flytekit.__version__, "protocol": _PROTOCOL}
 
 
 def main() -> None:

@@ -10,6 +10,9 @@ use skein_idl::flyteidl::core::LiteralMap;
 use skein_model::Failure;
 use std::collections::BTreeMap;
 
+/// The most of a chunk's encoded inputs that is sent to its process, in bytes. Larger ones are written to a file.
+const SENT_BYTES_MAX: usize = 256 * 1024 * 1024;
+
 /// Answers plain values when `interface` is given and all values are plain, else a file.
 ///
 /// # Errors
@@ -31,6 +34,7 @@ pub(super) fn of_chunk(
             )));
         }
     }
+    let interface = interface.filter(|_| prepared.inputs.len() <= SENT_BYTES_MAX);
     let plain = interface.and_then(|interface| plain(&map, range, interface));
     Ok(plain.unwrap_or_else(|| ChunkInputs::File {
         inputs: prepared.folder.inputs().display().to_string(),

@@ -9,5 +9,6 @@ mod figures;
 mod forks;
 mod lives;
 mod orphans;
+mod peers;
 mod reuse;
 mod support;
