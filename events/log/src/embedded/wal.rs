@@ -43,7 +43,7 @@ impl Checksum {
 /// # Errors
 /// When there is no room for it; then it is as it was.
 pub(super) fn reserve(database: &Path, bytes: u64) -> io::Result<()> {
-    const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+    static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
     let mut file = File::options().append(true).open(path(database))?;
     let before = file.metadata()?.len();
     let mut fill = || {
