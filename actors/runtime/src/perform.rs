@@ -126,7 +126,7 @@ where
 /// Says whether a value that cannot be had may be had later.
 fn later_or(fault: BlobError, failed: impl FnOnce(Failure) -> Command) -> Done {
     match fault {
-        BlobError::Unavailable { .. } => Done::Later(fault.to_string()),
+        BlobError::Unavailable { .. } | BlobError::Full { .. } => Done::Later(fault.to_string()),
         fault => {
             error!(%fault, "a value is lost");
             Done::answer(failed(system_failure("ValueLost", fault.to_string())))

@@ -39,16 +39,17 @@ pub(super) async fn run(client: &Client, workflow: &str, inputs: &[(&str, Bytes)
 }
 
 /// One kind of map.
-struct Kind<'a> {
-    what: &'a str,
-    workflow: &'a str,
-    inputs: Vec<(&'a str, Bytes)>,
-    count: u32,
-    node: Bound,
-    whole: Bound,
+pub(super) struct Kind<'a> {
+    pub(super) what: &'a str,
+    pub(super) workflow: &'a str,
+    pub(super) inputs: Vec<(&'a str, Bytes)>,
+    pub(super) count: u32,
+    pub(super) node: Bound,
+    pub(super) whole: Bound,
 }
 
-async fn measure(bench: &Bench, client: &Client, kind: Kind<'_>) -> anyhow::Result<Vec<Figure>> {
+/// Runs a map once to warm up, and several times for the figures: of its node, and of the whole execution.
+pub(super) async fn measure(bench: &Bench, client: &Client, kind: Kind<'_>) -> anyhow::Result<Vec<Figure>> {
     let runs = if kind.count > 500_000 { 3 } else { bench.effort.runs() };
     let (mut node, mut whole) = (Vec::new(), Vec::new());
     run(client, kind.workflow, &kind.inputs).await?;
