@@ -227,6 +227,8 @@ pub(crate) struct Chunk<'a> {
     pub outputs: String,
     /// How many bytes of errors are reported before the rest is given back.
     pub budget: usize,
+    /// After how many seconds no further item begins; none is never.
+    pub within: Option<f64>,
     /// What the items get.
     #[serde(flatten)]
     pub inputs: ChunkInputs,
@@ -249,6 +251,8 @@ pub(crate) enum ChunkInputs {
         inputs: String,
         /// The inputs that are the same for all items.
         names: Vec<String>,
+        /// How many items in the file come before the first of the chunk.
+        skip: u32,
     },
 }
 

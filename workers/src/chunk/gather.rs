@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 pub(super) struct Gather {
     items: ItemRange,
     /// The first item whose fate is not known.
-    next: u32,
+    pub next: u32,
     interface: Option<Interface>,
     declared: Vec<String>,
     prefix: String,
@@ -46,6 +46,16 @@ impl Gather {
     /// Answers the items' interface; none when it is not plain.
     pub(super) const fn interface(&self) -> Option<&Interface> {
         self.interface.as_ref()
+    }
+
+    /// Says whether the fate of any item is known.
+    pub(super) const fn has_begun(&self) -> bool {
+        self.next > self.items.start
+    }
+
+    /// Answers how many bytes the messages of failures have.
+    pub(super) fn error_bytes(&self) -> usize {
+        self.failures.iter().map(|failed| failed.failure.message.len()).sum()
     }
 
     /// Takes what the child says of the items from the first unknown one on.
