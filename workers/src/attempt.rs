@@ -22,6 +22,19 @@ pub(crate) enum Ended<T> {
     Reported(T),
     /// Nobody wants to know.
     Withdrawn,
+    /// None of it has run: it goes back to the queue as it is.
+    GivenBack,
+}
+
+impl<T> Ended<T> {
+    /// Makes something else of what is reported.
+    pub(crate) fn map<R>(self, of: impl FnOnce(T) -> R) -> Ended<R> {
+        match self {
+            Self::Reported(report) => Ended::Reported(of(report)),
+            Self::Withdrawn => Ended::Withdrawn,
+            Self::GivenBack => Ended::GivenBack,
+        }
+    }
 }
 
 enum Wait {
@@ -92,7 +105,7 @@ pub(crate) async fn run(
         Wait::TimedOut | Wait::Stopped(_) => host.child().end(machine.config.kill_grace).await,
         Wait::Broken(_) => host.child().end(Duration::ZERO).await,
     };
-    let tail = host.child().capture.end().await;
+    let tail = host.child().capture.end().await.tail;
     if let Host::Shared(warm) = host
         && finished.is_some()
         && warm.keep(machine, work).await

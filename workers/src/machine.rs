@@ -1,7 +1,7 @@
 //! What all slots of one machine share, and what every piece of work needs before it can run.
 
+use crate::ahead::Ahead;
 use crate::archive::Archives;
-use crate::careful::Careful;
 use crate::command_line::CommandLine;
 use crate::config::Config;
 use crate::environment;
@@ -9,14 +9,14 @@ use crate::failure;
 use crate::interpreter::Interpreter;
 use crate::kept::Kept;
 use crate::leases::Leases;
-use crate::places::Places;
+use crate::places::{Place, Places};
 use crate::protocol::Setting;
 use crate::scratch::{Folder, Scratch};
 use bytes::Bytes;
 use prost::Message;
 use skein_idl::flyteidl::core::TaskTemplate;
 use skein_log::{BlobError, BlobStore};
-use skein_model::{BlobRef, Failure, Work};
+use skein_model::{BlobRef, EntityId, Failure, Work};
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::PathBuf;
@@ -32,10 +32,10 @@ pub(crate) struct Machine {
     pub interpreter: Arc<Interpreter>,
     /// The children that nobody uses at present.
     pub kept: Kept,
-    /// Chunks whose items are answered one by one.
-    pub careful: Careful,
     /// What is leased.
     pub leases: Leases,
+    /// The processes that are made before work for them begins.
+    pub ahead: Ahead,
     places: Arc<Places>,
     archives: Archives,
     /// What user code gets of this process's environment.
@@ -71,8 +71,8 @@ impl Machine {
         let places = Places::new();
         Ok(Self {
             kept: Kept::new(config.slots.get()),
-            careful: Careful::default(),
             leases: Leases::new(Arc::clone(&places)),
+            ahead: Ahead::new(),
             places,
             interpreter: Interpreter::new(Arc::clone(&config), package.clone(), Arc::clone(&blobs)),
             environment: environment::base(&config),
@@ -116,6 +116,16 @@ impl Machine {
         while let Some(warm) = self.kept.take_excess(&work.task, most_kept) {
             warm.end(work).await;
         }
+    }
+
+    /// Takes a place for a process of a task; none when it has as many as it may.
+    pub(crate) fn place(&self, work: &Work) -> Option<Place> {
+        self.places.take(work)
+    }
+
+    /// Answers how many processes a task has: those that run, and those that are kept.
+    pub(crate) fn processes(&self, task: &EntityId) -> u32 {
+        self.places.count(task).saturating_add(self.kept.count(task))
     }
 
     /// Makes a working folder that shows the files of `code`.

@@ -99,7 +99,7 @@ impl Nest {
         prepared: &Prepared,
         interface: Option<&Interface>,
     ) -> Result<Option<Arc<Self>>, Failure> {
-        let cell = machine.interpreter.nests.cell(warm::key_of_task(work, prepared));
+        let cell = machine.interpreter.nests.cell(warm::key_of_task(work));
         let made = cell.get_or_try_init(|| Self::make(machine, work, prepared, interface)).await?;
         Ok(made.clone())
     }

@@ -261,8 +261,8 @@ pub(crate) struct Chunk<'a> {
     pub budget: usize,
     /// Its number in this child, which each answer repeats.
     pub job: u32,
-    /// Whether each item is answered before the next one runs.
-    pub careful: bool,
+    /// After how many seconds no further item begins; none is never.
+    pub within: Option<f64>,
     /// What the items get.
     #[serde(flatten)]
     pub inputs: ChunkInputs,
@@ -285,6 +285,8 @@ pub(crate) enum ChunkInputs {
         inputs: String,
         /// The inputs that are the same for all items.
         names: Vec<String>,
+        /// How many items in the file come before the first of the chunk.
+        skip: u32,
     },
 }
 

@@ -1,6 +1,8 @@
 //! Warm children: each has one task loaded, and runs chunk after chunk, or attempt after attempt, of it.
 
+use crate::ahead::Making;
 use crate::child::Child;
+use crate::command_line::CommandLine;
 use crate::config::Config;
 use crate::failure;
 use crate::machine::{Machine, Prepared};
@@ -55,17 +57,60 @@ impl Warm {
         prepared: &Prepared,
         interface: Option<&Interface>,
     ) -> Result<Self, Failure> {
-        let key = key(work, prepared);
+        let key = key(work);
         let mut ready = loop {
             match machine.kept.take(|warm| warm.key == key) {
                 // What an attempt left behind in it may end it at any time; that is no fault of the next one.
                 Some(warm) if warm.is_past(&work.life) || !warm.child.is_quiet() => warm.end(work).await,
                 Some(warm) => break warm,
-                None => break Self::make(machine, work, prepared, interface, key).await?,
+                // One that is under way is worth waiting for: it was begun before.
+                None if machine.ahead.is_over(key).await => {}
+                None => {
+                    let _making = Making::new(machine, key);
+                    break Self::make(machine, work, prepared, interface, 0).await?;
+                }
             }
         };
         ready.chunks += 1;
         Ok(ready)
+    }
+
+    /// Makes a child for whoever needs it next. What its task prints while it is imported is told by the first to use it.
+    ///
+    /// # Errors
+    /// When there is no child to be had.
+    pub(crate) async fn ahead(
+        machine: &Machine,
+        work: &Work,
+        prepared: &Prepared,
+        interface: Option<&Interface>,
+    ) -> Result<Self, Failure> {
+        Self::load(machine, work, prepared, interface, None).await
+    }
+
+    /// Says whether it is for work with this key.
+    pub(crate) const fn is_for(&self, key: u64) -> bool {
+        self.key == key
+    }
+
+    /// Makes a child that is not kept; what it prints is counted from `part` on.
+    ///
+    /// # Errors
+    /// When there is no child to be had.
+    pub(crate) async fn for_once(
+        machine: &Machine,
+        work: &Work,
+        prepared: &Prepared,
+        interface: Option<&Interface>,
+        part: u32,
+    ) -> Result<Self, Failure> {
+        let made = Self::make(machine, work, prepared, interface, part).await?;
+        Ok(Self { is_for_once: true, chunks: 1, ..made })
+    }
+
+    /// Says whether it has run something before what it runs now.
+    pub(crate) const fn is_used(&self) -> bool {
+        self.chunks > 1
     }
 
     /// Keeps it for later, unless it is worn out or was to be used once; says whether it did.
@@ -123,8 +168,9 @@ impl Warm {
         work: &Work,
         prepared: &Prepared,
         interface: Option<&Interface>,
-        key: u64,
+        part: u32,
     ) -> Result<Self, Failure> {
+        let key = key(work);
         machine.make_room(work).await;
         if work.isolation == Some(Isolation::Fork)
             && let Some(nest) = Nest::of(machine, work, prepared, interface).await?
@@ -132,7 +178,7 @@ impl Warm {
             let born = Instant::now();
             let forked = machine.interpreter.fork_from(nest.zygote(), &prepared.folder.progress());
             let child = forked.map_err(|error| failure::not_started(&error))?;
-            child.capture.begin(&work.output_prefix).await;
+            child.capture.begin_at(&work.output_prefix, part).await;
             let is_fast = nest.is_fast;
             return Ok(Self {
                 child,
@@ -147,7 +193,7 @@ impl Warm {
                 folder: None,
             });
         }
-        Self::load(machine, work, prepared, interface, key).await
+        Self::load(machine, work, prepared, interface, Some(part)).await
     }
 
     async fn load(
@@ -155,7 +201,7 @@ impl Warm {
         work: &Work,
         prepared: &Prepared,
         interface: Option<&Interface>,
-        key: u64,
+        part: Option<u32>,
     ) -> Result<Self, Failure> {
         let folder = machine.folder(prepared.code.as_ref()).map_err(|error| failure::not_started(&error))?;
         let setting = machine.setting(work, prepared.line.argv.clone(), &folder, prepared.code.as_ref());
@@ -163,7 +209,10 @@ impl Warm {
         let forked = machine.interpreter.fork(&folder.progress()).await;
         let mut child = forked.map_err(|error| failure::not_started(&error))?;
         // What the user's module prints when it is imported belongs to the chunk that needs it.
-        child.capture.begin(&work.output_prefix).await;
+        match part {
+            Some(part) => child.capture.begin_at(&work.output_prefix, part).await,
+            None => child.capture.hold().await,
+        }
         let load = Load::of(&setting, interface, machine.config.fast_path);
         // A child that is gone already is found by how it ended.
         let _ = child.send(&LoadJob { load }).await;
@@ -185,7 +234,7 @@ impl Warm {
         Ok(Self {
             child,
             is_fast,
-            key,
+            key: key(work),
             task,
             pid,
             born,
@@ -207,19 +256,20 @@ pub(crate) async fn within<T>(limit: Option<Duration>, future: impl Future<Outpu
 
 /// Answers what two pieces of work must have in common to run in one process. Executions have their own, unless the
 /// task says that it wants to share.
-fn key(work: &Work, prepared: &Prepared) -> u64 {
-    hash(work, prepared, work.isolation == Some(Isolation::Reuse))
+pub(crate) fn key(work: &Work) -> u64 {
+    hash(work, work.isolation == Some(Isolation::Reuse))
 }
 
 /// Answers what all attempts of a task have in common, of whichever execution.
-pub(crate) fn key_of_task(work: &Work, prepared: &Prepared) -> u64 {
-    hash(work, prepared, true)
+pub(crate) fn key_of_task(work: &Work) -> u64 {
+    hash(work, true)
 }
 
-fn hash(work: &Work, prepared: &Prepared, is_shared: bool) -> u64 {
+fn hash(work: &Work, is_shared: bool) -> u64 {
     let differs = |name: &str| name == OF_ATTEMPT || (is_shared && OF_EXECUTION.contains(&name));
     let env = work.env.iter().filter(|(name, _)| !differs(name));
-    let parts = (&work.task, &work.template, prepared.line.identity(), env.collect::<Vec<_>>());
+    let parts =
+        (&work.task, &work.template, CommandLine::parse(&work.args).identity(), env.collect::<Vec<_>>());
     let bytes = rmp_serde::to_vec(&parts).expect("names and strings have a MessagePack form");
     xxhash_rust::xxh3::xxh3_64(&bytes)
 }

@@ -5,7 +5,7 @@
 
 use crate::dispatch;
 use crate::execution;
-use crate::perform::work;
+use crate::perform::{announce, work};
 use crate::ports::Ports;
 use crate::settings::settings_of;
 use crate::stored::StoredList;
@@ -18,8 +18,9 @@ use skein_log::{BlobStore, Stop};
 use skein_model::envelope::TraceContext;
 use skein_model::event::{Created, FinishedChunk, ItemRange};
 use skein_model::literals::{self, Collection};
-use skein_model::{DataRef, NodeId, TaskSettings, WorkId, WorkKind};
+use skein_model::{Attempt, DataRef, NodeId, TaskSettings, WorkId, WorkKind};
 use std::sync::Arc;
+use std::time::Duration;
 use tracing::warn;
 
 /// What a map's actor is told.
@@ -96,6 +97,11 @@ impl Args {
 }
 
 impl Args {
+    fn source(&self, attempt: Attempt) -> Result<work::Source<'_>, ActorProcessingErr> {
+        let Self { plan, created, trace, .. } = self;
+        Ok(work::Source { plan, created, place: place(self)?, attempt, trace: *trace })
+    }
+
     /// Takes over the chunks that are out from before. Whoever calls has recorded nothing since the state was looked at, so
     /// that what has ended is in neither.
     pub(crate) fn adopt(&mut self, ports: &Ports) -> Result<(), ActorProcessingErr> {
@@ -156,7 +162,13 @@ impl Actor for MapActor {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            Msg::Load => state.inputs = self.load(&state.args).await?,
+            Msg::Load => {
+                state.inputs = self.load(&state.args).await?;
+                self.offer(state).await?;
+                let source = state.args.source(Attempt(0))?;
+                announce::what_follows(&self.ports, &source).await;
+                return Ok(());
+            }
             Msg::Ended { chunk } => {
                 state.measured.add(chunk.items, chunk.micros);
                 let in_vain = state.args.items.end(chunk.chunk, chunk.again);
@@ -202,15 +214,9 @@ impl MapActor {
         while state.args.items.out() < self.limit(&state.args)? {
             let Some((range, attempt)) = state.cut(self.ports.config.chunks_on_offer) else { return Ok(()) };
             let inputs = state.slice(&self.ports.blobs, range).await?;
-            let chunk = work::Chunk { range, of: state.args.size, inputs };
-            let args = &state.args;
-            let source = work::Source {
-                plan: &args.plan,
-                created: &args.created,
-                place: place(args)?,
-                attempt,
-                trace: args.trace,
-            };
+            let within = state.bounds.patience(range.len());
+            let chunk = work::Chunk { range, of: state.args.size, inputs, within };
+            let source = state.args.source(attempt)?;
             let work = work::of_items(&self.ports, &source, chunk).await?;
             let micros = state.measured.expected_micros(range.len());
             self.ports.dispatch.offer(work, &state.settings, micros).await;
@@ -254,9 +260,9 @@ fn place(args: &Args) -> Result<usize, ActorProcessingErr> {
 }
 
 /// How work of a map is marked.
-pub(crate) fn kind(plan: &Plan, place: usize, of: u32) -> WorkKind {
+pub(crate) fn kind(plan: &Plan, place: usize, of: u32, within: Option<Duration>) -> WorkKind {
     match &plan.nodes[place].target {
-        Target::Map { bound, .. } => WorkKind::Items { bound: bound.clone(), of },
+        Target::Map { bound, .. } => WorkKind::Items { bound: bound.clone(), of, within },
         Target::Task { .. } => WorkKind::Task,
     }
 }

@@ -1,5 +1,6 @@
 //! Effects, carried out: each ends in a command to the execution that asked for it.
 
+pub(crate) mod announce;
 mod assemble;
 mod inputs;
 mod outcome;

@@ -40,8 +40,10 @@ class Results:
         self._frames = frames
         self._job = job["job"]
         self._budget = job["budget"]
-        self._deliver_after = -1.0 if job["careful"] else _DELIVER_AFTER_S
         self._sent_at = _monotonic()
+        self._ends_at = None if job["within"] is None else self._sent_at + job["within"]
+        # Whether further items are for another chunk: the errors fill what a report can hold, or the time is over.
+        self.is_over = False
         self._clear()
         self.upto = job["start"]
 
@@ -57,18 +59,17 @@ class Results:
             return
         self._failed.append((index, written.error, written.others))
         self._budget -= len(written.error or b"")
-
-    @property
-    def is_spent(self) -> bool:
-        """Says whether the errors fill what a report can hold: further items are for another chunk."""
-        return self._budget <= 0
+        self.is_over = self.is_over or self._budget <= 0
 
     def deliver_when_due(self) -> None:
         """Sends what there is if it has waited long enough."""
         now = _monotonic()
-        if now - self._sent_at > self._deliver_after:
+        if now - self._sent_at > _DELIVER_AFTER_S:
             self._sent_at = now
-            self.deliver()
+            if self._ends_at is not None and now >= self._ends_at:
+                self.is_over = True
+            else:
+                self.deliver()
 
     def deliver(self, done: bool = False, micros: int = 0) -> None:
         """Sends what there is: the fate of all items before `upto` that were not sent before."""
@@ -144,8 +145,9 @@ class MapTask:
             # This item ends the process; those before it have results.
             results.deliver()
             raise
-        progress.at(-1)
         results.deliver(done=True, micros=int((_perf_counter() - began) * 1e6))
+        # Only now: whoever dies before its results are sent had begun.
+        progress.at(-1)
 
     def _call(self, job: Dict[str, Any], results: Results, progress: Progress) -> None:
         """Calls the function for item after item."""
@@ -174,9 +176,9 @@ class MapTask:
                     results.settle(index, outcome.replay(ctx, self._task, inputs, ended))
                     ended = None
                 results.upto = index + 1
-                if results.is_spent:
-                    return
                 results.deliver_when_due()
+                if results.is_over:
+                    return
 
     def _arguments(self, job: Dict[str, Any]) -> Iterator[Dict[str, Any]]:
         """Answers the arguments of one item after the other; what could be changed in place is new for each."""
@@ -210,19 +212,19 @@ class MapTask:
             items = None
             if self._base is not None:
                 items = stack.enter_context(Items.of_chunk(self._task, self._base, job, literals))
-            for position in range(job["count"]):
-                index = job["start"] + position
+            for number in range(job["count"]):
+                index, position = job["start"] + number, job["skip"] + number
                 progress.at(index)
                 os.environ[_INDEX] = str(index)
                 _stay_in(job["cwd"])
                 written = None if items is None else items.run(position, _paths(options, index))
                 if written is None:
-                    written = outcome.collect(lambda folder: _run_item(job, literals.literals, position, folder))
+                    written = outcome.collect(lambda folder: _run_item(job, literals.literals, number, folder))
                 results.settle(index, written)
                 results.upto = index + 1
-                if results.is_spent:
-                    return
                 results.deliver_when_due()
+                if results.is_over:
+                    return
 
 
 def _alone(job: Dict[str, Any], literals: Any, position: int) -> literals_pb2.LiteralMap:
@@ -236,13 +238,13 @@ def _alone(job: Dict[str, Any], literals: Any, position: int) -> literals_pb2.Li
     return single
 
 
-def _run_item(job: Dict[str, Any], literals: Any, position: int, folder: str) -> None:
+def _run_item(job: Dict[str, Any], literals: Any, number: int, folder: str) -> None:
     """Has the SDK's entry point run an item."""
     path = os.path.join(folder, "no-inputs")
     with open(path, "wb") as file:
-        file.write(_alone(job, literals, position).SerializeToString())
+        file.write(_alone(job, literals, job["skip"] + number).SerializeToString())
     options, arguments = options_of(job["argv"])
-    raw, checkpoint, previous = _paths(options, job["start"] + position)
+    raw, checkpoint, previous = _paths(options, job["start"] + number)
     entrypoint._execute_map_task(
         inputs=path,
         output_prefix=os.path.join(folder, "out"),

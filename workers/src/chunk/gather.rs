@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Gather {
     items: ItemRange,
     /// The first item whose fate is not known.
-    next: u32,
+    pub next: u32,
     interface: Option<Interface>,
     declared: Vec<String>,
     prefix: String,
@@ -25,6 +25,17 @@ pub(super) struct Gather {
     returned: Vec<ItemRange>,
     /// The item that ran when the child was last looked at.
     pub running: Option<u32>,
+}
+
+/// What a child was asked to run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    /// Its number in this child.
+    pub job: u32,
+    /// The items.
+    pub items: ItemRange,
+    /// Whether it may stop before the last of them although none failed.
+    pub may_stop: bool,
 }
 
 impl Gather {
@@ -48,12 +59,22 @@ impl Gather {
         self.interface.as_ref()
     }
 
-    /// Takes what the child says in `job` of the items from the first unknown one on.
+    /// Says whether the fate of any item is known.
+    pub(super) const fn has_begun(&self) -> bool {
+        self.next > self.items.start
+    }
+
+    /// Answers how many bytes the messages of failures have.
+    pub(super) fn error_bytes(&self) -> usize {
+        self.failures.iter().map(|failed| failed.failure.message.len()).sum()
+    }
+
+    /// Takes what the child says of what it was asked for, of the items from the first unknown one on.
     ///
     /// # Errors
     /// Why it cannot be so, in words; nothing of it is taken then.
-    pub(super) fn take(&mut self, part: Part, job: u32) -> Result<(), String> {
-        let upto = self.checked(&part, job)?;
+    pub(super) fn take(&mut self, part: Part, asked: &Asked) -> Result<(), String> {
+        let upto = self.checked(&part, asked)?;
         let mut values = part.values.into_iter();
         let mut literals = part.literals.into_iter().peekable();
         let mut failed = part.failed.into_iter().peekable();
@@ -71,8 +92,9 @@ impl Gather {
     }
 
     /// Answers up to which item a message tells, when it tells of each item once, and of no other.
-    fn checked(&self, part: &Part, job: u32) -> Result<u32, String> {
-        let (next, end) = (self.next, self.items.end);
+    fn checked(&self, part: &Part, asked: &Asked) -> Result<u32, String> {
+        let (next, Asked { job, items, may_stop }) = (self.next, *asked);
+        let end = items.end;
         let upto = part.upto.ok_or("it has no upto")?;
         if part.job != Some(job) {
             return Err(format!("it answers {:?} as its job, and this is {job}", part.job));
@@ -100,15 +122,11 @@ impl Gather {
         if wanted > 0 && self.interface.is_none() {
             return Err("it has values of a task whose values are not plain".to_owned());
         }
-        if part.done && upto < end && self.failures.is_empty() && part.failed.is_empty() {
+        let has_stopped = may_stop && upto > items.start;
+        if part.done && upto < end && !has_stopped && self.failures.is_empty() && part.failed.is_empty() {
             return Err(format!("it is done at item {upto} of {end}, and none failed"));
         }
         Ok(upto)
-    }
-
-    /// Says whether only one item is left whose fate is not known.
-    pub(super) const fn has_one_left(&self) -> bool {
-        self.next + 1 == self.items.end
     }
 
     /// Notes that the process ended well while `item` ran (the first unknown one when none or a known one is named): it

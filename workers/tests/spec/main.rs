@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod ahead;
 mod attempts;
 mod chunks;
+mod culprits;
 mod dispatched;
 mod figures;
 mod forks;

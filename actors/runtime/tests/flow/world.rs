@@ -1,13 +1,14 @@
 //! An engine with everything round it, and workflows whose tasks add one.
 
 use bytes::Bytes;
+use futures::stream::BoxStream;
 use prost::Message as _;
 use skein_core::Plan;
 use skein_idl::flyteidl::core;
 use skein_log::memory::{MemoryInbox, MemoryLog, MemoryQueue};
 use skein_log::{BlobStore, EventLog, Inbox as _, Lease, Refusal, SendError, TaskQueue as _};
 use skein_model::command::Outcome;
-use skein_model::event::{Created, FinishedChunk, Settings};
+use skein_model::event::{Created, FinishedChunk, ItemRange, Settings};
 use skein_model::literals::{self, encode_integer, encode_literal_map};
 use skein_model::{
     CauseId, Command, DataRef, EntityId, EntityKind, Event, ExecutionId, Failure, Head, JournalId, PoolId,
@@ -36,6 +37,8 @@ pub struct World {
 #[derive(Clone)]
 pub enum Answer {
     AddOne,
+    /// As [`Answer::AddOne`], of as many items of a chunk; the others are late, and go back.
+    AddOneToSome(u32),
     Fail(Failure),
 }
 
@@ -218,6 +221,11 @@ impl World {
         }
     }
 
+    /// Hears what workers are told to prepare for.
+    pub async fn announcements(&self) -> BoxStream<'static, Arc<Work>> {
+        self.queue.announcements(&PoolId("default".to_owned())).await.expect("the queue is there")
+    }
+
     pub async fn lease(&self) -> Lease {
         self.queue.lease(&PoolId("default".to_owned()), "idle").await.expect("the queue is there")
     }
@@ -288,7 +296,7 @@ async fn respond(work: &Work, answer: &Answer, blobs: &BlobStore) -> Command {
     let (node, attempt) = (work.id.node.clone(), work.id.attempt);
     let outcome = match answer {
         Answer::Fail(failure) => Outcome::Failed(failure.clone()),
-        Answer::AddOne => {
+        Answer::AddOne | Answer::AddOneToSome(_) => {
             let bytes = blobs.load(&work.inputs).await.expect("the inputs are there");
             let map = core::LiteralMap::decode(bytes).expect("a literal map");
             let numbers: Vec<Bytes> =
@@ -298,7 +306,9 @@ async fn respond(work: &Work, answer: &Answer, blobs: &BlobStore) -> Command {
                 let outcome = Outcome::Succeeded { outputs, deck: None };
                 return Command::AttemptFinished { node, attempt, outcome, began: None };
             };
-            let list = literals::encode_collection(&numbers);
+            let most = if let Answer::AddOneToSome(most) = answer { *most } else { u32::MAX };
+            let rest = ItemRange { start: range.end.min(range.start.saturating_add(most)), end: range.end };
+            let list = literals::encode_collection(&numbers[..(rest.start - range.start) as usize]);
             let outputs = encode_literal_map([("o0", list.as_ref())]);
             let uri = paths::outputs(&work.output_prefix);
             let chunk = FinishedChunk {
@@ -306,7 +316,7 @@ async fn respond(work: &Work, answer: &Answer, blobs: &BlobStore) -> Command {
                 attempt,
                 outputs: blobs.store(&uri, outputs).await.expect("a disk"),
                 failures: Vec::new(),
-                returned: Vec::new(),
+                returned: if rest.is_empty() { Vec::new() } else { vec![rest] },
                 micros: u64::from(range.len()) * 100,
                 worker: "w".to_owned(),
             };
