@@ -8,9 +8,10 @@ use std::time::Duration;
 
 /// How long a chunk is meant to take. Whoever comes meanwhile waits about a third of it for one of two workers.
 pub const TARGET: Duration = Duration::from_millis(25);
-/// When a chunk is late: no further item of it begins then, and the rest is cut anew, for whoever has nothing to do. Four
-/// times what was meant, because measuring an item here and there takes as long as handing out one more chunk.
-pub const LATE: Duration = Duration::from_millis(100);
+/// When a chunk is late: no further item of it begins then, and the rest is cut anew, for whoever has nothing to do. Ten
+/// times what was meant: one item that takes long, which is often a round tenth of a second, is no reason to hand out
+/// one more chunk.
+pub const LATE: Duration = Duration::from_millis(250);
 /// The most items of one chunk.
 pub const ITEMS_MAX: u32 = 16_384;
 /// The items of a chunk while nothing is known of how long one takes.

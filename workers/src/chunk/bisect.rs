@@ -58,7 +58,8 @@ impl Pieces {
         let Piece { items, process } = piece;
         let is_own = |item: &u32| (death.next..items.end).contains(item);
         let Some(ran) = death.running.filter(is_own) else {
-            if death.is_used {
+            // It has run something, whose result is there: what comes after that has not begun.
+            if death.is_used || death.next > items.start {
                 self.push(death.next, items.end);
                 return None;
             }
@@ -137,6 +138,16 @@ mod tests {
         let death = Death { is_used: true, ..death(4, None) };
         assert_eq!(pieces.charge(first(4, 9), death), None);
         assert_eq!(left(&mut pieces), [(4, 9)]);
+    }
+
+    #[test]
+    fn a_process_that_ends_between_two_items_is_charged_to_nobody() {
+        for running in [None, Some(5)] {
+            let mut pieces = begun(4, 9);
+            assert_eq!(pieces.charge(first(4, 9), death(6, running)), None);
+            assert_eq!(left(&mut pieces), [(6, 9)]);
+        }
+        assert_eq!(begun(4, 9).charge(first(4, 9), death(9, 8)), None, "all have their results");
     }
 
     #[test]

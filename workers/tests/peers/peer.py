@@ -208,6 +208,12 @@ def done_too_early(child: Child) -> None:
     raise Enough
 
 
+def repeated(child: Child) -> None:
+    """Answers an item, and once more."""
+    child.part(child.at + 1, values=[*child.values, child.at])
+    child.say(**child.last)
+
+
 def twice_finished(child: Child) -> None:
     """Answers twice: the second answer would be taken for that of the next attempt."""
     finishes(child)
@@ -221,8 +227,8 @@ MISDEEDS = {
     "closes": closes,
     "never-answers": waits,
     "exits": exits,
-    "repeated": lambda child: child.say(**child.last),
-    "reordered": lambda child: child.part(child.end, values=[0]),
+    "repeated": repeated,
+    "reordered": lambda child: child.part(child.end, literals=[(child.at + 1, {}), (child.at, {})]),
     "behind": lambda child: child.part(0, values=[]),
     "beyond": lambda child: child.part(child.end + 7, values=[0] * 100),
     "too-few": lambda child: child.part(child.at + 1, values=[]),

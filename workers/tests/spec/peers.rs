@@ -93,8 +93,7 @@ async fn a_process_that_keeps_to_the_protocol_is_answered() {
 #[tokio::test]
 async fn what_is_no_message_of_a_chunk_is_charged_to_the_item_that_runs() {
     for (name, told) in [
-        ("repeated", "values"),
-        ("reordered", "values"),
+        ("reordered", "order"),
         ("behind", "upto"),
         ("beyond", "upto"),
         ("too-few", "values"),
@@ -123,6 +122,14 @@ async fn what_is_no_message_of_a_chunk_is_charged_to_the_item_that_runs() {
         assert!(failure.message.contains("is no message to the worker"), "{name}: {}", failure.message);
         assert!(failure.message.contains(told), "{name}: {}", failure.message);
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_repeated_ends_its_process_and_is_charged_to_nobody() {
+    let mut house = house("repeated").await;
+    let Fates { results, failures } = fates(&mut house, None).await;
+    assert_eq!(failures, []);
+    assert_eq!(results, (0..ITEMS).map(|item| (item, integer(item.into()))).collect());
 }
 
 #[tokio::test]
