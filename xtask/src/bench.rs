@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: what Skein reaches on this machine, and what other engines do beside it.
 
+use crate::instructions;
 use crate::python::FLYTEKIT_ALONE;
 use crate::repository::{release, root, target};
 use crate::steps::{loud, sdk_environment};
@@ -14,6 +15,9 @@ pub(crate) struct Options {
     /// Small counts, one round; the results go to target/bench instead of benches.
     #[arg(long)]
     quick: bool,
+    /// Counts instructions of the inner parts and records them in benches/instructions.toml; measures nothing else.
+    #[arg(long, conflicts_with = "quick")]
+    record_instructions: bool,
     /// The Python to make the environments with [default: python3]
     #[arg(long)]
     python: Option<PathBuf>,
@@ -28,6 +32,9 @@ pub(crate) struct Options {
 ///
 /// When something cannot be built or installed, or a measurement of ours does not run.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    if options.record_instructions {
+        return instructions::record();
+    }
     let python = FLYTEKIT_ALONE.ensure(options.python.as_deref())?.join("python");
     let skein = release()?;
     let out = if options.quick { target().join("bench") } else { root().join("benches") };

@@ -6,7 +6,9 @@
 //! - writes outside `target/` and the temporary folder, but for the results of `bench`, which go to `benches/`
 
 mod bench;
+mod callgrind;
 mod demo;
+mod instructions;
 mod python;
 mod repository;
 mod server;

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every check and every test, each as one step.
 
+use crate::instructions;
 use crate::python::{FLYTEKIT_ALONE, SERVERS, TOOLS, WITH_UNION};
 use crate::repository::{cargo, root, target};
 use crate::steps::{Steps, loud, sdk_environment};
@@ -14,8 +15,9 @@ pub(crate) struct Options {
     /// Runs the long forms: 200 moments to be killed at, more of everything.
     #[arg(long)]
     long: bool,
-    /// Runs only this step: format, tidy, deny, advisories, clippy, docs, rust or sdk (may be given more than once).
-    /// Advisories are left out where their database cannot be fetched, unless they are named here.
+    /// Runs only this step: format, tidy, deny, advisories, clippy, docs, instructions, rust or sdk (may be given more
+    /// than once). Advisories are left out where their database cannot be fetched, instructions where they cannot be
+    /// counted as they were recorded, unless they are named here.
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
     /// The Python to make the environments with [default: python3]
@@ -52,6 +54,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     steps.step("docs", || {
         loud(cargo_with(&["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))
     });
+    instructions::step(&mut steps);
     if let Some(python) = python {
         steps.step("rust", || rust(&python, options.long));
         steps.step("sdk", || sdk(&python, options));

@@ -66,7 +66,7 @@ impl Execution {
         } else if self.unfinished == 0 {
             events.push(Event::Succeeding);
         } else {
-            self.queue(&self.roots(), self.room(0), &mut events);
+            self.queue(self.roots().into_iter(), self.room(0), &mut events);
         }
         events
     }

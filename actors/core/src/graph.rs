@@ -24,25 +24,31 @@ impl Execution {
         self.plan.main_nodes().filter(|node| self.waits_for[*node] == 0).collect()
     }
 
-    /// Lists the nodes that wait for nothing once `done` has succeeded.
-    pub(crate) fn ready_after(&self, done: NodeIndex) -> BTreeSet<NodeIndex> {
-        let mut ready = self.ready.clone();
-        let downstream = &self.plan.nodes[done].downstream;
-        ready.extend(
-            downstream
-                .iter()
-                .copied()
-                .filter(|node| self.waits_for[*node] == 1 && matches!(self.nodes[*node], NodeState::Waiting)),
-        );
-        ready
+    /// Lists, in order, the nodes that wait for nothing once `done` has succeeded. Only as far as somebody looks: what waits
+    /// for a place may be thousands, of which each transition takes one.
+    pub(crate) fn ready_after(&self, done: NodeIndex) -> impl Iterator<Item = NodeIndex> + '_ {
+        let is_freed =
+            |node: &NodeIndex| self.waits_for[*node] == 1 && matches!(self.nodes[*node], NodeState::Waiting);
+        let downstream = self.plan.nodes[done].downstream.iter().copied();
+        let freed: BTreeSet<NodeIndex> = downstream.filter(is_freed).collect();
+        let (mut freed, mut ready) = (freed.into_iter().peekable(), self.ready.iter().copied().peekable());
+        std::iter::from_fn(move || match (freed.peek(), ready.peek()) {
+            (Some(one), Some(other)) if one < other => freed.next(),
+            (Some(_), None) => freed.next(),
+            (_, Some(_)) | (None, None) => ready.next(),
+        })
     }
 
     /// Queues as many of `ready` as there is room for.
-    pub(crate) fn queue(&self, ready: &BTreeSet<NodeIndex>, room: usize, events: &mut Vec<Event>) -> usize {
+    pub(crate) fn queue(
+        &self,
+        ready: impl Iterator<Item = NodeIndex>,
+        room: usize,
+        events: &mut Vec<Event>,
+    ) -> usize {
         let before = events.len();
-        events.extend(
-            ready.iter().take(room.min(QUEUED_MAX)).map(|node| Event::NodeQueued { node: self.id_of(*node) }),
-        );
+        let queued = ready.take(room.min(QUEUED_MAX));
+        events.extend(queued.map(|node| Event::NodeQueued { node: self.id_of(node) }));
         events.len() - before
     }
 

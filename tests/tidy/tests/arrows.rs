@@ -3,7 +3,7 @@
 use skein_tidy::{Manifest, files};
 
 /// Each crate of ours with those of ours that it may depend on.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("skein-idl", &[]),
     ("skein-model", &["skein-idl"]),
     ("skein-log", &["skein-model"]),
@@ -32,12 +32,14 @@ const ARROWS: [(&str, &[&str]); 14] = [
             "skein-core",
             "skein-gateway",
             "skein-idl",
+            "skein-inner",
             "skein-log",
             "skein-model",
             "skein-runtime",
             "skein-workers",
         ],
     ),
+    ("skein-inner", &["skein-core", "skein-idl", "skein-model"]),
     ("skein-tidy", &[]),
     ("xtask", &[]),
 ];

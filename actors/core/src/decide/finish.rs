@@ -4,7 +4,6 @@ use super::Rejection;
 use crate::execution::{Execution, NodeState};
 use crate::plan::{FailurePolicy, NodeIndex, Target};
 use skein_model::{DataRef, Event, ExecutionPhase, Failure, FailureCause};
-use std::collections::BTreeSet;
 
 /// What the original tells of a node that was stopped because another one failed.
 const STOPPED_BY_FAILURE: &str = "Some node execution failed, auto-abort.";
@@ -19,7 +18,7 @@ impl Execution {
             self.end_failed(self.failure.as_ref(), events);
             return;
         }
-        let queued = self.queue(&self.ready_after(place), self.room(1), events);
+        let queued = self.queue(self.ready_after(place), self.room(1), events);
         let still_active = self.active.len() - 1 + queued;
         if self.failure.is_some() {
             self.end_when_idle(still_active, events);
@@ -55,8 +54,7 @@ impl Execution {
     fn skip_after(&self, place: NodeIndex, failure: &Failure, events: &mut Vec<Event>) {
         let doomed = self.doomed_by(place);
         events.extend(doomed.iter().map(|node| Event::NodeSkipped { node: self.id_of(*node) }));
-        let ready: BTreeSet<_> = self.ready.difference(&doomed).copied().collect();
-        let queued = self.queue(&ready, self.room(1), events);
+        let queued = self.queue(self.ready.difference(&doomed).copied(), self.room(1), events);
         if self.active.len() - 1 + queued == 0 {
             self.begin_failing(self.failure.as_ref().unwrap_or(failure), events);
         }

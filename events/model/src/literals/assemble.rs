@@ -3,7 +3,7 @@
 use super::collection::{CollectionBuilder, CollectionElements, finish_map};
 use super::encode::{field_len, put_field, put_head};
 use super::wire::{WireError, WireFault};
-use super::{literal_map_entry, number};
+use super::{LiteralKind, literal_map_entry, number};
 use crate::event::ItemRange;
 use bytes::{Bytes, BytesMut};
 use std::collections::BTreeMap;
@@ -65,6 +65,12 @@ fn push_chunk(
     chunk: &ChunkOutputs,
 ) -> Result<(), WireError> {
     let values = literal_map_entry(&chunk.outputs, variable)?;
+    if let Some(values) = values.as_ref().filter(|_| chunk.failed.is_empty())
+        && super::kind_of(values)? == LiteralKind::Collection
+        && builder.extend_plain(values, chunk.range.len() as usize)?
+    {
+        return Ok(());
+    }
     let mut values = match &values {
         Some(values) => CollectionElements::of(values)?.ok_or(WireFault::NotACollection.at(0))?,
         None => CollectionElements::none(),

@@ -1,7 +1,7 @@
 //! Takes collections apart and puts them together, element by element, without looking into one.
 
 use super::encode::{NONE_LITERAL, encode_literal_map, put_field, wrap};
-use super::wire::{Fields, WireError, WireFault};
+use super::wire::{Field, Fields, WireError, WireFault};
 use super::{LiteralKind, number, value_of};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -121,29 +121,29 @@ impl Collection {
     /// When the bytes are not a literal.
     pub fn of(encoded_literal: &Bytes) -> Result<Option<Self>, WireError> {
         let Some(elements) = CollectionElements::of(encoded_literal)? else { return Ok(None) };
-        if let Some(region) = plain_region(encoded_literal)? {
-            return Self::index(region).map(Some);
+        if let Some(piece) = only_piece(encoded_literal)? {
+            let region = encoded_literal.slice_ref(piece.bytes()?);
+            if let Some(plain) = Self::index(region, piece.message()?)? {
+                return Ok(Some(plain));
+            }
         }
         let mut builder = CollectionBuilder::default();
         for element in elements {
             builder.push(element?);
         }
-        Self::index(builder.region.into()).map(Some)
+        let region = Bytes::from(builder.region);
+        Self::index(region.clone(), Fields::of(&region))
     }
 
-    fn index(region: Bytes) -> Result<Self, WireError> {
-        let (mut marks, mut len) = (Vec::new(), 0);
-        let mut fields = Fields::of(&region);
-        loop {
-            if len % STRIDE == 0 {
-                marks.push(fields.offset());
+    /// Remembers where elements begin; none when there is anything else between them.
+    fn index(region: Bytes, fields: Fields<'_>) -> Result<Option<Self>, WireError> {
+        let (start, mut marks) = (fields.offset(), Vec::new());
+        let len = walk_plain(fields, |place, offset| {
+            if place.is_multiple_of(STRIDE) {
+                marks.push(offset - start);
             }
-            if fields.next().transpose()?.is_none() {
-                break;
-            }
-            len += 1;
-        }
-        Ok(Self { region, marks, len })
+        })?;
+        Ok(len.map(|len| Self { region, marks, len }))
     }
 
     /// Answers how many elements there are.
@@ -206,21 +206,30 @@ impl Collection {
     }
 }
 
-/// Answers the elements as they lie in the literal, if they lie there in one piece with nothing between them.
-fn plain_region(encoded_literal: &Bytes) -> Result<Option<Bytes>, WireError> {
+/// Answers the piece of a literal that has all its elements; none when there is not one such piece.
+fn only_piece(encoded_literal: &[u8]) -> Result<Option<Field<'_>>, WireError> {
     let mut pieces = value_of(encoded_literal)?.occurrences();
     let Some(piece) = pieces.next().transpose()? else { return Ok(None) };
-    if pieces.next().is_some() {
-        return Ok(None);
-    }
-    for field in piece.message()? {
-        let field = field?;
+    Ok(pieces.next().is_none().then_some(piece))
+}
+
+/// Tells `each` the place and the offset of every element; answers how many they are, none when there is anything else
+/// between them.
+fn walk_plain(
+    mut fields: Fields<'_>,
+    mut each: impl FnMut(usize, usize),
+) -> Result<Option<usize>, WireError> {
+    let mut place = 0;
+    loop {
+        let offset = fields.offset();
+        let Some(field) = fields.next().transpose()? else { return Ok(Some(place)) };
         if field.number != number::LITERALS {
             return Ok(None);
         }
         field.bytes()?;
+        each(place, offset);
+        place += 1;
     }
-    Ok(Some(encoded_literal.slice_ref(piece.bytes()?)))
 }
 
 /// Puts a collection together from encoded elements.
@@ -264,6 +273,18 @@ impl CollectionBuilder {
             self.push(element?);
         }
         Ok(self.len - before)
+    }
+
+    /// Appends all elements of an encoded literal as they lie there, if these are `count` in one piece with nothing between
+    /// them; says whether it did.
+    pub(super) fn extend_plain(&mut self, encoded_literal: &[u8], count: usize) -> Result<bool, WireError> {
+        let Some(piece) = only_piece(encoded_literal)? else { return Ok(false) };
+        let fits = walk_plain(piece.message()?, |_, _| {})? == Some(count);
+        if fits {
+            self.region.extend_from_slice(piece.bytes()?);
+            self.len += count;
+        }
+        Ok(fits)
     }
 
     /// Answers the elements alone, each with its key and length, as they stand in the collection.

@@ -139,7 +139,20 @@ impl<'a> Fields<'a> {
         &self.rest[..0]
     }
 
+    #[inline]
     fn number(&mut self) -> Result<u64, WireError> {
+        match self.rest.split_first() {
+            // As nearly all keys and lengths are.
+            Some((&byte, rest)) if byte < 0x80 => {
+                self.rest = rest;
+                self.offset += 1;
+                Ok(u64::from(byte))
+            }
+            _ => self.long_number(),
+        }
+    }
+
+    fn long_number(&mut self) -> Result<u64, WireError> {
         let mut value = 0_u64;
         for (index, &byte) in self.rest.iter().enumerate().take(10) {
             let bits = u64::from(byte & 0x7f);
@@ -156,6 +169,7 @@ impl<'a> Fields<'a> {
         Err(fault.at(self.offset))
     }
 
+    #[inline]
     fn take(&mut self, wanted: u64) -> Result<&'a [u8], WireError> {
         match usize::try_from(wanted).ok().and_then(|wanted| self.rest.get(..wanted)) {
             Some(bytes) => {
@@ -166,11 +180,13 @@ impl<'a> Fields<'a> {
         }
     }
 
+    #[inline]
     fn skip(&mut self, bytes: usize) {
         self.rest = &self.rest[bytes..];
         self.offset += bytes;
     }
 
+    #[inline]
     fn read(&mut self) -> Result<Field<'a>, WireError> {
         let start = self.offset;
         let tag = self.number()?;
@@ -196,6 +212,7 @@ impl<'a> Fields<'a> {
 impl<'a> Iterator for Fields<'a> {
     type Item = Result<Field<'a>, WireError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.rest.is_empty() {
             return None;
