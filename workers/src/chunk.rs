@@ -7,14 +7,16 @@ use crate::attempt::Ended;
 use crate::child::Exit;
 use crate::failure;
 use crate::machine::{Machine, Prepared};
-use crate::protocol::{Chunk, ChunkInputs, ChunkJob, Part};
+use crate::plain::Interface;
 use crate::report;
 use crate::scratch::Folder;
 use crate::stop::{Stop, Stopping};
 use crate::warm::{OF_ATTEMPT, Warm};
 use gather::Gather;
+use inputs::ChunkInputs;
 use skein_model::event::{FinishedChunk, ItemRange};
 use skein_model::{DataRef, Failure, Work, paths};
+use skein_protocol::messages::{Chunk, ChunkJob, Part};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -96,16 +98,23 @@ struct Begun {
 /// Brings a chunk to the point where its items run.
 async fn begin(machine: &Machine, work: &Work, range: &Range<'_>) -> Result<Begun, Failure> {
     let mut prepared = machine.prepare(work).await?;
-    if !prepared.line.is_map() {
+    if !prepared.line.is_map() && !prepared.line.is_native() {
         let command = &prepared.line.argv[0];
         return Err(failure::invalid(format!(
-            "items of a map run by pyflyte-map-execute, but task {} runs {command}",
+            "items of a map run by pyflyte-map-execute or a program of their own, but task {} runs {command}",
             work.task.name
         )));
     }
     let outputs = prepared.folder.outputs().display().to_string();
     prepared.line.redirect(&work.output_prefix, &outputs);
-    let gather = Gather::new(range.items, &prepared.template, range.bound, &work.output_prefix);
+    let template = &prepared.template;
+    // A program's task is mapped as it was registered: its interface is an item's.
+    let interface = if prepared.line.is_native() {
+        Interface::of_task(template)
+    } else {
+        Interface::of_item(template, range.bound)
+    };
+    let gather = Gather::new(range.items, template, interface, &work.output_prefix);
     let mut warm = Warm::ready(machine, work, &prepared, gather.interface()).await?;
     let inputs = match inputs::of_chunk(&prepared, range, gather.interface().filter(|_| warm.is_fast)) {
         Ok(inputs) => inputs,
@@ -128,25 +137,32 @@ async fn begin(machine: &Machine, work: &Work, range: &Range<'_>) -> Result<Begu
     Ok(Begun { gather, warm, folder: prepared.folder })
 }
 
-fn chunk<'a>(
+fn chunk(
     machine: &Machine,
     work: &Work,
     range: &Range<'_>,
-    prepared: &'a Prepared,
+    prepared: &Prepared,
     inputs: ChunkInputs,
     outputs: String,
-) -> Chunk<'a> {
+) -> Chunk {
     let mut env = BTreeMap::from([(INDEX_VARIABLE_NAME.to_owned(), INDEX_VARIABLE.to_owned())]);
     env.extend(work.env.iter().filter(|(name, _)| name == OF_ATTEMPT).cloned());
+    let (columns, bound, file, names) = match inputs {
+        ChunkInputs::Plain { columns, bound } => (Some(columns), Some(bound), None, None),
+        ChunkInputs::File { inputs, names } => (None, None, Some(inputs), Some(names)),
+    };
     Chunk {
         start: range.items.start,
         count: range.items.len(),
-        argv: &prepared.line.argv,
+        argv: prepared.line.argv.clone(),
         env,
         cwd: prepared.folder.work().display().to_string(),
         outputs,
         budget: machine.config.chunk_error_bytes_max,
-        inputs,
+        columns,
+        bound,
+        inputs: file,
+        names,
     }
 }
 

@@ -1,27 +1,13 @@
-//! Frames: a length of four bytes, big end first, then that many bytes of MessagePack.
+//! Frames over a socket that the runtime waits for.
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::BytesMut;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use skein_protocol::frames::{decode, encode, split_off};
 use std::io;
 use std::os::fd::AsFd;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-
-const LENGTH_BYTES: usize = 4;
-
-/// Encodes one frame.
-///
-/// # Errors
-/// When the message is over 4 GiB, or holds what MessagePack cannot.
-pub(crate) fn encode<T: Serialize>(message: &T) -> io::Result<Bytes> {
-    let mut frame = BytesMut::zeroed(LENGTH_BYTES).writer();
-    rmp_serde::encode::write_named(&mut frame, message).map_err(io::Error::other)?;
-    let mut frame = frame.into_inner();
-    let length = u32::try_from(frame.len() - LENGTH_BYTES).map_err(io::Error::other)?;
-    frame[..LENGTH_BYTES].copy_from_slice(&length.to_be_bytes());
-    Ok(frame.freeze())
-}
 
 /// Frames over one socket.
 #[derive(Debug)]
@@ -58,8 +44,8 @@ impl Frames {
     /// When what comes is not a message of this kind.
     pub(crate) async fn receive<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
         loop {
-            if let Some(body) = self.complete() {
-                return rmp_serde::from_slice(&body).map(Some).map_err(io::Error::other);
+            if let Some(body) = split_off(&mut self.read) {
+                return decode(&body).map(Some);
             }
             if self.socket.read_buf(&mut self.read).await? == 0 {
                 return Ok(None);
@@ -75,8 +61,8 @@ impl Frames {
     pub(crate) fn receive_arrived<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
         let mut part = [0; 16 * 1024];
         loop {
-            if let Some(body) = self.complete() {
-                return rmp_serde::from_slice(&body).map(Some).map_err(io::Error::other);
+            if let Some(body) = split_off(&mut self.read) {
+                return decode(&body).map(Some);
             }
             match rustix::io::read(&self.socket, &mut part) {
                 Ok(0) | Err(rustix::io::Errno::AGAIN) => return Ok(None),
@@ -85,18 +71,6 @@ impl Frames {
                 Err(error) => return Err(error.into()),
             }
         }
-    }
-
-    fn complete(&mut self) -> Option<BytesMut> {
-        let head: [u8; LENGTH_BYTES] =
-            self.read.get(..LENGTH_BYTES)?.try_into().expect("a slice of that length");
-        let length = u32::from_be_bytes(head) as usize;
-        if self.read.len() < LENGTH_BYTES + length {
-            self.read.reserve(LENGTH_BYTES + length - self.read.len());
-            return None;
-        }
-        self.read.advance(LENGTH_BYTES);
-        Some(self.read.split_to(length))
     }
 }
 

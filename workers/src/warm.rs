@@ -1,15 +1,17 @@
 //! Warm children: each has one task loaded, and runs chunk after chunk, or attempt after attempt, of it.
 
 use crate::child::Child;
-use crate::config::Config;
+use crate::config::{Config, FastPath};
 use crate::failure;
 use crate::machine::{Machine, Prepared};
 use crate::nest::Nest;
 use crate::plain::Interface;
-use crate::protocol::{Load, LoadJob, Loaded};
 use crate::resident;
 use crate::scratch::Folder;
+use skein_model::work::WorkKind;
 use skein_model::{EntityId, Failure, Isolation, Life, Work};
+use skein_protocol::messages::{Load, LoadJob, Loaded, Setting};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Variables that differ between executions of one task.
@@ -126,6 +128,7 @@ impl Warm {
     ) -> Result<Self, Failure> {
         machine.make_room(work).await;
         if work.isolation == Some(Isolation::Fork)
+            && !prepared.line.is_native()
             && let Some(nest) = Nest::of(machine, work, prepared, interface).await?
         {
             let born = Instant::now();
@@ -160,11 +163,12 @@ impl Warm {
         let folder = machine.folder(prepared.code.as_ref()).map_err(|error| failure::not_started(&error))?;
         let setting = machine.setting(work, prepared.line.argv.clone(), &folder, prepared.code.as_ref());
         let born = Instant::now();
-        let forked = machine.interpreter.fork(&folder.progress()).await;
+        let interpreter = machine.origin_of(work, prepared).await?;
+        let forked = interpreter.fork(&folder.progress()).await;
         let mut child = forked.map_err(|error| failure::not_started(&error))?;
         // What the user's module prints when it is imported belongs to the chunk that needs it.
         child.capture.begin(&work.output_prefix).await;
-        let load = Load::of(&setting, interface, machine.config.fast_path);
+        let load = load_of(setting, interface, machine.config.fast_path);
         let loaded = match child.send(&LoadJob { load }).await {
             Ok(()) => child.receive::<Loaded>().await.ok().flatten(),
             Err(_) => None,
@@ -174,7 +178,7 @@ impl Warm {
         }
         let is_fast = matches!(loaded, Some(Loaded { loaded: None, ended: None, .. }));
         let pid = loaded.and_then(|loaded| loaded.pid);
-        let is_for_once = matches!(work.isolation, Some(Isolation::Fork | Isolation::Fresh));
+        let is_for_once = is_for_once(work);
         let task = work.task.clone();
         Ok(Self {
             child,
@@ -189,6 +193,31 @@ impl Warm {
             is_forked: false,
             _folder: Some(folder),
         })
+    }
+}
+
+/// Says whether a process that has the task of `work` loaded runs nothing after it. Only tasks that ask for it share a
+/// process between attempts; items share one unless their task asks for none to.
+const fn is_for_once(work: &Work) -> bool {
+    match (&work.kind, work.isolation) {
+        (_, Some(Isolation::Fork | Isolation::Fresh)) | (WorkKind::Task, None) => true,
+        (_, Some(Isolation::Reuse)) | (WorkKind::Items { .. }, None) => false,
+    }
+}
+
+/// Answers a task that may be called directly if `plain` is what it gets and gives, as far as `path` allows.
+pub(crate) fn load_of(setting: Setting, plain: Option<&Interface>, path: FastPath) -> Load {
+    let dispatch = path == FastPath::On;
+    let plain = plain.filter(|_| dispatch);
+    let shapes = |interface: &Interface| {
+        interface.inputs.iter().map(|(name, shape)| (name.clone(), shape.to_string())).collect()
+    };
+    Load {
+        setting,
+        dispatch,
+        plain: plain.is_some(),
+        inputs: plain.map_or_else(BTreeMap::new, shapes),
+        output: plain.and_then(|interface| interface.output.as_ref()).map(|(_, shape)| shape.to_string()),
     }
 }
 

@@ -62,6 +62,7 @@ impl Workers {
         self.slots.shutdown().await;
         self.machine.kept.clear();
         self.machine.interpreter.end().await;
+        self.machine.programs.end().await;
     }
 
     async fn ended(&mut self) {

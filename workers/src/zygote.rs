@@ -1,4 +1,4 @@
-//! One zygote: an interpreter that has the SDK imported and forks a child for whoever asks.
+//! One zygote: an interpreter that has the SDK imported, or a program that has tasks, and makes a child for whoever asks.
 //!
 //! Two tasks own its control socket, one for each direction. The zygote alone sends signals to children, because it
 //! alone knows which process ids are still theirs. It kills all of them when the socket closes, so nothing outlives
@@ -6,16 +6,16 @@
 
 use crate::child::Exit;
 use crate::config::Config;
-use crate::frames::{self, Frames};
+use crate::frames::Frames;
 use crate::nest::Ground;
-use crate::protocol::{Control, Said};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use skein_protocol::{Control, PROTOCOL, Said, VERSION, frames, native};
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,34 +27,103 @@ use tokio::sync::{mpsc, oneshot, watch};
 /// How much of what a zygote complains about is kept for the error message, in bytes.
 const COMPLAINT_BYTES_MAX: usize = 2048;
 
-/// An interpreter that could not be started.
+/// What a zygote is made of.
+#[derive(Clone, Debug)]
+pub(crate) enum Origin {
+    /// The configured interpreter.
+    Python {
+        /// Where the interpreter side of the worker lies.
+        package: PathBuf,
+    },
+    /// A user's program.
+    Program {
+        /// Its path.
+        path: PathBuf,
+    },
+}
+
+impl Origin {
+    /// Names it in messages.
+    pub(crate) fn name(&self, config: &Config) -> String {
+        match self {
+            Self::Python { .. } => format!("the interpreter {}", config.interpreter.display()),
+            Self::Program { path } => format!("the program {}", path.display()),
+        }
+    }
+
+    /// Names in messages what it does before it is ready.
+    const fn task(&self) -> &'static str {
+        match self {
+            Self::Python { .. } => "import flytekit",
+            Self::Program { .. } => "say which protocol it speaks",
+        }
+    }
+
+    /// Answers the command that starts it, without what all have in common.
+    fn command(&self, config: &Config) -> Command {
+        let version = skein_protocol::VERSION.to_string();
+        match self {
+            Self::Python { package } => {
+                let mut command = Command::new(&config.interpreter);
+                command
+                    .arg("-X")
+                    .arg(format!("pycache_prefix={}", config.bytecode.display()))
+                    .args(["-c", crate::python::START])
+                    .arg(package)
+                    .arg(version);
+                command
+            }
+            Self::Program { path } => {
+                let mut command = Command::new(path);
+                command.args([native::SERVE, native::VERSION_FLAG, &version]);
+                command
+            }
+        }
+    }
+}
+
+/// An interpreter or a program that could not be started.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// The program cannot be run at all.
-    #[error("the interpreter {interpreter} cannot be started")]
+    #[error("{origin} cannot be started")]
     Spawn {
-        /// Its path.
-        interpreter: String,
+        /// What it is.
+        origin: String,
         /// Why.
         #[source]
         source: io::Error,
     },
     /// It ended before it was ready, mostly because a package is missing.
-    #[error("the interpreter {interpreter} ended while it imported flytekit: {complaint}")]
+    #[error("{origin} ended and did not {task}: {complaint}")]
     Ended {
-        /// Its path.
-        interpreter: String,
+        /// What it is.
+        origin: String,
+        /// What it had to do first.
+        task: &'static str,
         /// The end of what it printed.
         complaint: String,
     },
     /// It took too long.
-    #[error("the interpreter {interpreter} did not import flytekit within {waited:?}")]
+    #[error("{origin} did not {task} within {waited:?}")]
     Slow {
-        /// Its path.
-        interpreter: String,
+        /// What it is.
+        origin: String,
+        /// What it had to do first.
+        task: &'static str,
         /// How long it had.
         waited: std::time::Duration,
+    },
+    /// It speaks another version of the protocol.
+    #[error(
+        "{origin} speaks version {found} of the worker protocol, and this worker version {VERSION}: build both from one release of Skein"
+    )]
+    Version {
+        /// What it is.
+        origin: String,
+        /// What it speaks.
+        found: String,
     },
 }
 
@@ -94,19 +163,19 @@ enum Root {
 
 impl Zygote {
     /// Starts a zygote and waits until it has imported the SDK.
-    pub(crate) async fn start(config: &Config, package: &Path) -> Result<Self, StartError> {
-        let interpreter = config.interpreter.display().to_string();
-        let spawn = |source| StartError::Spawn { interpreter: interpreter.clone(), source };
-        let (mut process, control) = spawn_process(config, package).map_err(spawn)?;
+    pub(crate) async fn start(config: &Config, from: &Origin) -> Result<Self, StartError> {
+        let (origin, task) = (from.name(config), from.task());
+        let spawn = |source| StartError::Spawn { origin: origin.clone(), source };
+        let (mut process, control) = spawn_process(config, from).map_err(spawn)?;
         let mut frames = Frames::new(UnixStream::from_std(control).map_err(spawn)?);
         let complaint = collect_complaint(process.stderr.take().expect("standard error is piped"));
         let ready = tokio::time::timeout(config.start_timeout, frames.receive::<Said>());
         match ready.await {
-            Err(_) => return Err(StartError::Slow { interpreter, waited: config.start_timeout }),
-            Ok(Ok(Some(Said { ready: Some(versions), .. }))) => log_versions(&interpreter, &versions),
+            Err(_) => return Err(StartError::Slow { origin, task, waited: config.start_timeout }),
+            Ok(Ok(Some(Said { ready: Some(versions), .. }))) => check_version(&origin, &versions)?,
             Ok(_) => {
                 let complaint = complaint.await.unwrap_or_default();
-                return Err(StartError::Ended { interpreter, complaint });
+                return Err(StartError::Ended { origin, task, complaint });
             }
         }
         Self::over(frames, Root::Process(process)).map_err(spawn)
@@ -156,16 +225,13 @@ fn lock(waiting: &Waiting) -> std::sync::MutexGuard<'_, HashMap<u64, watch::Send
     waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn spawn_process(config: &Config, package: &Path) -> io::Result<(Process, StdUnixStream)> {
+fn spawn_process(config: &Config, origin: &Origin) -> io::Result<(Process, StdUnixStream)> {
     let (ours, theirs) = StdUnixStream::pair()?;
     ours.set_nonblocking(true)?;
     let temporary = config.scratch.join("tmp");
     std::fs::create_dir_all(&temporary)?;
-    let process = Command::new(&config.interpreter)
-        .arg("-X")
-        .arg(format!("pycache_prefix={}", config.bytecode.display()))
-        .args(["-c", crate::python::START])
-        .arg(package)
+    let process = origin
+        .command(config)
         .env_clear()
         .envs(crate::environment::passed(config))
         .env("TMPDIR", temporary)
@@ -181,8 +247,14 @@ fn spawn_process(config: &Config, package: &Path) -> io::Result<(Process, StdUni
     Ok((process, ours))
 }
 
-fn log_versions(interpreter: &str, versions: &BTreeMap<String, String>) {
-    tracing::info!(interpreter, ?versions, "interpreter ready");
+/// Checks that a zygote which is ready speaks as this worker does.
+fn check_version(origin: &str, versions: &BTreeMap<String, String>) -> Result<(), StartError> {
+    let found = versions.get(PROTOCOL).cloned().unwrap_or_else(|| "none".to_owned());
+    if found != VERSION.to_string() {
+        return Err(StartError::Version { origin: origin.to_owned(), found });
+    }
+    tracing::info!(origin, ?versions, "interpreter ready");
+    Ok(())
 }
 
 /// Keeps the end of what the zygote prints, and answers it when the zygote has ended.

@@ -4,11 +4,28 @@ use super::Range;
 use crate::failure;
 use crate::machine::Prepared;
 use crate::plain::{Interface, Plain, elements, from_literal};
-use crate::protocol::ChunkInputs;
 use prost::Message;
 use skein_idl::flyteidl::core::LiteralMap;
 use skein_model::Failure;
 use std::collections::BTreeMap;
+
+/// What the items of a chunk get.
+pub(super) enum ChunkInputs {
+    /// Plain values: the function is called directly.
+    Plain {
+        /// For each input that differs by item: one value for each item, in order.
+        columns: BTreeMap<String, Vec<Plain>>,
+        /// The other inputs.
+        bound: BTreeMap<String, Plain>,
+    },
+    /// A file: the SDK's dispatch runs.
+    File {
+        /// Its path: an encoded `LiteralMap`.
+        inputs: String,
+        /// The inputs that are the same for all items.
+        names: Vec<String>,
+    },
+}
 
 /// Answers plain values when `interface` is given and all values are plain, else a file.
 ///

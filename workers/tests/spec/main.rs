@@ -4,10 +4,12 @@
 
 mod attempts;
 mod chunks;
+mod conformance;
 mod dispatched;
 mod figures;
 mod forks;
 mod lives;
+mod native;
 mod orphans;
 mod reuse;
 mod support;
