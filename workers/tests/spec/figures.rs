@@ -1,7 +1,7 @@
 //! What an attempt and an item cost. Run with `--ignored --nocapture`; the figures are printed, not judged.
 
 use crate::native::{items_of, of_integer};
-use crate::support::{House, integers, range, simple};
+use crate::support::{House, integers, list_of, range, simple};
 use skein_idl::flyteidl::core::SimpleType;
 use skein_model::work::MAP_ITEMS_MAX;
 use skein_model::{Command, Isolation};
@@ -49,15 +49,16 @@ async fn figures() {
 #[ignore = "prints figures"]
 async fn rust_beside_python() {
     let mut house = House::open().await;
+    let numbers = list_of(simple(SimpleType::Integer));
     for round in 0..4 {
         let mut taken = Vec::new();
         for is_rust in [false, true] {
             let mut works = Vec::new();
             for x in 0..10 * ATTEMPTS {
                 let mut work = if is_rust {
-                    of_integer(&house, "trials.double", x.into(), simple(SimpleType::Integer)).await
+                    of_integer(&house, "trials.count", x.into(), numbers.clone()).await
                 } else {
-                    house.task("double", x.into(), Some(simple(SimpleType::Integer))).await
+                    house.task("counts", x.into(), Some(simple(SimpleType::String))).await
                 };
                 work.isolation = Some(Isolation::Reuse);
                 works.push(work);
