@@ -15,7 +15,7 @@ static ITEM: AtomicI64 = AtomicI64::new(NONE);
 
 /// Answers a variable of the environment that belongs to the attempt: what the execution and its task set, and what Flyte
 /// tells, such as `FLYTE_INTERNAL_EXECUTION_PROJECT`. One process may run many attempts, so these are not in
-/// [`std::env`]. None outside of a task.
+/// [`std::env`](mod@std::env). None outside of a task.
 pub fn variable(name: &str) -> Option<String> {
     ENVIRONMENT.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
 }
