@@ -166,7 +166,7 @@ impl From<ReadError> for ApiError {
 impl From<BlobError> for ApiError {
     fn from(error: BlobError) -> Self {
         match error {
-            BlobError::Unavailable { .. } => Self::Unavailable(error.to_string()),
+            BlobError::Unavailable { .. } | BlobError::Full { .. } => Self::Unavailable(error.to_string()),
             other => Self::internal("the blob store did not serve", &other),
         }
     }

@@ -2,20 +2,16 @@
 
 mod data;
 mod logs;
+mod metrics;
 mod progress;
 
 use crate::shared::Shared;
 use axum::Router;
-use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
-
-/// The content type of OpenMetrics.
-const OPEN_METRICS: HeaderValue =
-    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
 /// An HTTP request that was not served: a status and a text.
 pub(crate) struct Refused(StatusCode, String);
@@ -45,7 +41,7 @@ impl From<crate::error::ApiError> for Refused {
 
 /// Answers the routes.
 pub(crate) fn routes(shared: Arc<Shared>, registry: Arc<Registry>) -> Router {
-    let metrics = Router::new().route("/metrics", get(metrics)).with_state((shared.clone(), registry));
+    let metrics = Router::new().route("/metrics", get(metrics::text)).with_state((shared.clone(), registry));
     Router::new()
         .route("/healthcheck", get(async || "ok\n"))
         .route("/data/{*path}", get(data::get).head(data::head).put(data::put))
@@ -55,15 +51,4 @@ pub(crate) fn routes(shared: Arc<Shared>, registry: Arc<Registry>) -> Router {
         .route("/api/v1/executions/{project}/{domain}/{name}/progress", get(progress::of_execution))
         .with_state(shared)
         .merge(metrics)
-}
-
-async fn metrics(
-    State((shared, registry)): State<(Arc<Shared>, Arc<Registry>)>,
-) -> Result<Response, Refused> {
-    shared.metrics.views_caught_up.set(i64::from(shared.views.is_caught_up()));
-    shared.metrics.watched_executions.set(shared.watched.count());
-    let mut text = String::new();
-    prometheus_client::encoding::text::encode(&mut text, &registry)
-        .map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
-    Ok(([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response())
 }

@@ -21,6 +21,10 @@ pub struct Metrics {
     pub(crate) uploaded_bytes: Counter,
     /// `skein_gateway_views_caught_up`: 1 once the views have what was in the log at start.
     pub(crate) views_caught_up: Gauge,
+    /// `skein_gateway_views_lag{category}`: how many records the views have yet to take in, at most. A log that numbers
+    /// both categories together (the embedded one) lets a category's number hold some of the other's. Missing while the
+    /// log does not say where it ends.
+    pub(crate) views_lag: Family<LagLabels, Gauge>,
     /// `skein_gateway_watched_executions`: executions that somebody watches, each read at most once a second.
     pub(crate) watched_executions: Gauge,
 }
@@ -30,6 +34,13 @@ pub struct Metrics {
 pub(crate) struct RequestLabels {
     pub(crate) method: String,
     pub(crate) code: &'static str,
+}
+
+/// What the views' lag is told by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct LagLabels {
+    /// `registry` or `execution`.
+    pub(crate) category: &'static str,
 }
 
 impl Metrics {
@@ -44,6 +55,7 @@ impl Metrics {
             in_flight: Gauge::default(),
             uploaded_bytes: Counter::default(),
             views_caught_up: Gauge::default(),
+            views_lag: Family::default(),
             watched_executions: Gauge::default(),
         };
         registry.register("skein_gateway_requests", "gRPC requests answered", metrics.requests.clone());
@@ -68,6 +80,11 @@ impl Metrics {
             "skein_gateway_views_caught_up",
             "Whether the views have what was in the log at start",
             metrics.views_caught_up.clone(),
+        );
+        registry.register(
+            "skein_gateway_views_lag",
+            "Records of the log that the views have yet to take in, at most",
+            metrics.views_lag.clone(),
         );
         registry.register(
             "skein_gateway_watched_executions",

@@ -1,6 +1,11 @@
-"""Views are folds of the log: deleted, they come back the same."""
+"""Views are folds of the log: deleted, they come back the same; late, they hold nothing back."""
 
+import json
+import re
 import shutil
+import sqlite3
+import subprocess
+import urllib.request
 from pathlib import Path
 from typing import Iterator
 
@@ -12,10 +17,13 @@ from flyteidl.admin import (
     project_pb2,
     task_execution_pb2,
 )
+from flyteidl.core import execution_pb2 as core_execution_pb2
 from google.protobuf.message import Message
 
-from harness.client import Client, execution_id, phase
-from harness.settings import DOMAIN, PROJECT
+from harness.client import Client, create_request, execution_id, integers, phase, unique
+from harness.poll import until
+from harness.server import Skein
+from harness.settings import DOMAIN, PROJECT, binary
 from harness.witness import Witness
 
 
@@ -111,3 +119,39 @@ def test_views_deleted_answers_are_the_same(own: Client, witness: Witness) -> No
 
     assert after.keys() == before.keys()
     assert [name for name in before if after[name] != before[name]] == []
+
+
+def lag(server: Skein) -> int:
+    """How many records of executions the views have yet to take in, as the server tells it."""
+    with urllib.request.urlopen(f"{server.url}/metrics", timeout=10) as answer:
+        found = re.search(r'skein_gateway_views_lag{category="execution"} (\d+)', answer.read().decode())
+    assert found, "the lag is among the metrics"
+    return int(found[1])
+
+
+def is_closed(server: Skein, name: str) -> bool:
+    """Whether the execution's journal ends with a record that closes it."""
+    records = subprocess.run(
+        [str(binary()), "log", "cat", str(server.data), "--journal", name],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    ).stdout.splitlines()
+    return bool(records) and json.loads(records[-1])["closes"]
+
+
+def test_views_that_stand_still_hold_no_execution_back(own: Client) -> None:
+    """While nothing can be written to the views, an execution runs to its end; then they catch up by themselves."""
+    own.outputs("values.doubled", {"a": 4})
+    held = sqlite3.connect(own.server.data / "views" / "views.sqlite", isolation_level=None)
+    held.execute("BEGIN IMMEDIATE")
+    name = unique("unseen")
+    answer = own.admin.CreateExecution.future(create_request("workflows.values.doubled", integers(a=5), name=name))
+    until("the execution has ended", lambda: is_closed(own.server, name))
+    assert lag(own.server) > 0
+    held.execute("ROLLBACK")
+    assert answer.result(60).id.name == name
+    until("the views have caught up", lambda: lag(own.server) == 0)
+    ended = own.get(name)
+    assert ended.closure.phase == core_execution_pb2.WorkflowExecution.SUCCEEDED

@@ -22,12 +22,27 @@ pub(crate) enum Ended<T> {
     Reported(T),
     /// Nobody wants to know.
     Withdrawn,
+    /// None of it has run: it goes back to the queue as it is.
+    GivenBack,
+}
+
+impl<T> Ended<T> {
+    /// Makes something else of what is reported.
+    pub(crate) fn map<R>(self, of: impl FnOnce(T) -> R) -> Ended<R> {
+        match self {
+            Self::Reported(report) => Ended::Reported(of(report)),
+            Self::Withdrawn => Ended::Withdrawn,
+            Self::GivenBack => Ended::GivenBack,
+        }
+    }
 }
 
 enum Wait {
     Exited(Exit),
     TimedOut,
     Stopped(Stopping),
+    /// Nothing that its process says is worth anything any more; why, in words.
+    Broken(String),
 }
 
 /// The process that an attempt runs in.
@@ -46,6 +61,14 @@ impl Host {
         }
     }
 
+    /// The number of the attempt among those of its process.
+    const fn job(&self) -> u32 {
+        match self {
+            Self::Own(_) => OWN_JOB,
+            Self::Shared(warm) => warm.chunks,
+        }
+    }
+
     const fn child_mut(&mut self) -> &mut Child {
         match self {
             Self::Own(child) => child,
@@ -53,6 +76,9 @@ impl Host {
         }
     }
 }
+
+/// The number of the one attempt of a process of its own.
+const OWN_JOB: u32 = 1;
 
 /// Runs one try of a task node; calls `started` when user code begins. A process that the task shares is kept.
 pub(crate) async fn run(
@@ -77,8 +103,9 @@ pub(crate) async fn run(
     let exit = match waited {
         Wait::Exited(exit) => exit,
         Wait::TimedOut | Wait::Stopped(_) => host.child().end(machine.config.kill_grace).await,
+        Wait::Broken(_) => host.child().end(Duration::ZERO).await,
     };
-    let tail = host.child().capture.end().await;
+    let tail = host.child().capture.end().await.tail;
     if let Host::Shared(warm) = host
         && finished.is_some()
         && warm.keep(machine, work).await
@@ -90,6 +117,7 @@ pub(crate) async fn run(
         Wait::TimedOut => {
             Ended::Reported(Outcome::Failed(failure::timed_out(work.timeout.unwrap_or_default())))
         }
+        Wait::Broken(why) => Ended::Reported(Outcome::Failed(failure::foreign(&why))),
         Wait::Exited(_) => {
             // A process that ends badly fails its attempt, whatever the function returned.
             Ended::Reported(match finished.filter(|_| exit == Exit::Code(0)) {
@@ -124,28 +152,38 @@ async fn wait(
     };
     tokio::select! {
         biased;
-        exit = end_of(host, finished) => Wait::Exited(exit),
+        waited = end_of(host, finished) => waited,
         stopping = stop.stopped() => Wait::Stopped(stopping),
         () = expired => Wait::TimedOut,
     }
 }
 
 /// Waits until the attempt has ended, which is not always the end of its process.
-async fn end_of(host: &mut Host, finished: &mut Option<Told>) -> Exit {
-    let is_shared = matches!(host, Host::Shared(_));
+async fn end_of(host: &mut Host, finished: &mut Option<Told>) -> Wait {
+    let (is_shared, job) = (matches!(host, Host::Shared(_)), host.job());
     loop {
         match host.child_mut().receive::<Told>().await {
-            Ok(Some(Told { ended: Some(code), .. })) => return Exit::Code(code),
-            Ok(Some(told)) if told.is_finished => {
+            Ok(Some(Told { ended: Some(code), .. })) => return Wait::Exited(Exit::Code(code)),
+            Ok(Some(told)) if told.is_finished && told.job == Some(job) && finished.is_none() => {
                 *finished = Some(told);
                 if is_shared {
-                    return Exit::Code(0);
+                    return Wait::Exited(Exit::Code(0));
                 }
             }
-            Ok(Some(_)) => {}
-            // A process that more attempts were to share is not waited for: what it says is worth nothing any more.
-            Ok(None) | Err(_) if is_shared => return host.child().end(Duration::ZERO).await,
-            Ok(None) | Err(_) => return host.child().exited().await,
+            Ok(Some(told)) if told.is_finished => {
+                let why = format!("it is finished with {:?} as its job, and this is {job}", told.job);
+                return Wait::Broken(failure::no_message(&why));
+            }
+            Ok(Some(_)) => return Wait::Broken(failure::no_message(&"it is neither finished nor ended")),
+            Err(error) => return Wait::Broken(failure::no_message(&error)),
+            Ok(None) if is_shared => {
+                return match host.child().leaves().await {
+                    Some(exit) => Wait::Exited(exit),
+                    None => Wait::Broken(failure::CLOSED.to_owned()),
+                };
+            }
+            // What runs alone may leave its outputs without a word.
+            Ok(None) => return Wait::Exited(host.child().exited().await),
         }
     }
 }

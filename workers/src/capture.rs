@@ -22,8 +22,18 @@ const TAIL_BYTES_MAX: usize = 2048;
 const STORE_TIMEOUT: Duration = Duration::from_secs(10);
 
 enum Request {
-    Begin(String),
-    End(oneshot::Sender<String>),
+    Hold,
+    Begin(String, u32),
+    End(oneshot::Sender<Printed>),
+}
+
+/// What was printed from begin to end.
+#[derive(Debug, Default)]
+pub(crate) struct Printed {
+    /// The end of it.
+    pub tail: String,
+    /// The number of the part that would come next.
+    pub parts: u32,
 }
 
 /// The output of one child.
@@ -39,14 +49,24 @@ impl Capture {
         Self { requests }
     }
 
-    /// Keeps what is printed from now on under `prefix`.
+    /// Keeps what is printed from now on under `prefix`, in parts that are counted from 0.
     pub(crate) async fn begin(&self, prefix: &str) {
-        // The reader only ends after this handle.
-        let _ = self.requests.send(Request::Begin(prefix.to_owned())).await;
+        self.begin_at(prefix, 0).await;
     }
 
-    /// Stores what has been printed up to now, and answers the end of it.
-    pub(crate) async fn end(&self) -> String {
+    /// Holds back what is printed, up to one part of it, until it is known whose it is.
+    pub(crate) async fn hold(&self) {
+        let _ = self.requests.send(Request::Hold).await;
+    }
+
+    /// As [`Self::begin`], but counts from `part` on: another process has printed there before.
+    pub(crate) async fn begin_at(&self, prefix: &str, part: u32) {
+        // The reader only ends after this handle.
+        let _ = self.requests.send(Request::Begin(prefix.to_owned(), part)).await;
+    }
+
+    /// Stores what has been printed up to now.
+    pub(crate) async fn end(&self) -> Printed {
         let (answer, tail) = oneshot::channel();
         let _ = self.requests.send(Request::End(answer)).await;
         tail.await.unwrap_or_default()
@@ -78,8 +98,15 @@ impl Reader {
         loop {
             let flush_at = self.current.as_ref().and_then(|output| output.flush_at);
             tokio::select! {
+                // Whose output it is was said before it was printed.
+                biased;
                 request = self.requests.recv() => match request {
-                    Some(Request::Begin(prefix)) => self.begin(prefix),
+                    Some(Request::Hold) => self.current = Some(Output::new(String::new(), 0)),
+                    Some(Request::Begin(prefix, part)) => {
+                        // What was printed before belongs to whoever had it until now.
+                        self.read_what_is_there(&mut read).await;
+                        self.begin(prefix, part);
+                    }
                     Some(Request::End(answer)) => {
                         self.read_what_is_there(&mut read).await;
                         // Whoever asked may have gone.
@@ -98,15 +125,18 @@ impl Reader {
         }
     }
 
-    /// Begins anew, unless this output has begun already.
-    fn begin(&mut self, prefix: String) {
-        if self.current.as_ref().is_none_or(|output| output.prefix != prefix) {
-            self.current = Some(Output::new(prefix));
+    /// Begins anew, unless this output has begun already; what was held back is the beginning then.
+    fn begin(&mut self, prefix: String, part: u32) {
+        if let Some(held) = self.current.as_mut().filter(|output| output.is_held()) {
+            (held.prefix, held.parts) = (prefix, part);
+            held.is_cut = false;
+        } else if self.current.as_ref().is_none_or(|output| output.prefix != prefix) {
+            self.current = Some(Output::new(prefix, part));
         }
     }
 
     async fn read_what_is_there(&mut self, read: &mut BytesMut) {
-        while let Some(Ok(1..)) = self.log.as_ref().map(|log| log.try_read_buf(read)) {
+        while self.log.as_ref().is_some_and(|log| read_arrived(log, read)) {
             self.take(read).await;
         }
     }
@@ -117,7 +147,7 @@ impl Reader {
             return;
         };
         output.take(read, &self.limits);
-        if output.waiting.len() >= self.limits.part_bytes_max {
+        if output.waiting.len() >= self.limits.part_bytes_max && !output.is_held() {
             self.flush().await;
         }
     }
@@ -125,6 +155,9 @@ impl Reader {
     async fn flush(&mut self) {
         let Some(output) = &mut self.current else { return };
         output.flush_at = None;
+        if output.is_held() {
+            return;
+        }
         while !output.waiting.is_empty() {
             let part = output.waiting.split_to(output.waiting.len().min(self.limits.part_bytes_max)).freeze();
             let uri = paths::log_part(&output.prefix, output.parts);
@@ -137,20 +170,23 @@ impl Reader {
         }
     }
 
-    async fn finish(&mut self) -> String {
+    async fn finish(&mut self) -> Printed {
         self.flush().await;
-        self.current
-            .take()
-            .map(|output| String::from_utf8_lossy(&output.tail).into_owned())
+        let output = self.current.take();
+        output
+            .map(|Output { tail, parts, .. }| Printed {
+                tail: String::from_utf8_lossy(&tail).into_owned(),
+                parts,
+            })
             .unwrap_or_default()
     }
 }
 
 impl Output {
-    fn new(prefix: String) -> Self {
+    fn new(prefix: String, parts: u32) -> Self {
         Self {
             prefix,
-            parts: 0,
+            parts,
             kept: 0,
             waiting: BytesMut::new(),
             flush_at: None,
@@ -159,17 +195,23 @@ impl Output {
         }
     }
 
+    /// Says whether it is not known yet whose it is.
+    fn is_held(&self) -> bool {
+        self.prefix.is_empty()
+    }
+
     fn take(&mut self, read: &mut BytesMut, limits: &LogLimits) {
         let last = &read[read.len().saturating_sub(TAIL_BYTES_MAX)..];
         self.tail.extend_from_slice(last);
         let excess = self.tail.len().saturating_sub(TAIL_BYTES_MAX);
         let _ = self.tail.split_to(excess);
 
-        let room = usize::try_from(limits.bytes_max.saturating_sub(self.kept)).unwrap_or(usize::MAX);
+        let most = if self.is_held() { limits.part_bytes_max as u64 } else { limits.bytes_max };
+        let room = usize::try_from(most.saturating_sub(self.kept)).unwrap_or(usize::MAX);
         let kept = read.split_to(read.len().min(room));
         self.kept += kept.len() as u64;
         self.waiting.extend_from_slice(&kept);
-        if !read.is_empty() && !self.is_cut {
+        if !read.is_empty() && !self.is_cut && !self.is_held() {
             self.is_cut = true;
             let line = format!("\n[skein: the output is cut here, after {} bytes]\n", limits.bytes_max);
             self.waiting.extend_from_slice(line.as_bytes());
@@ -177,6 +219,22 @@ impl Output {
         read.clear();
         if !self.waiting.is_empty() && self.flush_at.is_none() {
             self.flush_at = Some(Instant::now() + limits.flush_every);
+        }
+    }
+}
+
+/// Reads what has arrived; false when nothing has. Asks the kernel itself: the runtime may not have heard yet of what was
+/// printed before the child said that it is done.
+fn read_arrived(log: &pipe::Receiver, read: &mut BytesMut) -> bool {
+    let mut part = [0; 8 * 1024];
+    loop {
+        match rustix::io::read(log, &mut part) {
+            Ok(count) => {
+                read.extend_from_slice(&part[..count]);
+                return count > 0;
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return false,
         }
     }
 }
@@ -196,5 +254,43 @@ async fn at(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A child's end of a pipe, and what reads the other.
+    fn captured(folder: &std::path::Path) -> (std::os::fd::OwnedFd, Capture) {
+        let blobs = Arc::new(BlobStore::local(folder).expect("a folder of our own"));
+        let (child, log) = pipe::pipe().expect("a pipe");
+        let limits = LogLimits { part_bytes_max: 1024, bytes_max: 1024, flush_every: Duration::from_secs(1) };
+        (child.into_blocking_fd().expect("a pipe of our own"), Capture::start(log, blobs, limits))
+    }
+
+    #[tokio::test]
+    async fn what_was_printed_before_the_end_is_taken_before_the_runtime_hears_of_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (child, capture) = captured(folder.path());
+        capture.begin("file:///p").await;
+        assert_eq!(capture.end().await, "");
+        for text in ["one", "two"] {
+            capture.begin(&format!("file:///{text}")).await;
+            rustix::io::write(&child, text.as_bytes()).expect("the other side is there");
+            assert_eq!(capture.end().await, text);
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn what_is_printed_after_the_beginning_is_never_taken_for_what_came_before() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (child, capture) = captured(folder.path());
+        for round in 0..2_000 {
+            let text = format!("{round}");
+            capture.begin(&format!("file:///{round}")).await;
+            rustix::io::write(&child, text.as_bytes()).expect("the other side is there");
+            assert_eq!(capture.end().await, text);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! One forked child, as whoever uses it sees it.
 
 use crate::capture::Capture;
-use crate::frames::Frames;
+use crate::frames::{Frames, ReceiveError};
 use crate::zygote::{Birth, Zygote};
 use rustix::process::Signal;
 use serde::Serialize;
@@ -17,6 +17,9 @@ use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::sync::watch;
 
+/// How long a child that has closed its connection may take to end by itself. The kernel closes files last but one when a
+/// process ends.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a killed child may take to be gone. A process that the kernel cannot end is waiting for a disk.
 const DEATH_TIMEOUT: Duration = Duration::from_secs(10);
 /// The size of the page on which a child notes which item runs.
@@ -99,7 +102,7 @@ impl Child {
     ///
     /// # Errors
     /// When it says what is no message of this kind.
-    pub(crate) async fn receive<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
+    pub(crate) async fn receive<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ReceiveError> {
         let mut exit = self.tie.exit.clone();
         let received = tokio::select! {
             biased;
@@ -108,10 +111,25 @@ impl Child {
             _ = exited(&mut exit) => self.frames.receive_arrived(),
         };
         match received {
-            // A child that dies with unread input resets the connection.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(None),
+            Err(error) if error.is_end() => Ok(None),
             received => received,
         }
+    }
+
+    /// Waits for the end of a child that has closed its connection; none when it did not end by itself, and was killed.
+    pub(crate) async fn leaves(&self) -> Option<Exit> {
+        match tokio::time::timeout(LEAVE_TIMEOUT, self.exited()).await {
+            Ok(exit) => Some(exit),
+            Err(_) => {
+                self.end(Duration::ZERO).await;
+                None
+            }
+        }
+    }
+
+    /// Says whether it is there and has said nothing unasked.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.frames.is_quiet() && self.tie.exit.borrow().is_none()
     }
 
     /// Waits until it has ended.

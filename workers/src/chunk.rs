@@ -1,23 +1,25 @@
 //! One chunk: a range of a map's items in a warm child, from their inputs to what became of each.
 
+mod bisect;
 mod gather;
 mod inputs;
 
 use crate::attempt::Ended;
+use crate::capture::Printed;
 use crate::child::Exit;
 use crate::failure;
 use crate::machine::{Machine, Prepared};
-use crate::plain::Interface;
 use crate::report;
-use crate::scratch::Folder;
 use crate::stop::{Stop, Stopping};
-use crate::warm::{OF_ATTEMPT, Warm};
-use gather::Gather;
+use crate::warm::{OF_ATTEMPT, Warm, within};
+use bisect::{Death, Piece, Pieces, Process};
+use gather::{Asked, Gather};
 use inputs::ChunkInputs;
 use skein_model::event::{FinishedChunk, ItemRange};
-use skein_model::{DataRef, Failure, Work, paths};
+use skein_model::{DataRef, Failure, Work, WorkKind, paths};
 use skein_protocol::messages::{Chunk, ChunkJob, Part};
 use std::collections::BTreeMap;
+use std::io;
 use std::time::{Duration, Instant};
 
 /// How many items fail with the chunk when none of it can be run; the others are given back, so that one report
@@ -38,9 +40,28 @@ pub(crate) struct Range<'a> {
 /// How the child stopped to run items.
 enum Wait {
     Done(u64),
-    Exited(Exit),
+    Exited {
+        exit: Exit,
+        is_raised: bool,
+    },
     TimedOut(Option<u32>),
     Stopped(Stopping),
+    /// Nothing that it says is worth anything any more; why, in words.
+    Broken(String),
+}
+
+/// What became of a piece of a chunk.
+enum Ran {
+    /// All of its items have ended.
+    Whole,
+    /// Its process ended, for this reason, maybe well; whose doing that was has to be found out.
+    Died { death: Death, failure: Failure, is_well: bool },
+    /// No more of the chunk is to be run.
+    Over,
+    /// It could not begin.
+    NotBegun(Failure),
+    /// Nobody wants to know any more.
+    Withdrawn,
 }
 
 /// Runs a range of items. The child is kept for the next range when it is still good.
@@ -50,53 +71,55 @@ pub(crate) async fn run(
     range: &Range<'_>,
     stop: &mut Stop,
 ) -> Ended<FinishedChunk> {
-    let began = Instant::now();
     let mut early = stop.clone();
-    let begun = tokio::select! {
+    let prepared = tokio::select! {
         biased;
-        stopping = early.stopped() => Err(stopping),
-        begun = begin(machine, work, range) => Ok(begun),
+        stopping = early.stopped() => return match stopping {
+            Stopping::Drained => Ended::GivenBack,
+            Stopping::Withdrawn | Stopping::No => Ended::Withdrawn,
+        },
+        prepared = prepare(machine, work) => prepared,
     };
-    let Begun { mut gather, mut warm, mut folder } = match begun {
-        Ok(Ok(begun)) => begun,
-        Ok(Err(failure)) => return Ended::Reported(failed(work, range, &failure)),
-        Err(Stopping::Drained) => return Ended::Reported(returned(work, range)),
-        Err(Stopping::Withdrawn | Stopping::No) => return Ended::Withdrawn,
+    let prepared = match prepared {
+        Ok(prepared) => prepared,
+        Err(failure) => return Ended::Reported(failed(work, range, &failure)),
     };
-    let waited = wait(&mut warm, work, &mut gather, stop).await;
-    if !matches!(waited, Wait::Done(_) | Wait::Exited(_)) {
-        warm.child.end(machine.config.kill_grace).await;
-    }
-    let tail = warm.child.capture.end().await;
-    if matches!(waited, Wait::Done(_)) && warm.keep(machine, work).await {
-        folder.may_be_kept();
-    }
-    match waited {
-        Wait::Stopped(Stopping::Withdrawn | Stopping::No) => return Ended::Withdrawn,
-        Wait::Done(_) | Wait::Stopped(Stopping::Drained) => {}
-        Wait::TimedOut(item) => gather.fail(item, failure::timed_out(work.timeout.unwrap_or_default())),
-        Wait::Exited(exit) => {
-            let item = gather.running;
-            let failure = failure::from_exit(&work.id, exit, &tail);
-            gather.fail(item, failure.unwrap_or_else(|| failure::outputs_not_found(&work.output_prefix)));
+    let interface = prepared.interface(work);
+    let gather = Gather::new(range.items, &prepared.template, interface, &work.output_prefix);
+    let mut chunk = Running { machine, work, range, prepared, gather, micros: 0, parts: 0 };
+    let mut pieces = Pieces::of(range.items);
+    while let Some(piece) = pieces.next() {
+        match chunk.run(piece, stop).await {
+            Ran::Whole => {}
+            Ran::Died { death, failure, is_well } => match pieces.charge(piece, death) {
+                Some(item) if is_well => {
+                    chunk.gather.leave(Some(item), failure);
+                    break;
+                }
+                Some(item) => {
+                    chunk.gather.fail(Some(item), failure);
+                    break;
+                }
+                None => tracing::debug!(?death, "who ended the process is found out by running again"),
+            },
+            Ran::Over => break,
+            Ran::NotBegun(failure) if chunk.gather.has_begun() => {
+                tracing::debug!(failure.message, "what had begun runs again elsewhere");
+                break;
+            }
+            Ran::NotBegun(failure) => return Ended::Reported(failed(work, range, &failure)),
+            Ran::Withdrawn => return Ended::Withdrawn,
         }
     }
-    let micros = match waited {
-        Wait::Done(micros) => micros,
-        _ => u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
-    };
-    Ended::Reported(finish(machine, work, range, gather, micros).await)
+    if !chunk.gather.has_begun() {
+        // Not by a report: whoever hears that nothing was run would offer the same again, while it is still leased.
+        return Ended::GivenBack;
+    }
+    Ended::Reported(chunk.finish().await)
 }
 
-/// A chunk whose items are about to run.
-struct Begun {
-    gather: Gather,
-    warm: Warm,
-    folder: Folder,
-}
-
-/// Brings a chunk to the point where its items run.
-async fn begin(machine: &Machine, work: &Work, range: &Range<'_>) -> Result<Begun, Failure> {
+/// Fetches what a chunk needs.
+async fn prepare(machine: &Machine, work: &Work) -> Result<Prepared, Failure> {
     let mut prepared = machine.prepare(work).await?;
     if !prepared.line.is_map() && !prepared.line.is_native() {
         let command = &prepared.line.argv[0];
@@ -107,69 +130,171 @@ async fn begin(machine: &Machine, work: &Work, range: &Range<'_>) -> Result<Begu
     }
     let outputs = prepared.folder.outputs().display().to_string();
     prepared.line.redirect(&work.output_prefix, &outputs);
-    let template = &prepared.template;
-    // A program's task is mapped as it was registered: its interface is an item's.
-    let interface = if prepared.line.is_native() {
-        Interface::of_task(template)
-    } else {
-        Interface::of_item(template, range.bound)
-    };
-    let gather = Gather::new(range.items, template, interface, &work.output_prefix);
-    let mut warm = Warm::ready(machine, work, &prepared, gather.interface()).await?;
-    let inputs = match inputs::of_chunk(&prepared, range, gather.interface().filter(|_| warm.is_fast)) {
-        Ok(inputs) => inputs,
-        Err(failure) => {
-            warm.keep(machine, work).await;
-            return Err(failure);
-        }
-    };
-    if matches!(inputs, ChunkInputs::File { .. }) {
-        let written = tokio::fs::write(prepared.folder.inputs(), &prepared.inputs).await;
-        written.map_err(|error| failure::not_started(&error))?;
-    }
-    let setting = warm
-        .is_forked
-        .then(|| machine.setting(work, prepared.line.argv.clone(), &prepared.folder, prepared.code.as_ref()));
-    let chunk = chunk(machine, work, range, &prepared, inputs, outputs);
-    warm.child.capture.begin(&work.output_prefix).await;
-    // A child that is gone already is found by how it ended.
-    let _ = warm.child.send(&ChunkJob { chunk, setting }).await;
-    Ok(Begun { gather, warm, folder: prepared.folder })
+    Ok(prepared)
 }
 
-fn chunk(
-    machine: &Machine,
-    work: &Work,
-    range: &Range<'_>,
-    prepared: &Prepared,
-    inputs: ChunkInputs,
-    outputs: String,
-) -> Chunk {
-    let mut env = BTreeMap::from([(INDEX_VARIABLE_NAME.to_owned(), INDEX_VARIABLE.to_owned())]);
-    env.extend(work.env.iter().filter(|(name, _)| name == OF_ATTEMPT).cloned());
-    let (columns, bound, file, names) = match inputs {
-        ChunkInputs::Plain { columns, bound } => (Some(columns), Some(bound), None, None),
-        ChunkInputs::File { inputs, names } => (None, None, Some(inputs), Some(names)),
-    };
-    Chunk {
-        start: range.items.start,
-        count: range.items.len(),
-        argv: prepared.line.argv.clone(),
-        env,
-        cwd: prepared.folder.work().display().to_string(),
-        outputs,
-        budget: machine.config.chunk_error_bytes_max,
-        columns,
-        bound,
-        inputs: file,
-        names,
+/// A chunk under way.
+struct Running<'a> {
+    machine: &'a Machine,
+    work: &'a Work,
+    range: &'a Range<'a>,
+    prepared: Prepared,
+    gather: Gather,
+    /// How long items have run.
+    micros: u64,
+    /// In how many parts lies what its processes have printed.
+    parts: u32,
+}
+
+impl Running<'_> {
+    /// Runs a piece in one process.
+    async fn run(&mut self, piece: Piece, stop: &mut Stop) -> Ran {
+        let began = Instant::now();
+        let mut early = stop.clone();
+        let begun = tokio::select! {
+            biased;
+            stopping = early.stopped() => Err(stopping),
+            begun = self.begin(piece) => Ok(begun),
+        };
+        let (mut warm, is_sent) = match begun {
+            Ok(Ok(begun)) => begun,
+            Ok(Err(failure)) => return Ran::NotBegun(failure),
+            Err(Stopping::Drained) => return Ran::Over,
+            Err(Stopping::Withdrawn | Stopping::No) => return Ran::Withdrawn,
+        };
+        let waited = if is_sent {
+            let may_stop = self.within(piece).is_some();
+            let asked = Asked { job: warm.chunks, items: piece.items, may_stop };
+            wait(&mut warm, self.work, &mut self.gather, &asked, stop).await
+        } else {
+            Wait::TimedOut(None)
+        };
+        if !matches!(waited, Wait::Done(_) | Wait::Exited { .. }) {
+            warm.child.end(self.machine.config.kill_grace).await;
+        }
+        let Printed { tail, parts } = warm.child.capture.end().await;
+        self.parts = parts;
+        let is_used = warm.is_used();
+        if matches!(waited, Wait::Done(_)) && warm.keep(self.machine, self.work).await {
+            self.prepared.folder.may_be_kept();
+        }
+        self.micros += match waited {
+            Wait::Done(micros) => micros,
+            _ => u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
+        };
+        match waited {
+            Wait::Stopped(Stopping::Withdrawn | Stopping::No) => Ran::Withdrawn,
+            Wait::Stopped(Stopping::Drained) => Ran::Over,
+            Wait::Done(_) if self.gather.next == piece.items.end => Ran::Whole,
+            Wait::Done(_) => Ran::Over,
+            Wait::TimedOut(item) => {
+                self.gather.fail(item, failure::timed_out(self.work.timeout.unwrap_or_default()));
+                Ran::Over
+            }
+            Wait::Exited { exit, is_raised } => {
+                let failure = failure::from_exit(&self.work.id, exit, &tail);
+                let is_well = failure.is_none();
+                let failure = failure.unwrap_or_else(|| failure::outputs_not_found(&self.work.output_prefix));
+                let (next, running) = (self.gather.next, self.gather.running);
+                Ran::Died { death: Death { next, running, is_raised, is_used }, failure, is_well }
+            }
+            // What it said last came from the item that ran, or from any before it: results come in bundles.
+            Wait::Broken(why) => {
+                let running = self.gather.running.or(Some(piece.items.end - 1));
+                let death = Death { next: self.gather.next, running, is_raised: false, is_used };
+                Ran::Died { death, failure: failure::foreign(&why), is_well: false }
+            }
+        }
+    }
+
+    /// Brings a piece to the point where its items run; says whether the child took it in the time that an item has.
+    async fn begin(&self, piece: Piece) -> Result<(Warm, bool), Failure> {
+        let Self { machine, work, range, prepared, gather, .. } = self;
+        let mut warm = match piece.process {
+            Process::Any => Warm::ready(machine, work, prepared, gather.interface()).await?,
+            Process::New => Warm::for_once(machine, work, prepared, gather.interface(), self.parts).await?,
+        };
+        let interface = gather.interface().filter(|_| warm.is_fast);
+        let inputs = match inputs::of_chunk(prepared, range, piece.items, interface) {
+            Ok(inputs) => inputs,
+            Err(failure) => {
+                warm.keep(machine, work).await;
+                return Err(failure);
+            }
+        };
+        if matches!(inputs, ChunkInputs::File { .. }) {
+            let written = tokio::fs::write(prepared.folder.inputs(), &prepared.inputs).await;
+            written.map_err(|error| failure::not_started(&error))?;
+        }
+        let folder = warm.folder.as_ref().unwrap_or(&prepared.folder);
+        let mut setting = machine.setting(work, prepared.line.argv.clone(), folder, prepared.code.as_ref());
+        setting.cwd = prepared.folder.work().display().to_string();
+        warm.child.capture.begin_at(&work.output_prefix, self.parts).await;
+        let job = ChunkJob { chunk: Chunk { job: warm.chunks, ..self.job(piece, inputs) }, setting };
+        let is_sent = match within(work.timeout, warm.child.send(&job)).await {
+            Some(Err(error)) if error.kind() == io::ErrorKind::InvalidInput => {
+                return Err(failure::invalid(format!("the inputs of the items are {error}")));
+            }
+            // A child that is gone already is found by how it ended.
+            sent => sent.is_some(),
+        };
+        Ok((warm, is_sent))
+    }
+
+    /// Answers after how long no further item of a piece begins; none is never.
+    fn within(&self, piece: Piece) -> Option<Duration> {
+        match (&self.work.kind, piece.process) {
+            (WorkKind::Items { within, .. }, Process::Any) => *within,
+            (WorkKind::Items { .. } | WorkKind::Task, _) => None,
+        }
+    }
+
+    fn job(&self, piece: Piece, inputs: ChunkInputs) -> Chunk {
+        let Self { machine, work, prepared, gather, .. } = self;
+        let mut env = BTreeMap::from([(INDEX_VARIABLE_NAME.to_owned(), INDEX_VARIABLE.to_owned())]);
+        env.extend(work.env.iter().filter(|(name, _)| name == OF_ATTEMPT).cloned());
+        let (columns, bound, file, names, skip) = match inputs {
+            ChunkInputs::Plain { columns, bound } => (Some(columns), Some(bound), None, None, None),
+            ChunkInputs::File { inputs, names, skip } => (None, None, Some(inputs), Some(names), Some(skip)),
+        };
+        Chunk {
+            start: piece.items.start,
+            count: piece.items.len(),
+            argv: prepared.line.argv.clone(),
+            env,
+            cwd: prepared.folder.work().display().to_string(),
+            outputs: prepared.folder.outputs().display().to_string(),
+            budget: machine.config.chunk_error_bytes_max.saturating_sub(gather.error_bytes()),
+            within: self.within(piece).map(|within| within.as_secs_f64()),
+            job: 0,
+            columns,
+            bound,
+            inputs: file,
+            names,
+            skip,
+        }
+    }
+
+    async fn finish(self) -> FinishedChunk {
+        let Self { machine, work, range, gather, micros, .. } = self;
+        let (outputs, failures, returned) = gather.finish();
+        let uri = paths::outputs(&work.output_prefix);
+        let stored = report::insist(&machine.config, || machine.blobs.store(&uri, outputs.clone())).await;
+        match stored {
+            Ok(outputs) => FinishedChunk { outputs, failures, returned, micros, ..blank(work, range) },
+            Err(error) => failed(work, range, &failure::not_started(&error)),
+        }
     }
 }
 
 /// Takes results until the child is done or has to be stopped.
-async fn wait(warm: &mut Warm, work: &Work, gather: &mut Gather, stop: &mut Stop) -> Wait {
+async fn wait(warm: &mut Warm, work: &Work, gather: &mut Gather, asked: &Asked, stop: &mut Stop) -> Wait {
     let look_every = work.timeout.map(|timeout| (timeout / 4).min(LOOK_EVERY_MAX));
     let mut running = (warm.child.item(), Instant::now());
+    let broken = |warm: &Warm, gather: &mut Gather, why| {
+        gather.running = warm.child.item();
+        Wait::Broken(why)
+    };
     loop {
         let look = async {
             match look_every {
@@ -183,20 +308,24 @@ async fn wait(warm: &mut Warm, work: &Work, gather: &mut Gather, stop: &mut Stop
             part = warm.child.receive::<Part>() => match part {
                 Ok(Some(Part { ended: Some(code), .. })) => {
                     gather.running = warm.child.item();
-                    return Wait::Exited(Exit::Code(code));
+                    return Wait::Exited { exit: Exit::Code(code), is_raised: true };
                 }
                 Ok(Some(part)) => {
                     let (is_done, micros) = (part.done, part.micros);
-                    gather.take(part);
-                    if is_done {
-                        return Wait::Done(micros);
+                    match gather.take(part, asked) {
+                        Err(why) => return broken(warm, gather, failure::no_message(&why)),
+                        Ok(()) if is_done => return Wait::Done(micros),
+                        Ok(()) => {}
                     }
                 }
-                // What it says when it is no message is as good as nothing.
-                Ok(None) | Err(_) => {
+                Ok(None) => {
                     gather.running = warm.child.item();
-                    return Wait::Exited(warm.child.end(Duration::ZERO).await);
+                    return match warm.child.leaves().await {
+                        Some(exit) => Wait::Exited { exit, is_raised: false },
+                        None => Wait::Broken(failure::CLOSED.to_owned()),
+                    };
                 }
+                Err(error) => return broken(warm, gather, failure::no_message(&error)),
             },
             () = look => {
                 let item = warm.child.item();
@@ -210,22 +339,6 @@ async fn wait(warm: &mut Warm, work: &Work, gather: &mut Gather, stop: &mut Stop
     }
 }
 
-async fn finish(
-    machine: &Machine,
-    work: &Work,
-    range: &Range<'_>,
-    gather: Gather,
-    micros: u64,
-) -> FinishedChunk {
-    let (outputs, failures, returned) = gather.finish();
-    let uri = paths::outputs(&work.output_prefix);
-    let stored = report::insist(&machine.config, || machine.blobs.store(&uri, outputs.clone())).await;
-    match stored {
-        Ok(outputs) => FinishedChunk { outputs, failures, returned, micros, ..returned_all(work, range) },
-        Err(error) => failed(work, range, &failure::not_started(&error)),
-    }
-}
-
 /// None of the items was run, and it would not help to give them back.
 fn failed(work: &Work, range: &Range<'_>, failure: &Failure) -> FinishedChunk {
     let ItemRange { start, end } = range.items;
@@ -236,16 +349,12 @@ fn failed(work: &Work, range: &Range<'_>, failure: &Failure) -> FinishedChunk {
             .map(|index| skein_model::event::ItemFailure { index, failure: failure.clone() })
             .collect(),
         returned: if rest.is_empty() { Vec::new() } else { vec![rest] },
-        ..returned_all(work, range)
+        ..blank(work, range)
     }
 }
 
-/// None of the items was run.
-fn returned(work: &Work, range: &Range<'_>) -> FinishedChunk {
-    FinishedChunk { returned: vec![range.items], ..returned_all(work, range) }
-}
-
-fn returned_all(work: &Work, range: &Range<'_>) -> FinishedChunk {
+/// A chunk of which nothing is said yet.
+fn blank(work: &Work, range: &Range<'_>) -> FinishedChunk {
     FinishedChunk {
         range: range.items,
         attempt: work.id.attempt,

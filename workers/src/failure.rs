@@ -85,6 +85,26 @@ pub(crate) fn unreadable(name: &str) -> Failure {
     }
 }
 
+/// The process broke off or garbled what it has to tell the worker, and was ended for that; `why` in words.
+pub(crate) fn foreign(why: &str) -> Failure {
+    Failure {
+        code: "ProcessUnusable".to_owned(),
+        message: shorten(format!(
+            "{why}, so it was ended. Code that closes files, or writes to files, which it did not open itself does this."
+        )),
+        cause: FailureCause::OutputsUnreadable,
+        charge: Charge::User,
+    }
+}
+
+/// The process has closed its connection, and goes on.
+pub(crate) const CLOSED: &str = "the process closed its connection to the worker and went on";
+
+/// What the process sent means nothing; `why` in words.
+pub(crate) fn no_message(why: &dyn std::fmt::Display) -> String {
+    format!("what the process sent is no message to the worker ({why})")
+}
+
 /// The task made a plan of further nodes instead of outputs.
 pub(crate) fn dynamic() -> Failure {
     Failure {

@@ -3,6 +3,7 @@
 use bytes::BytesMut;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+pub(crate) use skein_protocol::frames::ReceiveError;
 use skein_protocol::frames::{decode, encode, split_off};
 use std::io;
 use std::os::fd::AsFd;
@@ -30,6 +31,12 @@ impl Frames {
         UnixStream::from_std(socket)
     }
 
+    /// Says whether the other side is there and has said nothing that was not taken.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let waits = rustix::io::read(&self.socket, &mut [0; 1]);
+        self.read.is_empty() && waits == Err(rustix::io::Errno::AGAIN)
+    }
+
     /// Sends one frame whole.
     ///
     /// # Errors
@@ -42,9 +49,9 @@ impl Frames {
     ///
     /// # Errors
     /// When what comes is not a message of this kind.
-    pub(crate) async fn receive<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
+    pub(crate) async fn receive<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ReceiveError> {
         loop {
-            if let Some(body) = split_off(&mut self.read) {
+            if let Some(body) = split_off(&mut self.read)? {
                 return decode(&body).map(Some);
             }
             if self.socket.read_buf(&mut self.read).await? == 0 {
@@ -58,17 +65,17 @@ impl Frames {
     ///
     /// # Errors
     /// When what came is not a message of this kind.
-    pub(crate) fn receive_arrived<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
+    pub(crate) fn receive_arrived<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ReceiveError> {
         let mut part = [0; 16 * 1024];
         loop {
-            if let Some(body) = split_off(&mut self.read) {
+            if let Some(body) = split_off(&mut self.read)? {
                 return decode(&body).map(Some);
             }
             match rustix::io::read(&self.socket, &mut part) {
                 Ok(0) | Err(rustix::io::Errno::AGAIN) => return Ok(None),
                 Ok(count) => self.read.extend_from_slice(&part[..count]),
                 Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(io::Error::from(error).into()),
             }
         }
     }

@@ -40,6 +40,17 @@ impl Kept {
         Some(held.remove(at).0)
     }
 
+    /// Says whether there is a child that `is_wanted`.
+    pub(crate) fn has(&self, is_wanted: impl Fn(&Warm) -> bool) -> bool {
+        self.held().iter().any(|(warm, _)| is_wanted(warm))
+    }
+
+    /// Answers how many children of the task there are, of whichever version and execution.
+    pub(crate) fn count(&self, task: &EntityId) -> u32 {
+        let count = self.held().iter().filter(|(warm, _)| warm.is_of(task)).count();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
     /// Takes a child of the task out, of whichever version and execution, when there are more than `most`.
     pub(crate) fn take_excess(&self, task: &EntityId, most: usize) -> Option<Warm> {
         let mut held = self.held();

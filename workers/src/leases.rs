@@ -3,13 +3,14 @@
 //! Work whose task has as many processes as it may (`Work::processes_max`) waits here and holds no slot, so that the work of
 //! other tasks runs meanwhile. It is not given back to the queue, which would hand it out again at once. Whenever a slot
 //! looks for work, what waits and may begin comes before what is new. Nothing can wait for ever: work waits only while
-//! others of its task run on this machine, and each of them gives its place up when it ends, however it ends. When much
+//! others of its task run on this machine, and each of them gives its place up when it ends, however it ends; or while a
+//! process is made for it (`ahead`), which ends too, one way or the other. When much
 //! waits ([`WAITING_MAX`]), nothing new is leased before some of it begins.
 
 use crate::places::{Place, Places};
 use crate::stop::{Stop, Stopping};
 use skein_log::{Lease, QueueError, TaskQueue};
-use skein_model::WorkId;
+use skein_model::{Work, WorkId};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
@@ -58,15 +59,18 @@ impl Leases {
         lock(&self.waiting).push_back(Held { lease, stop, sender, keeper });
     }
 
-    /// Takes the work out that has waited longest of all that may begin. What was stopped while it waited may.
-    pub(crate) fn ready(&self) -> Option<Ready> {
+    /// Takes the work out that has waited longest of all that may begin, and that nothing `defers`. What was stopped while it
+    /// waited may.
+    pub(crate) fn ready(&self, defers: impl Fn(&Arc<Work>) -> bool) -> Option<Ready> {
         let mut waiting = lock(&self.waiting);
         for at in 0..waiting.len() {
             let held = &waiting[at];
-            let place = if *held.sender.borrow() == Stopping::No {
-                self.places.take(&held.lease.work)
-            } else {
+            let place = if *held.sender.borrow() != Stopping::No {
                 Some(Place::of_stopped())
+            } else if defers(&held.lease.work) {
+                None
+            } else {
+                self.places.take(&held.lease.work)
             };
             if let Some(place) = place {
                 return waiting.remove(at).map(|held| Ready { held, place });
@@ -83,6 +87,11 @@ impl Leases {
     /// Tells when [`Leases::ready`] may answer otherwise than before.
     pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.places.changes()
+    }
+
+    /// Has every slot look that waits for work.
+    pub(crate) fn ring(&self) {
+        self.places.ring();
     }
 
     /// Stops one piece of work, or all of it.

@@ -15,9 +15,10 @@
 //!
 //! - It never decides whether something is tried again: it says what it observed, and whose fault that is.
 //! - It never ends a lease before the result of its work is stored or refused.
-//! - It never starts a Python process before work needs one, and leaves none behind, however it ends itself.
+//! - It never starts a Python process before work needs one or is announced, and leaves none behind, however it ends itself.
 //! - It never hands this process's environment, which may hold secrets, to user code; what is passed on is a list.
 
+mod ahead;
 mod archive;
 mod attempt;
 mod capture;

@@ -1,5 +1,6 @@
 //! What all slots of one machine share, and what every piece of work needs before it can run.
 
+use crate::ahead::Ahead;
 use crate::archive::Archives;
 use crate::command_line::CommandLine;
 use crate::config::Config;
@@ -8,7 +9,8 @@ use crate::failure;
 use crate::interpreter::Interpreter;
 use crate::kept::Kept;
 use crate::leases::Leases;
-use crate::places::Places;
+use crate::places::{Place, Places};
+use crate::plain::Interface;
 use crate::programs::Programs;
 use crate::scratch::{Folder, Scratch};
 use crate::zygote::Origin;
@@ -16,7 +18,7 @@ use bytes::Bytes;
 use prost::Message;
 use skein_idl::flyteidl::core::TaskTemplate;
 use skein_log::{BlobError, BlobStore};
-use skein_model::{BlobRef, Failure, Work};
+use skein_model::{BlobRef, EntityId, Failure, Work, WorkKind};
 use skein_protocol::messages::Setting;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -37,6 +39,8 @@ pub(crate) struct Machine {
     pub kept: Kept,
     /// What is leased.
     pub leases: Leases,
+    /// The processes that are made before work for them begins.
+    pub ahead: Ahead,
     places: Arc<Places>,
     archives: Archives,
     /// What user code gets of this process's environment.
@@ -60,6 +64,19 @@ pub(crate) struct Prepared {
     pub template: Arc<TaskTemplate>,
 }
 
+impl Prepared {
+    /// Answers what the function gets and gives that `work` calls, once or for each item; none when not all is plain.
+    pub(crate) fn interface(&self, work: &Work) -> Option<Interface> {
+        match &work.kind {
+            WorkKind::Items { bound, .. } if !self.line.is_native() => {
+                Interface::of_item(&self.template, bound)
+            }
+            // A program's task is mapped as it was registered: its interface is an item's.
+            WorkKind::Items { .. } | WorkKind::Task => Interface::of_task(&self.template),
+        }
+    }
+}
+
 impl Machine {
     /// Sets up the folders of a machine. No interpreter is started.
     ///
@@ -73,6 +90,7 @@ impl Machine {
         Ok(Self {
             kept: Kept::new(config.slots.get()),
             leases: Leases::new(Arc::clone(&places)),
+            ahead: Ahead::new(),
             places,
             programs: Programs::new(Arc::clone(&config), Arc::clone(&blobs)),
             interpreter: Interpreter::new(
@@ -137,6 +155,16 @@ impl Machine {
         while let Some(warm) = self.kept.take_excess(&work.task, most_kept) {
             warm.end(work).await;
         }
+    }
+
+    /// Takes a place for a process of a task; none when it has as many as it may.
+    pub(crate) fn place(&self, work: &Work) -> Option<Place> {
+        self.places.take(work)
+    }
+
+    /// Answers how many processes a task has: those that run, and those that are kept.
+    pub(crate) fn processes(&self, task: &EntityId) -> u32 {
+        self.places.count(task).saturating_add(self.kept.count(task))
     }
 
     /// Makes a working folder that shows the files of `code`.

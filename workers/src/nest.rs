@@ -100,7 +100,7 @@ impl Nest {
         prepared: &Prepared,
         interface: Option<&Interface>,
     ) -> Result<Option<Arc<Self>>, Failure> {
-        let cell = machine.interpreter.nests.cell(warm::key_of_task(work, prepared));
+        let cell = machine.interpreter.nests.cell(warm::key_of_task(work));
         let made = cell.get_or_try_init(|| Self::make(machine, work, prepared, interface)).await?;
         Ok(made.clone())
     }
@@ -129,7 +129,7 @@ impl Nest {
         let said = said.and_then(Result::ok).flatten();
         let task = work.task.name.as_str();
         match said {
-            Some(Nested { obstacle: None, slow, ended: None }) => {
+            Some(Nested { obstacle: Some(None), slow, ended: None }) => {
                 if let Some(reason) = &slow {
                     tracing::debug!(task, reason, "attempts go through the SDK's dispatch");
                 }
@@ -138,13 +138,13 @@ impl Nest {
                 let zygote = Zygote::on(ground, frames).map_err(|error| failure::not_started(&error))?;
                 Ok(Some(Arc::new(Self { zygote: Arc::new(zygote), is_fast: slow.is_none() })))
             }
-            Some(Nested { obstacle: Some(reason), .. }) => {
+            Some(Nested { obstacle: Some(Some(reason)), .. }) => {
                 tracing::debug!(task, reason, "each attempt imports its task anew");
                 Ok(None)
             }
             // What ends the process when it is imported, or never comes to an end, will do so in each attempt, which is
             // where it belongs.
-            Some(Nested { obstacle: None, .. }) | None => Ok(None),
+            Some(_) | None => Ok(None),
         }
     }
 }

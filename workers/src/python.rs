@@ -9,7 +9,7 @@ macro_rules! files {
     };
 }
 
-const FILES: [(&str, &str); 19] = files![
+const FILES: [(&str, &str); 20] = files![
     "__init__.py",
     "attempt.py",
     "child.py",
@@ -27,6 +27,7 @@ const FILES: [(&str, &str); 19] = files![
     "processes.py",
     "progress.py",
     "single.py",
+    "surroundings.py",
     "warming.py",
     "zygote.py",
 ];

@@ -42,7 +42,8 @@ pub(crate) async fn complete(queue: &dyn TaskQueue, config: &Config, lease: &Lea
     }
 }
 
-/// Calls the blob store until it answers, a limited number of times.
+/// Calls the blob store until it answers, a limited number of times. One that is full is no answer: what has run is kept
+/// until there is room, for nobody would want it to run again.
 ///
 /// # Errors
 /// Its last answer.
@@ -54,6 +55,7 @@ where
     let mut tries = 1;
     loop {
         match call().await {
+            Err(error @ BlobError::Full { .. }) => tracing::warn!(%error, "a result waits for room"),
             Err(BlobError::Unavailable { .. }) if tries < STORE_TRIES => tries += 1,
             answer => return answer,
         }

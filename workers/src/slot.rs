@@ -1,5 +1,6 @@
 //! One slot: leases work, runs it, reports, and begins again.
 
+use crate::ahead;
 use crate::attempt::{self, Ended};
 use crate::chunk::{self, Range};
 use crate::leases::{Held, Ready};
@@ -7,7 +8,7 @@ use crate::machine::Machine;
 use crate::report;
 use crate::stop::{Stop, Stopping};
 use skein_log::{Inbox, Lease, TaskQueue};
-use skein_model::command::{Began, Outcome};
+use skein_model::command::Began;
 use skein_model::work::WorkKind;
 use skein_model::{Command, Work};
 use skein_telemetry::trace;
@@ -82,7 +83,7 @@ impl Slot {
                 if *phase.borrow() != Phase::Open || phase.has_changed().is_err() {
                     return None;
                 }
-                if let Some(ready) = leases.ready() {
+                if let Some(ready) = leases.ready(|work| ahead::defers(&machine, work)) {
                     return Some(ready);
                 }
                 tokio::select! {
@@ -111,7 +112,7 @@ impl Slot {
         }
         let work = Arc::clone(&lease.work);
         let mut start = Start::default();
-        let command = self.command(&work, &mut stop, &mut start).instrument(self.span(&work)).await;
+        let ended = self.command(&work, &mut stop, &mut start).instrument(self.span(&work)).await;
         // Before the report, which may take a while.
         drop((place, stop));
         let report = Report {
@@ -120,7 +121,7 @@ impl Slot {
             inbox: Arc::clone(&self.inbox),
             lease,
         };
-        reports.spawn(report.send(command, start.told, keeper));
+        reports.spawn(report.send(ended, start.told, keeper));
     }
 
     /// What the trace shows of a piece of work, and every line that is written meanwhile.
@@ -135,34 +136,22 @@ impl Slot {
     }
 
     /// Runs a piece of work; answers what to report.
-    async fn command(&self, work: &Work, stop: &mut Stop, start: &mut Start) -> Option<Command> {
+    async fn command(&self, work: &Work, stop: &mut Stop, start: &mut Start) -> Ended<Command> {
         tracing::debug!("work begins");
-        if let WorkKind::Items { bound, of: _ } = &work.kind {
-            return self.items(work, bound, stop).await;
+        if let WorkKind::Items { bound, .. } = &work.kind {
+            // Work without a range of items is none; whoever offered it sees its lease end.
+            let Some(items) = work.id.items else { return Ended::Withdrawn };
+            let range = Range { items, bound, worker: &self.worker };
+            let ended = chunk::run(&self.machine, work, &range, stop).await;
+            return ended.map(|chunk| Command::ItemsFinished { node: work.id.node.clone(), chunk });
         }
-        let outcome = self.task(work, stop, || *start = self.begin(work)).await?;
-        Some(Command::AttemptFinished {
+        let ended = attempt::run(&self.machine, work, stop, || *start = self.begin(work)).await;
+        ended.map(|outcome| Command::AttemptFinished {
             node: work.id.node.clone(),
             attempt: work.id.attempt,
             outcome,
             began: start.take(&self.worker),
         })
-    }
-
-    async fn task(&self, work: &Work, stop: &mut Stop, started: impl FnOnce()) -> Option<Outcome> {
-        match attempt::run(&self.machine, work, stop, started).await {
-            Ended::Reported(outcome) => Some(outcome),
-            Ended::Withdrawn => None,
-        }
-    }
-
-    async fn items(&self, work: &Work, bound: &[String], stop: &mut Stop) -> Option<Command> {
-        // Work without a range of items is none; whoever offered it sees its lease end.
-        let range = Range { items: work.id.items?, bound, worker: &self.worker };
-        match chunk::run(&self.machine, work, &range, stop).await {
-            Ended::Reported(chunk) => Some(Command::ItemsFinished { node: work.id.node.clone(), chunk }),
-            Ended::Withdrawn => None,
-        }
     }
 
     /// Notes that user code begins, and tells it when the attempt has not ended soon.
@@ -216,11 +205,21 @@ struct Report {
 
 impl Report {
     /// Tells how the work ended, after its start is told, and then ends the lease, which `keeper` holds until then.
-    async fn send(self, command: Option<Command>, mut started: JoinSet<()>, keeper: JoinSet<()>) {
+    async fn send(self, ended: Ended<Command>, mut started: JoinSet<()>, keeper: JoinSet<()>) {
         let work = &self.lease.work;
-        if let Some(command) = command {
-            while started.join_next().await.is_some() {}
-            report::send(&*self.inbox, &self.machine.config, &work.id.execution, command).await;
+        match ended {
+            Ended::Reported(command) => {
+                while started.join_next().await.is_some() {}
+                report::send(&*self.inbox, &self.machine.config, &work.id.execution, command).await;
+            }
+            Ended::GivenBack => {
+                drop(keeper);
+                if let Err(error) = self.queue.give_back(self.lease.id).await {
+                    tracing::debug!(%error, work = %work.id, "work goes back when its lease ends");
+                }
+                return;
+            }
+            Ended::Withdrawn => {}
         }
         drop(keeper);
         report::complete(&*self.queue, &self.machine.config, &self.lease).await;

@@ -1,6 +1,8 @@
 //! Warm children: each has one task loaded, and runs chunk after chunk, or attempt after attempt, of it.
 
+use crate::ahead::Making;
 use crate::child::Child;
+use crate::command_line::CommandLine;
 use crate::config::{Config, FastPath};
 use crate::failure;
 use crate::machine::{Machine, Prepared};
@@ -8,8 +10,7 @@ use crate::nest::Nest;
 use crate::plain::Interface;
 use crate::resident;
 use crate::scratch::Folder;
-use skein_model::work::WorkKind;
-use skein_model::{EntityId, Failure, Isolation, Life, Work};
+use skein_model::{EntityId, Failure, Isolation, Life, Work, WorkKind};
 use skein_protocol::messages::{Load, LoadJob, Loaded, Setting};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -28,21 +29,21 @@ pub(crate) struct Warm {
     pub child: Child,
     /// Whether its task's function can be called directly.
     pub is_fast: bool,
-    key: u64,
+    /// What it has in common with the work that it is for.
+    pub key: u64,
     task: EntityId,
     /// Its process id; none when it did not come so far as to tell it.
     pid: Option<u32>,
     born: Instant,
-    chunks: u32,
+    /// How many chunks or attempts it was given: the number of the last of them.
+    pub chunks: u32,
     /// Its resident memory in MiB after the first chunk; none before, or where nobody tells.
     resident_first: Option<u64>,
     /// Whether the task shares no process between its items.
     is_for_once: bool,
-    /// Whether it was forked from where the task was imported, and knows nothing of the work that it is for.
-    pub is_forked: bool,
     /// Where it keeps its progress page and temporary files, when those are not in the folder of its one piece of work;
     /// goes when it goes.
-    _folder: Option<Folder>,
+    pub folder: Option<Folder>,
 }
 
 impl Warm {
@@ -57,16 +58,60 @@ impl Warm {
         prepared: &Prepared,
         interface: Option<&Interface>,
     ) -> Result<Self, Failure> {
-        let key = key(work, prepared);
+        let key = key(work);
         let mut ready = loop {
             match machine.kept.take(|warm| warm.key == key) {
-                Some(warm) if warm.is_past(&work.life) => warm.end(work).await,
+                // What an attempt left behind in it may end it at any time; that is no fault of the next one.
+                Some(warm) if warm.is_past(&work.life) || !warm.child.is_quiet() => warm.end(work).await,
                 Some(warm) => break warm,
-                None => break Self::make(machine, work, prepared, interface, key).await?,
+                // One that is under way is worth waiting for: it was begun before.
+                None if machine.ahead.is_over(key).await => {}
+                None => {
+                    let _making = Making::new(machine, key);
+                    break Self::make(machine, work, prepared, interface, 0).await?;
+                }
             }
         };
         ready.chunks += 1;
         Ok(ready)
+    }
+
+    /// Makes a child for whoever needs it next. What its task prints while it is imported is told by the first to use it.
+    ///
+    /// # Errors
+    /// When there is no child to be had.
+    pub(crate) async fn ahead(
+        machine: &Machine,
+        work: &Work,
+        prepared: &Prepared,
+        interface: Option<&Interface>,
+    ) -> Result<Self, Failure> {
+        Self::load(machine, work, prepared, interface, None).await
+    }
+
+    /// Says whether it is for work with this key.
+    pub(crate) const fn is_for(&self, key: u64) -> bool {
+        self.key == key
+    }
+
+    /// Makes a child that is not kept; what it prints is counted from `part` on.
+    ///
+    /// # Errors
+    /// When there is no child to be had.
+    pub(crate) async fn for_once(
+        machine: &Machine,
+        work: &Work,
+        prepared: &Prepared,
+        interface: Option<&Interface>,
+        part: u32,
+    ) -> Result<Self, Failure> {
+        let made = Self::make(machine, work, prepared, interface, part).await?;
+        Ok(Self { is_for_once: true, chunks: 1, ..made })
+    }
+
+    /// Says whether it has run something before what it runs now.
+    pub(crate) const fn is_used(&self) -> bool {
+        self.chunks > 1
     }
 
     /// Keeps it for later, unless it is worn out or was to be used once; says whether it did.
@@ -124,8 +169,9 @@ impl Warm {
         work: &Work,
         prepared: &Prepared,
         interface: Option<&Interface>,
-        key: u64,
+        part: u32,
     ) -> Result<Self, Failure> {
+        let key = key(work);
         machine.make_room(work).await;
         if work.isolation == Some(Isolation::Fork)
             && !prepared.line.is_native()
@@ -134,7 +180,7 @@ impl Warm {
             let born = Instant::now();
             let forked = machine.interpreter.fork_from(nest.zygote(), &prepared.folder.progress());
             let child = forked.map_err(|error| failure::not_started(&error))?;
-            child.capture.begin(&work.output_prefix).await;
+            child.capture.begin_at(&work.output_prefix, part).await;
             let is_fast = nest.is_fast;
             return Ok(Self {
                 child,
@@ -146,11 +192,10 @@ impl Warm {
                 chunks: 0,
                 resident_first: None,
                 is_for_once: true,
-                is_forked: true,
-                _folder: None,
+                folder: None,
             });
         }
-        Self::load(machine, work, prepared, interface, key).await
+        Self::load(machine, work, prepared, interface, Some(part)).await
     }
 
     async fn load(
@@ -158,7 +203,7 @@ impl Warm {
         work: &Work,
         prepared: &Prepared,
         interface: Option<&Interface>,
-        key: u64,
+        part: Option<u32>,
     ) -> Result<Self, Failure> {
         let folder = machine.folder(prepared.code.as_ref()).map_err(|error| failure::not_started(&error))?;
         let setting = machine.setting(work, prepared.line.argv.clone(), &folder, prepared.code.as_ref());
@@ -167,41 +212,48 @@ impl Warm {
         let forked = interpreter.fork(&folder.progress()).await;
         let mut child = forked.map_err(|error| failure::not_started(&error))?;
         // What the user's module prints when it is imported belongs to the chunk that needs it.
-        child.capture.begin(&work.output_prefix).await;
+        match part {
+            Some(part) => child.capture.begin_at(&work.output_prefix, part).await,
+            None => child.capture.hold().await,
+        }
         let load = load_of(setting, interface, machine.config.fast_path);
-        let loaded = match child.send(&LoadJob { load }).await {
-            Ok(()) => child.receive::<Loaded>().await.ok().flatten(),
-            Err(_) => None,
+        // A child that is gone already is found by how it ended.
+        let _ = child.send(&LoadJob { load }).await;
+        let loaded = match within(work.timeout, child.receive::<Loaded>()).await {
+            None => return Err(failure::timed_out(work.timeout.unwrap_or_default())),
+            Some(Err(error)) => return Err(failure::foreign(&failure::no_message(&error))),
+            Some(Ok(Some(Loaded { loaded: None, ended: None, .. }))) => {
+                return Err(failure::foreign(&failure::no_message(&"it has no loaded")));
+            }
+            Some(Ok(loaded)) => loaded,
         };
-        if let Some(Loaded { loaded: Some(reason), .. }) = &loaded {
+        if let Some(Loaded { loaded: Some(Some(reason)), .. }) = &loaded {
             tracing::debug!(task = work.task.name, reason, "items go through the SDK's dispatch");
         }
-        let is_fast = matches!(loaded, Some(Loaded { loaded: None, ended: None, .. }));
+        let is_fast = matches!(loaded, Some(Loaded { loaded: Some(None), ended: None, .. }));
         let pid = loaded.and_then(|loaded| loaded.pid);
-        let is_for_once = is_for_once(work);
         let task = work.task.clone();
         Ok(Self {
             child,
             is_fast,
-            key,
+            key: key(work),
             task,
             pid,
             born,
             chunks: 0,
             resident_first: None,
-            is_for_once,
-            is_forked: false,
-            _folder: Some(folder),
+            is_for_once: !lives_on(work),
+            folder: Some(folder),
         })
     }
 }
 
-/// Says whether a process that has the task of `work` loaded runs nothing after it. Only tasks that ask for it share a
-/// process between attempts; items share one unless their task asks for none to.
-const fn is_for_once(work: &Work) -> bool {
+/// Says whether the process that runs `work` is kept for what comes next. Items share one unless their task asks for none
+/// to; attempts share one only if it asks for that.
+pub(crate) const fn lives_on(work: &Work) -> bool {
     match (&work.kind, work.isolation) {
-        (_, Some(Isolation::Fork | Isolation::Fresh)) | (WorkKind::Task, None) => true,
-        (_, Some(Isolation::Reuse)) | (WorkKind::Items { .. }, None) => false,
+        (_, Some(Isolation::Reuse)) | (WorkKind::Items { .. }, None) => true,
+        (_, Some(Isolation::Fork | Isolation::Fresh)) | (WorkKind::Task, None) => false,
     }
 }
 
@@ -221,21 +273,30 @@ pub(crate) fn load_of(setting: Setting, plain: Option<&Interface>, path: FastPat
     }
 }
 
+/// Waits for `future`, but not longer than the work may take; none when that was not enough.
+pub(crate) async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> Option<T> {
+    match limit {
+        Some(limit) => tokio::time::timeout(limit, future).await.ok(),
+        None => Some(future.await),
+    }
+}
+
 /// Answers what two pieces of work must have in common to run in one process. Executions have their own, unless the
 /// task says that it wants to share.
-fn key(work: &Work, prepared: &Prepared) -> u64 {
-    hash(work, prepared, work.isolation == Some(Isolation::Reuse))
+pub(crate) fn key(work: &Work) -> u64 {
+    hash(work, work.isolation == Some(Isolation::Reuse))
 }
 
 /// Answers what all attempts of a task have in common, of whichever execution.
-pub(crate) fn key_of_task(work: &Work, prepared: &Prepared) -> u64 {
-    hash(work, prepared, true)
+pub(crate) fn key_of_task(work: &Work) -> u64 {
+    hash(work, true)
 }
 
-fn hash(work: &Work, prepared: &Prepared, is_shared: bool) -> u64 {
+fn hash(work: &Work, is_shared: bool) -> u64 {
     let differs = |name: &str| name == OF_ATTEMPT || (is_shared && OF_EXECUTION.contains(&name));
     let env = work.env.iter().filter(|(name, _)| !differs(name));
-    let parts = (&work.task, &work.template, prepared.line.identity(), env.collect::<Vec<_>>());
+    let parts =
+        (&work.task, &work.template, CommandLine::parse(&work.args).identity(), env.collect::<Vec<_>>());
     let bytes = rmp_serde::to_vec(&parts).expect("names and strings have a MessagePack form");
     xxhash_rust::xxh3::xxh3_64(&bytes)
 }

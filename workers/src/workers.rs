@@ -1,5 +1,6 @@
 //! The workers of one pool on one machine, as whoever composes a system sees them.
 
+use crate::ahead;
 use crate::config::Config;
 use crate::machine::Machine;
 use crate::slot::{Phase, Slot};
@@ -18,6 +19,8 @@ pub struct Workers {
     machine: Arc<Machine>,
     slots: JoinSet<()>,
     phase: watch::Sender<Phase>,
+    /// What goes on beside the slots.
+    helpers: JoinSet<()>,
 }
 
 impl Workers {
@@ -34,6 +37,8 @@ impl Workers {
         let (phase, closing) = watch::channel(Phase::Open);
         tracing::info!(pool = %config.pool, slots = config.slots, interpreter = %config.interpreter.display(), "workers start");
         let machine = Arc::new(Machine::new(config, blobs)?);
+        let mut helpers = JoinSet::new();
+        helpers.spawn(ahead::heed(Arc::clone(&queue), Arc::clone(&machine)));
         let mut slots = JoinSet::new();
         for number in 0..machine.config.slots.get() {
             let slot = Slot {
@@ -45,7 +50,7 @@ impl Workers {
             };
             slots.spawn(slot.run());
         }
-        Ok(Self { machine, slots, phase })
+        Ok(Self { machine, slots, phase, helpers })
     }
 
     /// Takes no more work and waits for what runs, at most `grace`; what is not done by then is stopped and handed
@@ -60,6 +65,7 @@ impl Workers {
             }
         }
         self.slots.shutdown().await;
+        self.helpers.shutdown().await;
         self.machine.kept.clear();
         self.machine.interpreter.end().await;
         self.machine.programs.end().await;

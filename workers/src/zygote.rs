@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::UnixStream;
 use tokio::process::{Child as Process, ChildStderr, Command};
@@ -26,6 +27,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 /// How much of what a zygote complains about is kept for the error message, in bytes.
 const COMPLAINT_BYTES_MAX: usize = 2048;
+
+/// How long a zygote may take to end everything that it forked.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a zygote is made of.
 #[derive(Clone, Debug)]
@@ -105,6 +109,14 @@ pub enum StartError {
         /// The end of what it printed.
         complaint: String,
     },
+    /// It says something else than what speaks this worker's version of the protocol.
+    #[error("{origin} does not speak as this worker does: {said}")]
+    Foreign {
+        /// What it is.
+        origin: String,
+        /// What it said.
+        said: String,
+    },
     /// It took too long.
     #[error("{origin} did not {task} within {waited:?}")]
     Slow {
@@ -113,17 +125,7 @@ pub enum StartError {
         /// What it had to do first.
         task: &'static str,
         /// How long it had.
-        waited: std::time::Duration,
-    },
-    /// It speaks another version of the protocol.
-    #[error(
-        "{origin} speaks version {found} of the worker protocol, and this worker version {VERSION}: build both from one release of Skein"
-    )]
-    Version {
-        /// What it is.
-        origin: String,
-        /// What it speaks.
-        found: String,
+        waited: Duration,
     },
 }
 
@@ -153,12 +155,30 @@ pub(crate) struct Zygote {
 }
 
 /// What a zygote's process hangs on: it ends when this is dropped.
-#[expect(dead_code, reason = "held for its end alone")]
 enum Root {
     /// An interpreter that was started.
-    Process(Process),
+    Process(Option<Process>),
     /// A child of another zygote.
-    Nest(Ground),
+    Nest {
+        /// Held for its end alone.
+        _ground: Ground,
+    },
+}
+
+impl Drop for Root {
+    /// A zygote ends what it forked, and then itself, when its socket closes; one that does not do so is killed.
+    fn drop(&mut self) {
+        if let Self::Process(process) = self
+            && let (Some(mut process), Ok(runtime)) = (process.take(), tokio::runtime::Handle::try_current())
+        {
+            runtime.spawn(async move {
+                if tokio::time::timeout(END_TIMEOUT, process.wait()).await.is_err() {
+                    tracing::warn!("a zygote that did not end is killed");
+                    let _ = process.kill().await;
+                }
+            });
+        }
+    }
 }
 
 impl Zygote {
@@ -170,15 +190,28 @@ impl Zygote {
         let mut frames = Frames::new(UnixStream::from_std(control).map_err(spawn)?);
         let complaint = collect_complaint(process.stderr.take().expect("standard error is piped"));
         let ready = tokio::time::timeout(config.start_timeout, frames.receive::<Said>());
-        match ready.await {
-            Err(_) => return Err(StartError::Slow { origin, task, waited: config.start_timeout }),
-            Ok(Ok(Some(Said { ready: Some(versions), .. }))) => check_version(&origin, &versions)?,
-            Ok(_) => {
+        let foreign = match ready.await {
+            Ok(Ok(Some(Said { ready: Some(versions), .. }))) => match other_version(&versions) {
+                None => {
+                    tracing::info!(origin, ?versions, "ready");
+                    return Self::over(frames, Root::Process(Some(process))).map_err(spawn);
+                }
+                other => other,
+            },
+            Ok(Ok(None)) => {
                 let complaint = complaint.await.unwrap_or_default();
                 return Err(StartError::Ended { origin, task, complaint });
             }
-        }
-        Self::over(frames, Root::Process(process)).map_err(spawn)
+            Err(_) => None,
+            Ok(Ok(Some(_))) => Some("it did not say that it is ready".to_owned()),
+            Ok(Err(error)) => Some(format!("what it said first is no message ({error})")),
+        };
+        // It may go on for ever. Nothing was forked yet that its end would leave behind.
+        process.kill().await.map_err(spawn)?;
+        Err(match foreign {
+            Some(said) => StartError::Foreign { origin, said },
+            None => StartError::Slow { origin, task, waited: config.start_timeout },
+        })
     }
 
     /// Takes a child for a zygote, which it has become.
@@ -186,15 +219,14 @@ impl Zygote {
     /// # Errors
     /// When there are no more files to be had.
     pub(crate) fn on(ground: Ground, frames: Frames) -> io::Result<Self> {
-        Self::over(frames, Root::Nest(ground))
+        Self::over(frames, Root::Nest { _ground: ground })
     }
 
     fn over(frames: Frames, root: Root) -> io::Result<Self> {
         let writing = frames.writer()?;
         let waiting = Waiting::default();
         let (orders, queue) = mpsc::unbounded_channel();
-        tokio::spawn(carry_out(writing, queue, Arc::clone(&waiting)));
-        tokio::spawn(listen(frames, Arc::clone(&waiting)));
+        tokio::spawn(serve(writing, queue, frames, Arc::clone(&waiting)));
         Ok(Self { orders, waiting, next: AtomicU64::new(0), _root: root })
     }
 
@@ -247,14 +279,14 @@ fn spawn_process(config: &Config, origin: &Origin) -> io::Result<(Process, StdUn
     Ok((process, ours))
 }
 
-/// Checks that a zygote which is ready speaks as this worker does.
-fn check_version(origin: &str, versions: &BTreeMap<String, String>) -> Result<(), StartError> {
-    let found = versions.get(PROTOCOL).cloned().unwrap_or_else(|| "none".to_owned());
-    if found != VERSION.to_string() {
-        return Err(StartError::Version { origin: origin.to_owned(), found });
-    }
-    tracing::info!(origin, ?versions, "interpreter ready");
-    Ok(())
+/// Answers what is wrong with the version that a zygote says it speaks; none when it is this worker's.
+fn other_version(versions: &BTreeMap<String, String>) -> Option<String> {
+    let found = versions.get(PROTOCOL).map_or("none", String::as_str);
+    (found != VERSION.to_string()).then(|| {
+        format!(
+            "it speaks version {found} of the worker protocol, and this worker version {VERSION}: build both from one release of Skein"
+        )
+    })
 }
 
 /// Keeps the end of what the zygote prints, and answers it when the zygote has ended.
@@ -275,24 +307,37 @@ fn collect_complaint(mut stderr: ChildStderr) -> oneshot::Receiver<String> {
     receiver
 }
 
-/// Carries orders to the zygote until there is no one to give them, or no one to take them.
-async fn carry_out(socket: UnixStream, mut orders: mpsc::UnboundedReceiver<Order>, waiting: Waiting) {
+/// Speaks with the zygote until there is no one to give orders, or no one who takes them or can be understood.
+async fn serve(
+    socket: UnixStream,
+    mut orders: mpsc::UnboundedReceiver<Order>,
+    frames: Frames,
+    waiting: Waiting,
+) {
+    tokio::select! {
+        () = carry_out(&socket, &mut orders) => {}
+        () = listen(frames, &waiting) => {}
+    }
+    orders.close();
+    // Both directions: its children end, if it is one.
+    let _ = rustix::net::shutdown(&socket, rustix::net::Shutdown::Both);
+    // Orders that nobody takes any more have children waiting too.
+    lock(&waiting).clear();
+}
+
+async fn carry_out(socket: &UnixStream, orders: &mut mpsc::UnboundedReceiver<Order>) {
     while let Some(order) = orders.recv().await {
         let sent = match order {
             Order::Fork(fork, Birth { socket: child, log, progress }) => {
-                send(&socket, &Control::Fork { fork }, &[child.as_fd(), log.as_fd(), progress.as_fd()]).await
+                send(socket, &Control::Fork { fork }, &[child.as_fd(), log.as_fd(), progress.as_fd()]).await
             }
-            Order::Kill(kill, signal) => send(&socket, &Control::Kill { kill, signal }, &[]).await,
+            Order::Kill(kill, signal) => send(socket, &Control::Kill { kill, signal }, &[]).await,
         };
         if let Err(error) = sent {
             tracing::warn!(%error, "the zygote takes no orders");
-            break;
+            return;
         }
     }
-    orders.close();
-    // Both directions: its children end, and the listening side learns of it.
-    let _ = rustix::net::shutdown(&socket, rustix::net::Shutdown::Both);
-    lock(&waiting).clear();
 }
 
 async fn send(socket: &UnixStream, message: &Control, files: &[BorrowedFd<'_>]) -> io::Result<()> {
@@ -310,16 +355,20 @@ async fn send(socket: &UnixStream, message: &Control, files: &[BorrowedFd<'_>]) 
 }
 
 /// Hands on what the zygote says, until it ends; whoever still waits then is told by the end of their channel.
-async fn listen(mut frames: Frames, waiting: Waiting) {
-    while let Ok(Some(said)) = frames.receive::<Said>().await {
+async fn listen(mut frames: Frames, waiting: &Waiting) {
+    loop {
+        let said = match frames.receive::<Said>().await {
+            Ok(Some(said)) => said,
+            Ok(None) => return,
+            Err(error) => return tracing::warn!(%error, "the zygote is not understood"),
+        };
         if let Some(forked) = said.forked {
             tracing::debug!(child = forked, pid = said.pid, "child forked");
         }
         if let Some(exited) = said.exited
-            && let Some(exit) = lock(&waiting).remove(&exited)
+            && let Some(exit) = lock(waiting).remove(&exited)
         {
             exit.send_replace(Some(Exit::of(said.status)));
         }
     }
-    lock(&waiting).clear();
 }

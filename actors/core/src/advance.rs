@@ -6,7 +6,7 @@
 use crate::decide::Rejection;
 use crate::effects::Effect;
 use crate::execution::Execution;
-use crate::resolve::Wanted;
+use crate::resolve::{Resolved, Wanted};
 use bytes::Bytes;
 use skein_model::{Command, DataRef, Event, INLINE_BYTES_MAX, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
@@ -70,8 +70,11 @@ impl Execution {
             values.insert(node, bytes.clone());
         }
         match wanted.resolve(&values) {
-            Ok(resolved) if resolved.values.len() <= INLINE_BYTES_MAX => {
-                Some(wanted.answer(DataRef::Inline(resolved.values), resolved.items))
+            Ok(Resolved { values, lists })
+                if values.len() <= INLINE_BYTES_MAX
+                    && lists.as_ref().is_none_or(|lists| lists.stored().is_empty()) =>
+            {
+                Some(wanted.answer(DataRef::Inline(values), lists.map(|lists| lists.items())))
             }
             Ok(_) => None,
             Err(failure) => Some(wanted.refuse(failure)),

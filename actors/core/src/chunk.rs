@@ -8,6 +8,9 @@ use std::time::Duration;
 
 /// How long a chunk is meant to take. Whoever comes meanwhile waits about a third of it for one of two workers.
 pub const TARGET: Duration = Duration::from_millis(25);
+/// When a chunk is late: no further item of it begins then, and the rest is cut anew, for whoever has nothing to do. Four
+/// times what was meant, because measuring an item here and there takes as long as handing out one more chunk.
+pub const LATE: Duration = Duration::from_millis(100);
 /// The most items of one chunk.
 pub const ITEMS_MAX: u32 = 16_384;
 /// The items of a chunk while nothing is known of how long one takes.
@@ -93,6 +96,13 @@ impl Bounds {
     }
 }
 
+impl Bounds {
+    /// Answers after what time a chunk of `items` begins no further one; none where the task wants so many together.
+    pub fn patience(self, items: u32) -> Option<Duration> {
+        (items > 1 && self.min == 1).then_some(LATE)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,6 +180,14 @@ mod tests {
         let mut fast = Measured::default();
         fast.add(16, 16);
         assert_eq!(fast.next_len(1_000_000, 2, bounds), 20);
+    }
+
+    #[test]
+    fn a_chunk_that_is_late_begins_no_further_item_unless_its_task_wants_so_many_together() {
+        assert_eq!(Bounds::default().patience(20), Some(LATE));
+        assert_eq!(Bounds::default().patience(1), None, "there is nothing to give back");
+        let settings = TaskSettings { chunk_items_min: Some(10), ..TaskSettings::default() };
+        assert_eq!(Bounds::of(&settings).patience(20), None);
     }
 
     #[test]

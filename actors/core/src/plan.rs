@@ -12,6 +12,9 @@ use std::time::Duration;
 /// A node of a plan, by its place in it.
 pub type NodeIndex = usize;
 
+/// How many of the tasks that follow on a node are prepared for: as many as a few workers could begin with at once.
+pub const FOLLOWS_MAX: usize = 4;
+
 /// A workflow that can be run, or the reason why this one cannot.
 #[derive(Debug, Default)]
 pub struct Plan {
@@ -39,6 +42,21 @@ impl Plan {
     /// Answers the nodes that make up the workflow's normal way, without the failure node.
     pub fn main_nodes(&self) -> impl Iterator<Item = NodeIndex> + '_ {
         (0..self.nodes.len()).filter(|node| Some(*node) != self.failure_node)
+    }
+
+    /// Lists what waits for `node` and runs another task than that, one node for each task: what is worth preparing while
+    /// `node` runs. At most [`FOLLOWS_MAX`].
+    pub fn follows_with_other_tasks(&self, node: NodeIndex) -> Vec<NodeIndex> {
+        let task_of = |node: NodeIndex| self.nodes[node].target.task();
+        let mut seen = vec![task_of(node)];
+        let mut follows = Vec::new();
+        for next in self.nodes[node].downstream.iter().copied() {
+            if follows.len() < FOLLOWS_MAX && !seen.contains(&task_of(next)) {
+                seen.push(task_of(next));
+                follows.push(next);
+            }
+        }
+        follows
     }
 
     /// A plan that cannot be run, for the reason given.

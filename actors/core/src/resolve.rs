@@ -33,8 +33,56 @@ pub struct Wanted {
 pub struct Resolved {
     /// An encoded `LiteralMap`.
     pub values: Bytes,
-    /// For the inputs of a map: how many items they are for.
-    pub items: Option<u32>,
+    /// For the inputs of a map: its lists.
+    pub lists: Option<Lists>,
+}
+
+/// The lists that a map goes through, side by side.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lists {
+    /// The first list whose length is known, and that.
+    length: Option<(String, usize)>,
+    stored: Vec<StoredList>,
+}
+
+/// A list that is stored by itself: an input that the SDK has offloaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredList {
+    /// The input.
+    pub name: String,
+    /// Where it is.
+    pub uri: String,
+}
+
+impl Lists {
+    /// Answers the lists whose lengths have to be [`Self::put`] before there are [`Self::items`].
+    pub fn stored(&self) -> &[StoredList] {
+        &self.stored
+    }
+
+    /// Adds the length of a list.
+    ///
+    /// # Errors
+    /// When another list has another length.
+    pub fn put(&mut self, name: &str, length: usize) -> Result<(), Failure> {
+        match &self.length {
+            Some((first, other)) if *other != length => Err(invalid(format!(
+                "the lists of a map have to be of one length, but {first} has {other} elements and {name} has {length}"
+            ))),
+            Some(_) => Ok(()),
+            None => {
+                self.length = Some((name.to_owned(), length));
+                Ok(())
+            }
+        }
+    }
+
+    /// Answers how many items the map has.
+    pub fn items(&self) -> u32 {
+        let length = self.length.as_ref().map_or(1, |(_, length)| *length);
+        // Anything larger is refused by the decision on it, which names the limit.
+        u32::try_from(length).unwrap_or(u32::MAX)
+    }
 }
 
 impl Wanted {
@@ -81,6 +129,30 @@ impl Wanted {
         &self.sources
     }
 
+    /// Answers the outputs of the one node that the outputs of the execution are, name by name; none when they are
+    /// anything else. Such outputs need not be put together, nor stored once more.
+    pub fn same(&self) -> Option<&DataRef> {
+        use core::binding_data::Value;
+        if self.place.is_some() || self.sources.len() != 1 {
+            return None;
+        }
+        let (source, data) = self.sources.first_key_value()?;
+        let place = self.plan.find(&NodeId::new(source.as_str()))?;
+        let interface = self.plan.tasks[self.plan.nodes[place].target.task()].interface.as_ref()?;
+        let mut left: BTreeSet<&str> =
+            interface.outputs.as_ref()?.variables.keys().map(String::as_str).collect();
+        for binding in self.bindings() {
+            match binding.binding.as_ref()?.value.as_ref()? {
+                Value::Promise(promise)
+                    if promise.var == binding.var
+                        && promise.attr_path.is_empty()
+                        && left.remove(promise.var.as_str()) => {}
+                _ => return None,
+            }
+        }
+        left.is_empty().then_some(data)
+    }
+
     /// Answers where what is put together lies when it is too large for an event.
     pub fn uri(&self) -> String {
         let prefix = &self.created.data_prefix;
@@ -125,11 +197,11 @@ impl Wanted {
             Some((node, failure)) => with_error(&resolved, self.expected(), node, failure),
             None => resolved,
         };
-        let items = match self.place {
-            Some(place) => items(&self.plan.nodes[place].target, &values)?,
+        let lists = match self.place {
+            Some(place) => lists(&self.plan.nodes[place].target, &values)?,
             None => None,
         };
-        Ok(Resolved { values, items })
+        Ok(Resolved { values, lists })
     }
 
     fn bindings(&self) -> &[Binding] {
@@ -209,28 +281,30 @@ fn error_variant(variable: &core::Variable) -> Option<core::LiteralType> {
     union.variants.iter().find(is_error).cloned()
 }
 
-/// Answers how many items a map's inputs are for; none for a task.
-fn items(target: &Target, inputs: &Bytes) -> Result<Option<u32>, Failure> {
+/// Answers the lists of a map's inputs; none for a task.
+fn lists(target: &Target, inputs: &Bytes) -> Result<Option<Lists>, Failure> {
     let Target::Map { bound, .. } = target else { return Ok(None) };
-    let entries = literals::literal_map_entries(inputs).map_err(|fault| invalid(fault.to_string()))?;
-    let mut size: Option<(String, usize)> = None;
-    for (name, value) in entries.into_iter().filter(|(name, _)| !bound.contains(name)) {
-        let length = literals::collection_len(&value)
-            .map_err(|fault| invalid(fault.to_string()))?
-            .ok_or_else(|| invalid(format!("input {name} of the map is not a list")))?;
-        match &size {
-            Some((first, other)) if *other != length => {
-                return Err(invalid(format!(
-                    "the lists of a map have to be of one length, but {first} has {other} elements and {name} has {length}"
-                )));
-            }
-            Some(_) => {}
-            None => size = Some((name, length)),
+    let unreadable = |fault: literals::WireError| invalid(fault.to_string());
+    let mut lists = Lists::default();
+    for (name, value) in literals::literal_map_entries(inputs).map_err(unreadable)? {
+        if bound.contains(&name) {
+            continue;
+        }
+        if let Some(uri) = literals::stored_at(&value).map_err(unreadable)? {
+            lists.stored.push(StoredList { name, uri });
+            continue;
+        }
+        match literals::collection_len(&value).map_err(unreadable)? {
+            Some(length) => lists.put(&name, length)?,
+            None => return Err(not_a_list(&name)),
         }
     }
-    let length = size.map_or(1, |(_, length)| length);
-    // Anything larger is refused by the decision on it, which names the limit.
-    Ok(Some(u32::try_from(length).unwrap_or(u32::MAX)))
+    Ok(Some(lists))
+}
+
+/// Answers what a map fails with of which an input is no list.
+pub fn not_a_list(name: &str) -> Failure {
+    invalid(format!("input {name} of the map is not a list"))
 }
 
 fn invalid(message: String) -> Failure {

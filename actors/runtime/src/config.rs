@@ -19,6 +19,8 @@ pub struct Config {
     /// How many commands are under way inside the engine at once, at least 1. Default: 1 024: the inbox holds the rest,
     /// and its senders wait.
     pub commands_max: usize,
+    /// Outputs of a map that have more bytes in all are put together piece by piece and never held whole. Default: 16 MiB.
+    pub outputs_at_once_max: u64,
     /// The wait before an execution whose actor failed is taken up again; doubles each time. Default: 100 ms.
     pub restart_first: Duration,
     /// The longest such wait. Default: 30 s.
@@ -36,6 +38,7 @@ impl Default for Config {
             handed_out_max: cores.saturating_mul(4),
             executions_max: 10_000,
             commands_max: 1_024,
+            outputs_at_once_max: 16 * 1024 * 1024,
             restart_first: Duration::from_millis(100),
             restart_max: Duration::from_secs(30),
             rules: TaskRules::default(),

@@ -17,7 +17,7 @@ use skein_model::{Attempt, ExecutionId, NodeId, PoolId, TaskSettings, Work, Work
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tracing::warn;
+use tracing::{debug, warn};
 
 /// The wait before work that the queue did not take is handed out again.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -114,6 +114,14 @@ impl Dispatch {
             }
         }
         self.hand_out().await;
+    }
+
+    /// Announces work that is likely to be offered.
+    pub(crate) async fn announce(&self, work: Work) {
+        let (id, announced) = (work.id.clone(), self.queue.announce(work).await);
+        if let Err(reason) = announced {
+            debug!(%reason, work = %id, "work cannot be announced");
+        }
     }
 
     /// Notes that work has ended, and hands out what there is room for now. `micros` is how long it ran.

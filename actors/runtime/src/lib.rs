@@ -28,6 +28,7 @@ mod plans;
 mod ports;
 mod replay;
 mod settings;
+mod stored;
 pub mod system;
 
 pub use config::Config;

@@ -5,20 +5,22 @@
 
 use crate::dispatch;
 use crate::execution;
-use crate::perform::work;
+use crate::perform::{announce, work};
 use crate::ports::Ports;
 use crate::settings::settings_of;
+use crate::stored::StoredList;
 use bytes::Bytes;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use skein_core::chunk::{Bounds, Measured};
 use skein_core::items::{Chunk, Items};
 use skein_core::{Execution, Plan, Target};
-use skein_log::Stop;
+use skein_log::{BlobStore, Stop};
 use skein_model::envelope::TraceContext;
 use skein_model::event::{Created, FinishedChunk, ItemRange};
 use skein_model::literals::{self, Collection};
-use skein_model::{DataRef, NodeId, TaskSettings, WorkId, WorkKind};
+use skein_model::{Attempt, DataRef, NodeId, TaskSettings, WorkId, WorkKind};
 use std::sync::Arc;
+use std::time::Duration;
 use tracing::warn;
 
 /// What a map's actor is told.
@@ -95,6 +97,11 @@ impl Args {
 }
 
 impl Args {
+    fn source(&self, attempt: Attempt) -> Result<work::Source<'_>, ActorProcessingErr> {
+        let Self { plan, created, trace, .. } = self;
+        Ok(work::Source { plan, created, place: place(self)?, attempt, trace: *trace })
+    }
+
     /// Takes over the chunks that are out from before. Whoever calls has recorded nothing since the state was looked at, so
     /// that what has ended is in neither.
     pub(crate) fn adopt(&mut self, ports: &Ports) -> Result<(), ActorProcessingErr> {
@@ -132,6 +139,8 @@ enum Input {
     Bound(String, Bytes),
     /// Each item gets its element.
     Each(String, Collection),
+    /// Each item gets its element of a list that is too large to hold.
+    Stored(String, StoredList),
 }
 
 impl Actor for MapActor {
@@ -153,7 +162,13 @@ impl Actor for MapActor {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            Msg::Load => state.inputs = self.load(&state.args).await?,
+            Msg::Load => {
+                state.inputs = self.load(&state.args).await?;
+                self.offer(state).await?;
+                let source = state.args.source(Attempt(0))?;
+                announce::what_follows(&self.ports, &source).await;
+                return Ok(());
+            }
             Msg::Ended { chunk } => {
                 state.measured.add(chunk.items, chunk.micros);
                 let in_vain = state.args.items.end(chunk.chunk, chunk.again);
@@ -175,6 +190,8 @@ impl MapActor {
         for (name, value) in literals::literal_map_entries(&bytes)? {
             inputs.push(if bound.contains(&name) {
                 Input::Bound(name, value)
+            } else if let Some(uri) = literals::stored_at(&value)? {
+                Input::Stored(name, StoredList::open(&self.ports.blobs, uri).await?)
             } else {
                 let each = Collection::of(&value)?.ok_or("an input of a map is not a list")?;
                 Input::Each(name, each)
@@ -196,16 +213,10 @@ impl MapActor {
     async fn offer(&self, state: &mut State) -> Result<(), ActorProcessingErr> {
         while state.args.items.out() < self.limit(&state.args)? {
             let Some((range, attempt)) = state.cut(self.ports.config.chunks_on_offer) else { return Ok(()) };
-            let inputs = state.slice(range)?;
-            let chunk = work::Chunk { range, of: state.args.size, inputs };
-            let args = &state.args;
-            let source = work::Source {
-                plan: &args.plan,
-                created: &args.created,
-                place: place(args)?,
-                attempt,
-                trace: args.trace,
-            };
+            let inputs = state.slice(&self.ports.blobs, range).await?;
+            let within = state.bounds.patience(range.len());
+            let chunk = work::Chunk { range, of: state.args.size, inputs, within };
+            let source = state.args.source(attempt)?;
             let work = work::of_items(&self.ports, &source, chunk).await?;
             let micros = state.measured.expected_micros(range.len());
             self.ports.dispatch.offer(work, &state.settings, micros).await;
@@ -231,12 +242,13 @@ impl State {
     }
 
     /// Encodes the inputs of some items: the lists cut to them, the rest whole.
-    fn slice(&self, range: ItemRange) -> Result<Bytes, ActorProcessingErr> {
+    async fn slice(&self, blobs: &BlobStore, range: ItemRange) -> Result<Bytes, ActorProcessingErr> {
         let mut entries: Vec<(&str, Bytes)> = Vec::with_capacity(self.inputs.len());
         for input in &self.inputs {
             entries.push(match input {
                 Input::Bound(name, value) => (name, value.clone()),
                 Input::Each(name, each) => (name, each.slice(range.start as usize, range.end as usize)?),
+                Input::Stored(name, list) => (name, list.slice(blobs, range).await?),
             });
         }
         Ok(literals::encode_literal_map(entries.iter().map(|(name, value)| (*name, value.as_ref()))))
@@ -248,9 +260,9 @@ fn place(args: &Args) -> Result<usize, ActorProcessingErr> {
 }
 
 /// How work of a map is marked.
-pub(crate) fn kind(plan: &Plan, place: usize, of: u32) -> WorkKind {
+pub(crate) fn kind(plan: &Plan, place: usize, of: u32, within: Option<Duration>) -> WorkKind {
     match &plan.nodes[place].target {
-        Target::Map { bound, .. } => WorkKind::Items { bound: bound.clone(), of },
+        Target::Map { bound, .. } => WorkKind::Items { bound: bound.clone(), of, within },
         Target::Task { .. } => WorkKind::Task,
     }
 }

@@ -1,5 +1,6 @@
 //! Effects, carried out: each ends in a command to the execution that asked for it.
 
+pub(crate) mod announce;
 mod assemble;
 mod inputs;
 mod outcome;
@@ -126,7 +127,7 @@ where
 /// Says whether a value that cannot be had may be had later.
 fn later_or(fault: BlobError, failed: impl FnOnce(Failure) -> Command) -> Done {
     match fault {
-        BlobError::Unavailable { .. } => Done::Later(fault.to_string()),
+        BlobError::Unavailable { .. } | BlobError::Full { .. } => Done::Later(fault.to_string()),
         fault => {
             error!(%fault, "a value is lost");
             Done::answer(failed(system_failure("ValueLost", fault.to_string())))

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::dispatch::Dispatch;
 use crate::metrics::Metrics;
+use crate::perform::announce::Announced;
 use crate::plans::Plans;
 use skein_log::{BlobStore, EventLog};
 use skein_model::{BlobRef, Timestamp};
@@ -21,6 +22,7 @@ pub(crate) struct Ports {
     pub(crate) clock: Clock,
     pub(crate) plans: Plans,
     pub(crate) templates: Templates,
+    pub(crate) announced: Announced,
     pub(crate) metrics: Metrics,
 }
 

@@ -5,6 +5,7 @@ use crate::dispatch::Dispatch;
 use crate::engine::{EngineActor, Msg};
 use crate::intake;
 use crate::metrics::Metrics;
+use crate::perform::announce::Announced;
 use crate::plans::Plans;
 use crate::ports::{Clock, Ports, Templates};
 use ractor::{Actor, ActorRef};
@@ -67,6 +68,7 @@ impl Engine {
             clock,
             plans: Plans::default(),
             templates: Templates::default(),
+            announced: Announced::default(),
             metrics,
         });
         let (supervisor, running) = Actor::spawn(None, EngineActor { ports: Arc::clone(&ports) }, ()).await?;

@@ -1,6 +1,7 @@
 //! What is measured.
 
 mod chains;
+mod jetstream;
 mod maps;
 mod recovery;
 mod swarm;
@@ -10,6 +11,7 @@ use crate::figures::Figure;
 use crate::server::{How, Server};
 use crate::{Options, client};
 use futures::future::BoxFuture;
+use std::path::PathBuf;
 use tokio::sync::{Mutex, MutexGuard};
 
 /// How much is measured.
@@ -40,13 +42,15 @@ pub struct Case {
 }
 
 /// All cases, in the order in which they run.
-pub const CASES: [Case; 7] = [
+pub const CASES: [Case; 9] = [
     Case { name: "maps", run: |bench| Box::pin(maps::plain(bench)) },
     Case { name: "memory", run: |bench| Box::pin(maps::memory(bench)) },
+    Case { name: "large", run: |bench| Box::pin(maps::large(bench)) },
     Case { name: "dispatch", run: |bench| Box::pin(maps::dispatched(bench)) },
     Case { name: "chains", run: |bench| Box::pin(chains::run(bench)) },
     Case { name: "swarm", run: |bench| Box::pin(swarm::run(bench)) },
     Case { name: "uneven", run: |bench| Box::pin(maps::uneven(bench)) },
+    Case { name: "jetstream", run: |bench| Box::pin(jetstream::run(bench)) },
     Case { name: "recovery", run: |bench| Box::pin(recovery::run(bench)) },
 ];
 
@@ -54,6 +58,7 @@ pub const CASES: [Case; 7] = [
 pub(crate) struct Bench {
     effort: Effort,
     how: How,
+    nats: Option<PathBuf>,
     server: Mutex<Server>,
 }
 
@@ -65,7 +70,7 @@ impl Bench {
             words: options.words.clone(),
         };
         let server = Mutex::new(Server::new(&how).await?);
-        Ok(Self { effort: options.effort, how, server })
+        Ok(Self { effort: options.effort, how, nats: options.nats.clone(), server })
     }
 
     async fn server(&self) -> MutexGuard<'_, Server> {

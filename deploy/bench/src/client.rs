@@ -6,7 +6,9 @@ use bytes::Bytes;
 use prost::Message as _;
 use skein_idl::flyteidl::admin::{self, ExecutionClosure};
 use skein_idl::flyteidl::core::{self, workflow_execution};
+use skein_idl::flyteidl::service;
 use skein_idl::flyteidl::service::admin_service_client::AdminServiceClient;
+use skein_idl::flyteidl::service::data_proxy_service_client::DataProxyServiceClient;
 use skein_idl::raw::RawCodec;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -62,6 +64,41 @@ impl Client {
         let path = http_path(CREATE);
         let answer = grpc.unary(Request::new(request), path, RawCodec).await?.into_inner();
         admin::ExecutionCreateResponse::decode(answer)?.id.context("the answer has no id")
+    }
+
+    /// Uploads an object of `length` bytes, which come in pieces, as the SDK does; answers where it is.
+    pub(crate) async fn upload(
+        &self,
+        name: &str,
+        length: u64,
+        mut pieces: impl Iterator<Item = Bytes>,
+    ) -> anyhow::Result<String> {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let location = DataProxyServiceClient::new(self.channel.clone())
+            .create_upload_location(service::CreateUploadLocationRequest {
+                project: PROJECT.to_owned(),
+                domain: DOMAIN.to_owned(),
+                filename_root: "bench".to_owned(),
+                filename: name.to_owned(),
+                ..service::CreateUploadLocationRequest::default()
+            })
+            .await?
+            .into_inner();
+        let url: tonic::codegen::http::Uri = location.signed_url.parse()?;
+        let (host, path) = (url.authority().context("a URL without a host")?, url.path_and_query());
+        let path = path.context("a URL without a path")?;
+        let mut server = tokio::net::TcpStream::connect(host.as_str()).await?;
+        let head = format!(
+            "PUT {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+        );
+        server.write_all(head.as_bytes()).await?;
+        for piece in pieces.by_ref() {
+            server.write_all(&piece).await?;
+        }
+        let mut answer = String::new();
+        server.read_to_string(&mut answer).await?;
+        anyhow::ensure!(answer.starts_with("HTTP/1.1 200"), "the upload was answered by {answer}");
+        Ok(location.native_url)
     }
 
     /// Answers an execution as it is now.

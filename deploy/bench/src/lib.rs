@@ -10,6 +10,7 @@ mod cases;
 mod client;
 mod encode;
 mod figures;
+mod nats;
 mod plot;
 mod server;
 
@@ -33,6 +34,8 @@ pub struct Options {
     pub effort: Effort,
     /// More words for `up`, such as `--log nats://…`.
     pub words: Vec<String>,
+    /// A `nats-server` to start for the cases that keep the log in NATS; none to leave them out.
+    pub nats: Option<PathBuf>,
     /// Where to write the figures as a Markdown table and a plot; none to print them only.
     pub out: Option<PathBuf>,
 }

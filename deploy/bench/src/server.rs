@@ -156,6 +156,37 @@ impl Server {
         let bytes = row.and_then(|row| row.split_whitespace().nth(4)?.parse().ok());
         bytes.with_context(|| format!("no bytes in {told}"))
     }
+
+    /// Lists the chunks that an execution's journal has, as `skein log cat` tells them.
+    pub(crate) async fn chunks(&self, execution: &str) -> anyhow::Result<Vec<Chunk>> {
+        let told = quiet(&self.how.program)
+            .args([OsStr::new("log"), OsStr::new("cat"), self.data().as_os_str()])
+            .args(["--journal", execution])
+            .output()
+            .await?;
+        let mut chunks = Vec::new();
+        for line in String::from_utf8_lossy(&told.stdout).lines() {
+            let record: serde_json::Value = serde_json::from_str(line)?;
+            let recorded = record["time_us"].as_f64().unwrap_or_default() / 1e6;
+            for event in record["events"].as_array().into_iter().flatten() {
+                let range = &event["ItemsFinished"]["chunk"]["range"];
+                if let (Some(start), Some(end)) = (range["start"].as_u64(), range["end"].as_u64()) {
+                    chunks.push(Chunk { start: u32::try_from(start)?, end: u32::try_from(end)?, recorded });
+                }
+            }
+        }
+        Ok(chunks)
+    }
+}
+
+/// A chunk of a map as the journal has it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Chunk {
+    pub(crate) start: u32,
+    /// The item after the last.
+    pub(crate) end: u32,
+    /// When it was recorded, in seconds since the epoch.
+    pub(crate) recorded: f64,
 }
 
 fn quiet(program: &Path) -> Command {

@@ -170,7 +170,7 @@ pub struct Doctor {
 /// What to measure.
 #[derive(Debug, clap::Args)]
 pub struct Bench {
-    /// Only these cases, with a comma between: maps, memory, dispatch, chains, swarm, uneven, recovery
+    /// Only these cases, with a comma between: maps, memory, large, dispatch, chains, swarm, uneven, jetstream, recovery
     #[arg(long, value_name = "CASES", value_delimiter = ',')]
     pub only: Vec<String>,
     /// Larger maps and more runs: some ten minutes
@@ -182,6 +182,10 @@ pub struct Bench {
     /// Where the log is kept.
     #[command(flatten)]
     pub kept: Kept,
+    /// The nats-server that the case jetstream starts, one and then three. Default: the one on the PATH; without one the
+    /// case is left out
+    #[arg(long, value_name = "PATH")]
+    pub nats: Option<PathBuf>,
     /// Where to write a table (figures.md) and a plot (figures.svg)
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,

@@ -17,6 +17,7 @@ use futures::stream::BoxStream;
 use local::LocalFolder;
 use s3::Bucket;
 use skein_model::{BlobRef, DataRef, INLINE_BYTES_MAX};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -218,6 +219,27 @@ impl BlobStore {
             Backend::Local(folder) => folder.get_stream(uri, path).await,
             Backend::S3(bucket) => bucket.get_stream(uri, path).await,
         }
+    }
+
+    /// Reads a part of an object: bytes `range`, counted from 0.
+    ///
+    /// # Errors
+    /// [`BlobError::Damaged`] when the object ends before the range does.
+    pub async fn get_range(&self, uri: &str, range: Range<u64>) -> Result<Bytes, BlobError> {
+        let path = self.path_of(uri)?;
+        // Neither a file system nor S3 knows a range of nothing.
+        if range.is_empty() {
+            return Ok(Bytes::new());
+        }
+        let bytes = match &self.backend {
+            Backend::Local(folder) => folder.get_range(uri, path, range.clone()).await?,
+            Backend::S3(bucket) => bucket.get_range(uri, path, range.clone()).await?,
+        };
+        if bytes.len() as u64 == range.end - range.start {
+            return Ok(bytes);
+        }
+        let found = format!("{} bytes from byte {}", bytes.len(), range.start);
+        Err(BlobError::Damaged { uri: uri.to_owned(), found, expected: format!("{} bytes", range.end - range.start) })
     }
 
     /// Answers the size of an object in bytes; none when there is no object.

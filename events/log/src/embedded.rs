@@ -59,15 +59,22 @@ const QUEUE: usize = 1024;
 /// What can be set about an embedded log.
 #[derive(Clone)]
 pub struct Options {
-    /// After how many bytes of records a checkpoint is done.
+    /// After how many bytes of the write-ahead log a checkpoint is done, about.
     pub checkpoint_after_bytes: usize,
+    /// How large the write-ahead log is made at the opening, in bytes, if the disk has room: to sync a file that does
+    /// not grow costs half. Twice what a checkpoint is done after, so that it is begun anew before it must grow.
+    pub reserve_bytes: u64,
     /// What is done when a commit fails; by default the process says why and ends with [`FATAL_EXIT_CODE`].
     pub on_fatal: OnFatal,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { checkpoint_after_bytes: 4 * 1024 * 1024, on_fatal: Arc::new(end_process) }
+        Self {
+            checkpoint_after_bytes: 4 * 1024 * 1024,
+            reserve_bytes: 8 * 1024 * 1024,
+            on_fatal: Arc::new(end_process),
+        }
     }
 }
 
@@ -75,6 +82,7 @@ impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
             .field("checkpoint_after_bytes", &self.checkpoint_after_bytes)
+            .field("reserve_bytes", &self.reserve_bytes)
             .finish_non_exhaustive()
     }
 }
@@ -156,18 +164,22 @@ impl EmbeddedLog {
             Broken::Damaged(damage) => OpenError::Damaged { file: file.clone(), damage },
             Broken::Failed(error) => table::open_error(&file, &error),
         })?;
+        // There is a write-ahead log now that somebody has read.
+        if let Err(error) = wal::reserve(&file, options.reserve_bytes) {
+            // Appends work without, only slower.
+            tracing::warn!(file = %file.display(), %error, "no room is kept for the write-ahead log");
+        }
         let Scan { index, last } = scan;
         let readers = Readers::new(file.clone());
         let shared = Arc::new(Shared { index: RwLock::new(index), recent: Mutex::default(), readers });
         let (requests, received) = mpsc::channel(QUEUE);
         let (last, seen) = watch::channel(last);
-        let (checkpoints, asked) = std::sync::mpsc::sync_channel(1);
-        let checkpointer = Checkpointer {
-            connection: table::open_writer(&file)?,
-            file: file.clone(),
-            asked,
-            on_fatal: Arc::clone(&options.on_fatal),
-        };
+        let (checkpointer, checkpoints) = Checkpointer::new(
+            table::open_writer(&file)?,
+            file.clone(),
+            Arc::clone(&options.on_fatal),
+            options.checkpoint_after_bytes,
+        );
         let writer = Writer {
             connection,
             file: file.clone(),
@@ -175,7 +187,6 @@ impl EmbeddedLog {
             shared: Arc::clone(&shared),
             last,
             checkpoints,
-            checkpoint_after_bytes: options.checkpoint_after_bytes,
             on_fatal: options.on_fatal,
         };
         let threads = vec![

@@ -1,6 +1,7 @@
 //! The contract of the way out to workers: work is offered to a pool and leased from it.
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 use skein_model::{ExecutionId, NodeId, PoolId, Work, WorkId};
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,6 +107,19 @@ pub trait TaskQueue: Send + Sync + 'static {
     /// # Errors
     /// See [`QueueError`].
     async fn withdrawn(&self, worker: &str) -> Result<WorkId, QueueError>;
+
+    /// Announces work like `work`, which is likely to be offered soon, to whoever could prepare for it. It is no offer: it is
+    /// kept nowhere, may reach every worker of the pool, some, or none, and nobody may rely on it.
+    ///
+    /// # Errors
+    /// See [`QueueError`].
+    async fn announce(&self, work: Work) -> Result<(), QueueError>;
+
+    /// Hears what is announced to `pool` from now on. Of what comes faster than it is heard some is left out.
+    ///
+    /// # Errors
+    /// See [`QueueError`].
+    async fn announcements(&self, pool: &PoolId) -> Result<BoxStream<'static, Arc<Work>>, QueueError>;
 
     /// Lists what is held of `pool`, whether a worker has it or not, in no fixed order: what was offered and is neither
     /// completed nor withdrawn. Whoever offers learns by it, after a restart, what is out.

@@ -231,7 +231,8 @@ async fn wherever_a_byte_is_flipped_the_log_is_refused_or_reads_as_it_was_writte
 /// Copies a log that is open, so that nearly all of it stands in SQLite's write-ahead log.
 async fn unfinished_log(folder: &Path) -> std::path::PathBuf {
     let (open, copy) = (folder.join("open"), folder.join("copy"));
-    let log = EmbeddedLog::open(&open).unwrap();
+    // Without zeros behind it, in which a flipped byte is no damage.
+    let log = EmbeddedLog::open_with(&open, Options { reserve_bytes: 0, ..Options::default() }).unwrap();
     let mut head = Head::EMPTY;
     for version in 1..=60 {
         let record = record(body(&journal("j0"), Version(version)));
@@ -271,6 +272,48 @@ async fn a_commit_that_was_cut_off_is_forgotten_and_what_came_before_it_is_kept(
     fs::write(&wal, &written[..written.len() - 100]).unwrap();
     let log = EmbeddedLog::open(&copy).unwrap();
     assert_eq!(log.head(&journal("j0")).await.unwrap().version, Version(59));
+}
+
+#[tokio::test]
+async fn room_that_was_kept_for_the_write_ahead_log_is_no_damage_and_what_is_found_in_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (open, copy) = (folder.path().join("open"), folder.path().join("copy"));
+    let log = EmbeddedLog::open(&open).unwrap();
+    fs::create_dir(&copy).unwrap();
+    let (file, wal) = ("journals.sqlite", "journals.sqlite-wal");
+    fs::copy(open.join(file), copy.join(file)).unwrap();
+    let zeros = fs::read(open.join(wal)).unwrap();
+    assert_eq!(zeros, vec![0; zeros.len()], "nothing was written yet");
+    assert_eq!(zeros.len() as u64, Options::default().reserve_bytes);
+    for at in [None, Some(0), Some(31), Some(32), Some(zeros.len() - 1)] {
+        fs::write(copy.join(wal), &zeros).unwrap();
+        at.into_iter().for_each(|at| flip(&copy.join(wal), at));
+        let opened = EmbeddedLog::open(&copy);
+        match at {
+            None => drop(opened.unwrap()),
+            Some(_) => assert!(matches!(opened, Err(OpenError::Damaged { .. })), "byte {at:?}: {opened:?}"),
+        }
+    }
+    append(&log, &journal("j0"), Head::EMPTY).await;
+    fs::copy(open.join(wal), copy.join(wal)).unwrap();
+    let log = EmbeddedLog::open(&copy).unwrap();
+    assert_eq!(log.head(&journal("j0")).await.unwrap().version, Version(1), "a commit before zeros is whole");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_write_ahead_log_stays_small_while_somebody_always_appends() {
+    const APPENDS: u64 = 3_000;
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { checkpoint_after_bytes: 64 * 1024, reserve_bytes: 0, ..Options::default() };
+    let log = EmbeddedLog::open_with(folder.path(), options).unwrap();
+    let mut head = Head::EMPTY;
+    for _ in 0..APPENDS {
+        head = append(&log, &journal("j0"), head).await;
+    }
+    // Each commit wrote a page at least, so this much would be there had it never been begun anew.
+    let all = APPENDS * 4096;
+    let size = fs::metadata(folder.path().join("journals.sqlite-wal")).unwrap().len();
+    assert!(size < all / 2, "{size} of {all} bytes");
 }
 
 #[tokio::test]

@@ -7,18 +7,22 @@
 //! Answers for the shape of `Literal`, `LiteralCollection` and `LiteralMap` alone; what is inside a scalar is never
 //! checked here.
 
+mod assemble;
 mod collection;
 mod encode;
+mod stored;
 mod wire;
 
+pub use assemble::{ChunkOutputs, assemble_map, check_ranges, chunk_region, gap_region, list_head};
 pub use collection::{
-    ChunkOutputs, Collection, CollectionBuilder, CollectionElements, assemble_collections, assemble_map,
-    collection_elements, collection_len, encode_collection, slice_collection,
+    Collection, CollectionBuilder, CollectionElements, assemble_collections, collection_elements,
+    collection_len, encode_collection, slice_collection,
 };
 pub use encode::{
     NONE_LITERAL, encode_boolean, encode_float, encode_integer, encode_literal_map, encode_map, encode_string,
 };
 pub(crate) use encode::{encode_nested, encode_scalar};
+pub use stored::{StoredCollection, StoredScan};
 pub use wire::{WireError, WireFault};
 
 use bytes::Bytes;
@@ -35,6 +39,8 @@ mod number {
     pub(super) const LITERALS: u32 = 1;
     pub(super) const KEY: u32 = 1;
     pub(super) const VALUE: u32 = 2;
+
+    pub(super) const URI: u32 = 1;
 }
 
 /// What an encoded literal is, as far as its outside tells.
@@ -126,6 +132,27 @@ pub fn map_entries(encoded_literal: &Bytes) -> Result<Option<Vec<(String, Bytes)
         }
     }
     Ok(Some(entries.into_iter().collect()))
+}
+
+/// Answers where the literal is that an encoded literal refers to; none when it is there itself.
+///
+/// # Errors
+/// When the bytes are not a literal.
+pub fn stored_at(encoded: &[u8]) -> Result<Option<String>, WireError> {
+    let value = value_of(encoded)?;
+    if value.kind != LiteralKind::Offloaded {
+        return Ok(None);
+    }
+    let mut uri = String::new();
+    for piece in value.occurrences() {
+        for field in piece?.message()? {
+            let field = field?;
+            if field.number == number::URI {
+                field.text()?.clone_into(&mut uri);
+            }
+        }
+    }
+    Ok(Some(uri))
 }
 
 fn add_entry(

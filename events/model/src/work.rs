@@ -143,5 +143,8 @@ pub enum WorkKind {
         bound: Vec<String>,
         /// How many items the whole map has.
         of: u32,
+        /// After what time no further item begins, and those that have not begun go back; none is never.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        within: Option<Duration>,
     },
 }

@@ -11,6 +11,7 @@ use skein_idl::flyteidl::{admin, core};
 use skein_log::AppendError;
 use skein_model::event::Created;
 use skein_model::launch::merge_inputs;
+use skein_model::literals;
 use skein_model::{
     BlobRef, Category, CauseId, EntityId, Event, ExecutionId, Head, JournalId, Record, codec, paths,
 };
@@ -127,6 +128,23 @@ fn made_up_name() -> String {
     name
 }
 
+/// Checks that what inputs refer to has been uploaded. What lies in another store is for the task to read.
+async fn check_offloaded(shared: &Shared, inputs: &Bytes) -> Result<(), ApiError> {
+    let unreadable = |error: literals::WireError| ApiError::invalid(format!("inputs: {error}"));
+    for (name, value) in literals::literal_map_entries(inputs).map_err(unreadable)? {
+        if let Some(uri) = literals::stored_at(&value).map_err(unreadable)?
+            && shared.blobs.path_of(&uri).is_ok()
+            && shared.blobs.size(&uri).await?.is_none()
+        {
+            return Err(ApiError::invalid(format!(
+                "input {name} is offloaded to {uri}, where nothing is: upload the encoded literal before the \
+                 execution is created"
+            )));
+        }
+    }
+    Ok(())
+}
+
 async fn start(
     shared: &Shared,
     id: ExecutionId,
@@ -135,6 +153,7 @@ async fn start(
 ) -> Result<admin::ExecutionCreateResponse, ApiError> {
     let launch = launch::look_up(shared, &spec).await?;
     let all = merge_inputs(&launch.expected_inputs, &launch.fixed_inputs, &given)?;
+    check_offloaded(shared, &all).await?;
     let spec = settings::normalise(spec, &launch, &shared.config, &id);
     let (merged, raw_root) = settings::of(&spec);
     let data_prefix = paths::data_prefix(shared.blobs.root(), &id);

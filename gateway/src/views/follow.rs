@@ -129,6 +129,13 @@ impl Views {
         (0..2).all(|at| covers_all(&self.progress[at].borrow(), &self.targets[at]))
     }
 
+    /// Answers how many places of the log lie between the views and `end`, over all shards.
+    pub(crate) fn lag(&self, category: Category, end: &Cursor) -> u64 {
+        let seen = self.progress[index(category)].borrow();
+        let at = |shard: usize| seen.0.get(shard).copied().unwrap_or(0);
+        end.0.iter().enumerate().map(|(shard, end)| end.saturating_sub(at(shard))).sum()
+    }
+
     /// Answers how far the views are in a category, and whenever that changes.
     pub(crate) fn moves(&self, category: Category) -> watch::Receiver<Cursor> {
         self.progress[index(category)].clone()

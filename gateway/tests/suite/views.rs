@@ -1,12 +1,15 @@
-//! The views can be deleted.
+//! The views can be deleted, and be late.
 
 use crate::definitions::*;
-use crate::engine::run;
+use crate::engine::{append_unseen, run, run_node, seen};
 use crate::harness::Harness;
 use crate::progress::progress_of;
 use bytes::Bytes;
+use rusqlite::Connection;
 use skein_idl::flyteidl::admin;
 use skein_idl::flyteidl::core::ResourceType;
+use skein_idl::flyteidl::core::workflow_execution::Phase;
+use skein_model::Event;
 
 /// Every kind of answer that comes out of the views, as bytes.
 async fn answers(harness: &Harness) -> Vec<(&'static str, Bytes)> {
@@ -104,4 +107,38 @@ async fn damaged_views_are_made_again() {
     }
     harness.start_again().await;
     assert_eq!(answers(&harness).await, before);
+}
+
+/// How many records of executions the views have yet to take in, as `/metrics` tells it.
+async fn lag(harness: &Harness) -> u64 {
+    let (status, text) = harness.http("GET", "/metrics", &[], &[]).await;
+    assert_eq!(status, 200);
+    let text = String::from_utf8(text).unwrap();
+    let line =
+        text.lines().find_map(|line| line.strip_prefix("skein_gateway_views_lag{category=\"execution\"} "));
+    line.unwrap_or_else(|| panic!("{text}")).parse().unwrap()
+}
+
+#[tokio::test]
+async fn views_that_cannot_be_written_hold_nothing_back_and_say_how_late_they_are() {
+    let harness = Harness::start().await;
+    register(&harness).await;
+    launch(&harness, "abc").await;
+    assert_eq!(lag(&harness).await, 0, "what was acknowledged is in the views");
+    let held = Connection::open(harness.views().join("views.sqlite")).unwrap();
+    held.execute_batch("BEGIN IMMEDIATE").unwrap();
+
+    append_unseen(&harness, "abc", &[Event::Started]).await;
+    run_node(&harness, "abc", "n0", 1).await;
+    assert_eq!(lag(&harness).await, 5, "the log goes on, and the views' lag is shown");
+    let request = admin::WorkflowExecutionGetRequest { id: Some(execution_id("abc")) };
+    let late = harness.admin().get_execution(request.clone()).await.unwrap().into_inner();
+    let phase = |execution: &admin::Execution| execution.closure.as_ref().unwrap().phase();
+    assert_eq!(phase(&late), Phase::Queued, "what is in the views is answered meanwhile");
+
+    held.execute_batch("ROLLBACK").unwrap();
+    seen(&harness, "abc").await;
+    assert_eq!(lag(&harness).await, 0);
+    let now = harness.admin().get_execution(request).await.unwrap().into_inner();
+    assert_eq!(phase(&now), Phase::Running, "they catch up by themselves");
 }

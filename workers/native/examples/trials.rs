@@ -48,6 +48,12 @@ fn odd_raises(x: i64) -> Result<i64> {
     if x % 2 == 0 { Ok(x) } else { Err(Error::new(format!("odd {x}"))) }
 }
 
+/// Takes longer than results wait before they are sent.
+fn takes_a_while(x: i64) -> i64 {
+    std::thread::sleep(Duration::from_millis(30));
+    x
+}
+
 /// Answers the process id and how often it was called there.
 fn count(_x: i64) -> Vec<i64> {
     vec![i64::from(std::process::id()), CALLS.fetch_add(1, Ordering::Relaxed) + 1]
@@ -118,6 +124,7 @@ fn main() -> ExitCode {
         .with(Task::new("trials.square", ["x"], square))
         .with(Task::new("trials.double", ["x"], double))
         .with(Task::new("trials.odd_raises", ["x"], odd_raises))
+        .with(Task::new("trials.takes_a_while", ["x"], takes_a_while))
         .with(Task::new("trials.count", ["x"], count))
         .with(Task::new("trials.count_fresh", ["x"], count).isolation(Isolation::Fresh))
         .with(Task::new("trials.leaves", ["x"], leaves))

@@ -10,7 +10,7 @@ use crate::task::Task;
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::stdio::dup2_stdin;
 use serde::Serialize;
-use skein_protocol::messages::{Ended, Job, Load, Loaded};
+use skein_protocol::messages::{ChunkJob, Ended, Job, Load, Loaded};
 use skein_protocol::{NativeCommand, frames};
 use std::fs::File;
 use std::io::{self, BufReader, Write};
@@ -79,7 +79,9 @@ fn serve<'p>(worker: &mut Worker, find: &Find<'p>) -> io::Result<()> {
                     return Ok(());
                 }
             }
-            (Job { chunk: Some(chunk), .. }, Some(loading)) => chunk::run(worker, loading, chunk)?,
+            (Job { chunk: Some(chunk), setting: Some(setting), .. }, Some(loading)) => {
+                chunk::run(worker, loading, ChunkJob { chunk, setting })?;
+            }
             (_, None) => return Err(io::Error::other("the worker sent work before its task")),
             (_, Some(_)) => return Err(io::Error::other("the worker sent a job that a program cannot do")),
         }
@@ -100,6 +102,6 @@ fn load_task<'p>(worker: &mut Worker, load: Load, find: &Find<'p>) -> io::Result
         Some(_) if !load.plain => Some("the interface is not made of plain values".to_owned()),
         Some(_) => None,
     };
-    worker.send(&Loaded { loaded, pid: Some(std::process::id()), ended: None })?;
+    worker.send(&Loaded { loaded: Some(loaded), pid: Some(std::process::id()), ended: None })?;
     Ok(Loading { task, name })
 }

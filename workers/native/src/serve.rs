@@ -71,7 +71,7 @@ impl Zygote {
             if !self.receive(&mut received)? {
                 return Ok(());
             }
-            while let Some(body) = frames::split_off(&mut received) {
+            while let Some(body) = frames::split_off(&mut received)? {
                 match frames::decode(&body)? {
                     Control::Fork { fork } => self.start(fork)?,
                     Control::Kill { kill, signal } => self.signal(kill, signal),

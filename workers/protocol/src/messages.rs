@@ -2,7 +2,7 @@
 
 use crate::plain::Plain;
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 
 /// What a zygote is told.
@@ -105,12 +105,16 @@ pub struct Single {
     pub inputs: Option<Bytes>,
     /// Whether the child ends with it.
     pub once: bool,
+    /// Its number in this child, which the answer repeats.
+    pub job: u32,
 }
 
 /// What a child says of the end of an attempt.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Told {
+    /// The number of the job that this answers.
+    pub job: Option<u32>,
     /// The attempt has ended.
     #[serde(rename = "finished")]
     pub is_finished: bool,
@@ -136,8 +140,9 @@ pub struct NestJob {
 /// The answer to it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Nested {
-    /// Why the task is not to be forked from there; none when the child is a nest now.
-    pub obstacle: Option<String>,
+    /// Why the task is not to be forked from there; none in it when the child is a nest now.
+    #[serde(default, deserialize_with = "told", skip_serializing_if = "Option::is_none")]
+    pub obstacle: Option<Option<String>>,
     /// Why its function cannot be called directly; none when it can.
     pub slow: Option<String>,
     /// As for [`Told::ended`]: nothing else is said then.
@@ -171,12 +176,18 @@ pub struct Load {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Loaded {
-    /// Why its function cannot be called directly; none when it can.
-    pub loaded: Option<String>,
+    /// Why its function cannot be called directly; none in it when it can.
+    #[serde(deserialize_with = "told", skip_serializing_if = "Option::is_none")]
+    pub loaded: Option<Option<String>>,
     /// Its process id.
     pub pid: Option<u32>,
     /// As for [`Told::ended`]: nothing else is said then.
     pub ended: Option<i32>,
+}
+
+/// Tells what is said to be nothing from what is not said.
+fn told<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Deserialize::deserialize(deserializer).map(Some)
 }
 
 /// A chunk for a child that has loaded its task.
@@ -184,8 +195,8 @@ pub struct Loaded {
 pub struct ChunkJob {
     /// The chunk.
     pub chunk: Chunk,
-    /// How to run it, for a child that was forked from where the task was imported for whoever needs it.
-    pub setting: Option<Setting>,
+    /// How to run it: the child may have run chunks of other executions before.
+    pub setting: Setting,
 }
 
 /// A range of items.
@@ -205,6 +216,10 @@ pub struct Chunk {
     pub outputs: String,
     /// How many bytes of errors are reported before the rest is given back.
     pub budget: usize,
+    /// Its number in this child, which each answer repeats.
+    pub job: u32,
+    /// After how many seconds no further item begins; none is never.
+    pub within: Option<f64>,
     /// Of plain values, for each input that differs by item: one value for each item, in order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub columns: Option<BTreeMap<String, Vec<Plain>>>,
@@ -217,20 +232,25 @@ pub struct Chunk {
     /// Of that file, the inputs that are the same for all items.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub names: Option<Vec<String>>,
+    /// How many items in that file come before the first of the chunk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skip: Option<u32>,
 }
 
 /// What became of the items since the last such message.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Part {
+    /// The number of the job that this answers.
+    pub job: Option<u32>,
     /// The results of those that succeeded and are in none of the other lists, in order.
     pub values: Vec<Plain>,
     /// Items whose outputs the SDK wrote, as encoded literals by name.
     pub literals: Vec<(u32, BTreeMap<String, Bytes>)>,
     /// Items that left no outputs: an encoded `ErrorDocument` if there is one, and the names of other files.
     pub failed: Vec<(u32, Option<Bytes>, Vec<String>)>,
-    /// The item after the last that was run.
-    pub upto: u32,
+    /// The item after the last that was run; a message without it is of another kind.
+    pub upto: Option<u32>,
     /// Whether nothing follows.
     pub done: bool,
     /// How long all items of the chunk ran; with the last message.
@@ -255,6 +275,8 @@ pub struct Job {
     pub load: Option<Load>,
     /// [`SingleJob`].
     pub single: Option<Single>,
-    /// [`ChunkJob`]; its setting is none for a child that was not forked from where a task was imported.
+    /// [`ChunkJob::chunk`].
     pub chunk: Option<Chunk>,
+    /// [`ChunkJob::setting`].
+    pub setting: Option<Setting>,
 }

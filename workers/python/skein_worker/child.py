@@ -14,14 +14,19 @@ from typing import Any, Dict, Optional
 from flytekit.loggers import initialize_global_loggers
 
 from skein_worker import attempt, chunk, single
-from skein_worker.frames import Frames
+from skein_worker.frames import Broken, Frames
 from skein_worker.nest import Nest, reseed, settings_of
 from skein_worker.progress import Progress
+from skein_worker.surroundings import Surroundings, stream
 from skein_worker.zygote import Zygote
 
 
 # Where modules are found by whoever has not been given a job.
 _PATH = list(sys.path)
+# Frames of these files say nothing to users.
+_HERE = os.path.dirname(__file__) + os.sep
+# As it was before user code ran.
+_pause = signal.pause
 
 
 def run(connection: int, log: int, progress: int, nest: Optional[Nest] = None) -> None:
@@ -34,13 +39,25 @@ def run(connection: int, log: int, progress: int, nest: Optional[Nest] = None) -
             reseed()
             nest.print_again()
         code = _serve(frames, Progress(progress), None if nest is None else nest.task)
+    except Broken as broken:
+        code = _unheard(broken)
     except BaseException as error:  # noqa: BLE001 - whatever ends the task ends the process
         code = exit_code(error)
     finally:
         _finish(code, frames)
 
 
+def _unheard(broken: Broken) -> int:
+    """Does what is left when user code has closed the connection to the worker."""
+    while broken.is_shared:
+        # The worker ends this process. If it ended by itself it would do so in the name of whichever item runs by now.
+        _pause()
+    print(broken, file=sys.stderr)
+    return 1
+
+
 def _serve(frames: Frames, progress: Progress, task: Any) -> int:
+    surroundings = None
     while True:
         job = frames.receive()
         if job is None:
@@ -54,18 +71,18 @@ def _serve(frames: Frames, progress: Progress, task: Any) -> int:
         if "load" in job:
             settle(job["load"])
             task = _load(job["load"])
+            surroundings = Surroundings()
             frames.send({"loaded": task.why_not_fast, "pid": os.getpid()})
         elif "nest" in job:
             _become_nest(settings_of(job["nest"]), frames)
         elif task is None:
             raise RuntimeError("work came before its task")
         elif "chunk" in job:
-            if job["setting"] is None:
-                _enter(job["chunk"]["cwd"])
-            else:
-                settle(job["setting"])
+            frames.is_shared = True
+            settle(job["setting"])
             task.run_chunk(job["chunk"], frames, progress)
         else:
+            frames.is_shared = not job["single"]["once"]
             settle(job["single"])
             task.run(job["single"], frames)
             if job["single"]["once"]:
@@ -73,6 +90,9 @@ def _serve(frames: Frames, progress: Progress, task: Any) -> int:
         if not frames.is_own:
             # What comes next is not for a copy.
             return 0
+        if surroundings is not None:
+            # At once: a timer must not go off in the next one's time, and the answer is out already.
+            surroundings.put_back()
 
 
 def _become_nest(job: Dict[str, Any], frames: Frames) -> None:
@@ -132,9 +152,8 @@ def _take_over_output(log: int) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
-    # By line: what was printed must have left the process when it is killed.
-    sys.stdout = sys.__stdout__ = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
-    sys.stderr = sys.__stderr__ = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+    sys.stdout = sys.__stdout__ = stream(1)
+    sys.stderr = sys.__stderr__ = stream(2)
 
 
 def exit_code(error: BaseException) -> int:
@@ -146,7 +165,11 @@ def exit_code(error: BaseException) -> int:
             return error.code & 0xFF
         print(error.code, file=sys.stderr)
         return 1
-    traceback.print_exception(type(error), error, error.__traceback__)
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_HERE):
+        trace = trace.tb_next
+    # An error that is all ours is shown whole.
+    traceback.print_exception(type(error), error, trace or error.__traceback__)
     if isinstance(error, KeyboardInterrupt):
         return 128 + signal.SIGINT
     return 1
@@ -159,10 +182,11 @@ def _finish(code: int, frames: Optional[Frames]) -> None:
         atexit._run_exitfuncs()
     except BaseException:  # noqa: BLE001
         traceback.print_exc()
-    for stream in (sys.stdout, sys.stderr):
+    for file in (sys.stdout, sys.stderr):
         try:
-            stream.flush()
-        except (OSError, ValueError):
+            file.flush()
+        except (AttributeError, OSError, ValueError):
+            # It was closed, or something else was put in its place.
             pass
     # No user code runs from here on: the worker need not wait until the kernel has taken a thousand modules down.
     if frames is not None:

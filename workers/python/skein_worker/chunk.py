@@ -29,17 +29,23 @@ _DELIVER_AFTER_S = 0.02
 _RESOLVER = "flytekit.core.array_node_map_task.ArrayNodeMapTaskResolver"
 # What reads the position of an item; set by Skein for each item to the item's place in the whole map.
 _INDEX = "FLYTE_K8S_ARRAY_INDEX"
+# As they were before user code ran, which may put something else in their place.
+_monotonic, _perf_counter, _packb, _unpackb = time.monotonic, time.perf_counter, msgpack.packb, msgpack.unpackb
 
 
 class Results:
     """Results on their way to the worker."""
 
-    def __init__(self, frames: Frames, first: int, budget: int) -> None:
+    def __init__(self, frames: Frames, job: Dict[str, Any]) -> None:
         self._frames = frames
-        self._budget = budget
-        self._sent_at = time.monotonic()
+        self._job = job["job"]
+        self._budget = job["budget"]
+        self._sent_at = _monotonic()
+        self._ends_at = None if job["within"] is None else self._sent_at + job["within"]
+        # Whether further items are for another chunk: the errors fill what a report can hold, or the time is over.
+        self.is_over = False
         self._clear()
-        self.upto = first
+        self.upto = job["start"]
 
     def _clear(self) -> None:
         self.values: List[Any] = []
@@ -53,23 +59,23 @@ class Results:
             return
         self._failed.append((index, written.error, written.others))
         self._budget -= len(written.error or b"")
-
-    @property
-    def is_spent(self) -> bool:
-        """Says whether the errors fill what a report can hold: further items are for another chunk."""
-        return self._budget <= 0
+        self.is_over = self.is_over or self._budget <= 0
 
     def deliver_when_due(self) -> None:
         """Sends what there is if it has waited long enough."""
-        now = time.monotonic()
+        now = _monotonic()
         if now - self._sent_at > _DELIVER_AFTER_S:
             self._sent_at = now
-            self.deliver()
+            if self._ends_at is not None and now >= self._ends_at:
+                self.is_over = True
+            else:
+                self.deliver()
 
     def deliver(self, done: bool = False, micros: int = 0) -> None:
         """Sends what there is: the fate of all items before `upto` that were not sent before."""
         self._frames.send(
             {
+                "job": self._job,
                 "values": self.values,
                 "literals": self._literals,
                 "failed": self._failed,
@@ -130,8 +136,8 @@ class MapTask:
     def run_chunk(self, job: Dict[str, Any], frames: Frames, progress: Progress) -> None:
         """Runs the items of a chunk and sends what became of them."""
         os.environ.update(job["env"])
-        results = Results(frames, job["start"], job["budget"])
-        began = time.perf_counter()
+        results = Results(frames, job)
+        began = _perf_counter()
         run = self._dispatch if "inputs" in job else self._call
         try:
             run(job, results, progress)
@@ -139,8 +145,9 @@ class MapTask:
             # This item ends the process; those before it have results.
             results.deliver()
             raise
+        results.deliver(done=True, micros=int((_perf_counter() - began) * 1e6))
+        # Only now: whoever dies before its results are sent had begun.
         progress.at(-1)
-        results.deliver(done=True, micros=int((time.perf_counter() - began) * 1e6))
 
     def _call(self, job: Dict[str, Any], results: Results, progress: Progress) -> None:
         """Calls the function for item after item."""
@@ -169,9 +176,9 @@ class MapTask:
                     results.settle(index, outcome.replay(ctx, self._task, inputs, ended))
                     ended = None
                 results.upto = index + 1
-                if results.is_spent:
-                    return
                 results.deliver_when_due()
+                if results.is_over:
+                    return
 
     def _arguments(self, job: Dict[str, Any]) -> Iterator[Dict[str, Any]]:
         """Answers the arguments of one item after the other; what could be changed in place is new for each."""
@@ -183,7 +190,7 @@ class MapTask:
         for name, value in job["bound"].items():
             read = self._readers[name]
             if plain.is_container(self._shapes[name]):
-                packed.append((name, msgpack.packb(value, use_bin_type=True), read))
+                packed.append((name, _packb(value, use_bin_type=True), read))
             else:
                 fixed[name] = value if read is None else read(value)
         names = [name for name, _ in columns]
@@ -192,7 +199,7 @@ class MapTask:
             inputs = dict(zip(names, row))
             inputs.update(fixed)
             for name, body, read in packed:
-                value = msgpack.unpackb(body, raw=False, strict_map_key=False)
+                value = _unpackb(body, raw=False, strict_map_key=False)
                 inputs[name] = value if read is None else read(value)
             yield inputs
 
@@ -205,19 +212,19 @@ class MapTask:
             items = None
             if self._base is not None:
                 items = stack.enter_context(Items.of_chunk(self._task, self._base, job, literals))
-            for position in range(job["count"]):
-                index = job["start"] + position
+            for number in range(job["count"]):
+                index, position = job["start"] + number, job["skip"] + number
                 progress.at(index)
                 os.environ[_INDEX] = str(index)
                 _stay_in(job["cwd"])
                 written = None if items is None else items.run(position, _paths(options, index))
                 if written is None:
-                    written = outcome.collect(lambda folder: _run_item(job, literals.literals, position, folder))
+                    written = outcome.collect(lambda folder: _run_item(job, literals.literals, number, folder))
                 results.settle(index, written)
                 results.upto = index + 1
-                if results.is_spent:
-                    return
                 results.deliver_when_due()
+                if results.is_over:
+                    return
 
 
 def _alone(job: Dict[str, Any], literals: Any, position: int) -> literals_pb2.LiteralMap:
@@ -231,13 +238,13 @@ def _alone(job: Dict[str, Any], literals: Any, position: int) -> literals_pb2.Li
     return single
 
 
-def _run_item(job: Dict[str, Any], literals: Any, position: int, folder: str) -> None:
+def _run_item(job: Dict[str, Any], literals: Any, number: int, folder: str) -> None:
     """Has the SDK's entry point run an item."""
     path = os.path.join(folder, "no-inputs")
     with open(path, "wb") as file:
-        file.write(_alone(job, literals, position).SerializeToString())
+        file.write(_alone(job, literals, job["skip"] + number).SerializeToString())
     options, arguments = options_of(job["argv"])
-    raw, checkpoint, previous = _paths(options, job["start"] + position)
+    raw, checkpoint, previous = _paths(options, job["start"] + number)
     entrypoint._execute_map_task(
         inputs=path,
         output_prefix=os.path.join(folder, "out"),

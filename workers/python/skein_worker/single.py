@@ -67,7 +67,7 @@ class SingleTask:
         """Runs one attempt, and says so: its value, its outputs, or that it left what it has in its output folder."""
         if job["values"] is not None:
             value, is_direct = self._call(job)
-            frames.send({"finished": True, "value": value, "direct": is_direct})
+            frames.send({"job": job["job"], "finished": True, "value": value, "direct": is_direct})
             return
         is_done, outputs = self._dispatch(job)
         if not is_done:
@@ -76,7 +76,7 @@ class SingleTask:
                     file.write(job["inputs"])
             attempt.run(job["argv"])
             attempt.publish(job)
-        frames.send({"finished": True, "value": None, "direct": False, "outputs": outputs})
+        frames.send({"job": job["job"], "finished": True, "value": None, "direct": False, "outputs": outputs})
 
     def _dispatch(self, job: Dict[str, Any]) -> Tuple[bool, Optional[bytes]]:
         """Has the loaded task dispatch itself; answers whether it did, and the outputs if they are all that it left."""

@@ -122,6 +122,7 @@ impl Loaded {
             values,
             inputs,
             once: matches!(self.host, Host::Own(_)),
+            job: self.host.job(),
         };
         let child = self.host.child_mut();
         child.capture.begin(&work.output_prefix).await;

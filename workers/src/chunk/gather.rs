@@ -5,17 +5,17 @@ use crate::plain::{Interface, Plain, to_literal};
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint};
-use skein_idl::flyteidl::core::TaskTemplate;
+use skein_idl::flyteidl::core::{LiteralMap, TaskTemplate};
 use skein_model::Failure;
 use skein_model::event::{ItemFailure, ItemRange};
 use skein_protocol::messages::Part;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The fates of a range of items, as far as they are known.
 pub(super) struct Gather {
     items: ItemRange,
     /// The first item whose fate is not known.
-    next: u32,
+    pub next: u32,
     interface: Option<Interface>,
     declared: Vec<String>,
     prefix: String,
@@ -25,6 +25,17 @@ pub(super) struct Gather {
     returned: Vec<ItemRange>,
     /// The item that ran when the child was last looked at.
     pub running: Option<u32>,
+}
+
+/// What a child was asked to run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    /// Its number in this child.
+    pub job: u32,
+    /// The items.
+    pub items: ItemRange,
+    /// Whether it may stop before the last of them although none failed.
+    pub may_stop: bool,
 }
 
 impl Gather {
@@ -53,12 +64,26 @@ impl Gather {
         self.interface.as_ref()
     }
 
-    /// Takes what the child says of the items from the first unknown one on.
-    pub(super) fn take(&mut self, part: Part) {
+    /// Says whether the fate of any item is known.
+    pub(super) const fn has_begun(&self) -> bool {
+        self.next > self.items.start
+    }
+
+    /// Answers how many bytes the messages of failures have.
+    pub(super) fn error_bytes(&self) -> usize {
+        self.failures.iter().map(|failed| failed.failure.message.len()).sum()
+    }
+
+    /// Takes what the child says of what it was asked for, of the items from the first unknown one on.
+    ///
+    /// # Errors
+    /// Why it cannot be so, in words; nothing of it is taken then.
+    pub(super) fn take(&mut self, part: Part, asked: &Asked) -> Result<(), String> {
+        let upto = self.checked(&part, asked)?;
         let mut values = part.values.into_iter();
         let mut literals = part.literals.into_iter().peekable();
         let mut failed = part.failed.into_iter().peekable();
-        for index in self.next..part.upto.min(self.items.end) {
+        for index in self.next..upto {
             if let Some((_, outputs)) = literals.next_if(|(item, _)| *item == index) {
                 self.take_literals(index, &outputs);
             } else if let Some((_, document, others)) = failed.next_if(|(item, _, _)| *item == index) {
@@ -67,6 +92,58 @@ impl Gather {
                 self.take_value(index, values.next().unwrap_or(Plain::Nothing));
             }
             self.next = index + 1;
+        }
+        Ok(())
+    }
+
+    /// Answers up to which item a message tells, when it tells of each item once, and of no other.
+    fn checked(&self, part: &Part, asked: &Asked) -> Result<u32, String> {
+        let (next, Asked { job, items, may_stop }) = (self.next, *asked);
+        let end = items.end;
+        let upto = part.upto.ok_or("it has no upto")?;
+        if part.job != Some(job) {
+            return Err(format!("it answers {:?} as its job, and this is {job}", part.job));
+        }
+        if !(next..=end).contains(&upto) {
+            return Err(format!("its upto is {upto}, and has to be from {next} to {end}"));
+        }
+        let literals = part.literals.iter().map(|(item, _)| *item);
+        let failed = part.failed.iter().map(|(item, _, _)| *item);
+        let mut named = BTreeSet::new();
+        for items in [literals.collect::<Vec<_>>(), failed.collect()] {
+            if !items.is_sorted() {
+                return Err(format!("it names items in the order {items:?}"));
+            }
+            if let Some(item) =
+                items.into_iter().find(|item| !(next..upto).contains(item) || !named.insert(*item))
+            {
+                return Err(format!("it names item {item}, which is not one of {next} to {upto}, or twice"));
+            }
+        }
+        let (values, wanted) = (part.values.len(), (upto - next) as usize - named.len());
+        if values != wanted {
+            return Err(format!("it has {values} values for {wanted} items"));
+        }
+        if wanted > 0 && self.interface.is_none() {
+            return Err("it has values of a task whose values are not plain".to_owned());
+        }
+        let has_stopped = may_stop && upto > items.start;
+        if part.done && upto < end && !has_stopped && self.failures.is_empty() && part.failed.is_empty() {
+            return Err(format!("it is done at item {upto} of {end}, and none failed"));
+        }
+        Ok(upto)
+    }
+
+    /// Notes that the process ended well while `item` ran (the first unknown one when none or a known one is named): it
+    /// succeeded if it had nothing to give, and failed with `failure` otherwise.
+    pub(super) fn leave(&mut self, item: Option<u32>, failure: Failure) {
+        if !self.declared.is_empty() {
+            return self.fail(item, failure);
+        }
+        let item = item.filter(|item| (self.next..self.items.end).contains(item)).unwrap_or(self.next);
+        if item < self.items.end {
+            self.give_back(ItemRange { start: self.next, end: item });
+            self.next = item + 1;
         }
     }
 
@@ -120,6 +197,10 @@ impl Gather {
             self.failures.push(ItemFailure { index, failure: failure::outputs_not_found(&self.prefix) });
             return;
         }
+        if !self.declared.iter().all(|name| is_readable(name, &outputs[name])) {
+            self.failures.push(ItemFailure { index, failure: failure::unreadable("the result") });
+            return;
+        }
         for name in &self.declared {
             encode_bytes(self.collections.entry(name.clone()).or_default(), 1, &outputs[name]);
         }
@@ -136,6 +217,14 @@ impl Gather {
         };
         self.failures.push(ItemFailure { index, failure });
     }
+}
+
+/// Says whether an encoded literal can be decoded where it is to stand: one that cannot would take all others along.
+fn is_readable(name: &str, literal: &Bytes) -> bool {
+    let (mut elements, mut map) = (BytesMut::new(), BytesMut::new());
+    encode_bytes(&mut elements, 1, literal);
+    encode_entry(&mut map, name, &elements);
+    LiteralMap::decode(map).is_ok()
 }
 
 /// Encodes an entry of a `LiteralMap` whose value is a collection of encoded elements.

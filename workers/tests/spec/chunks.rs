@@ -10,11 +10,17 @@ use skein_model::{Charge, FailureCause, Work};
 use skein_workers::FastPath;
 use std::time::Duration;
 
-fn int() -> LiteralType {
+pub(crate) fn int() -> LiteralType {
     simple(SimpleType::Integer)
 }
 
-async fn ints(house: &House, name: &str, start: u32, end: u32, output: Option<LiteralType>) -> Work {
+pub(crate) async fn ints(
+    house: &House,
+    name: &str,
+    start: u32,
+    end: u32,
+    output: Option<LiteralType>,
+) -> Work {
     house.items(name, range(start, end), integers(range(start, end)), Vec::new(), output).await
 }
 
@@ -30,7 +36,7 @@ pub(crate) fn without_folder(message: &str) -> String {
 }
 
 /// Runs the same work on a worker that calls directly and on one that does not.
-async fn both(make: impl AsyncFn(&House) -> Work) -> [(House, FinishedChunk); 2] {
+pub(crate) async fn both(make: impl AsyncFn(&House) -> Work) -> [(House, FinishedChunk); 2] {
     let mut answers = Vec::new();
     for path in [FastPath::On, FastPath::Off] {
         let mut house = House::with(|config| config.fast_path = path).await;

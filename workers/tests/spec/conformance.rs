@@ -1,7 +1,8 @@
 //! The protocol, as `PROTOCOL.md` has it, spoken to each of its implementations: with the same words, for the same answers.
 
 use crate::native::program;
-use crate::support::{PATIENCE, is_alive, python};
+use crate::support::{PATIENCE, collection, integer, is_alive, map, python};
+use prost::Message as _;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -171,7 +172,7 @@ impl Zygote {
         child.hear()
     }
 
-    fn single(&self, child: &mut Child, argv: Vec<String>, x: i64, once: bool) -> Told {
+    fn single(&self, child: &mut Child, argv: Vec<String>, job: u32, x: i64, once: bool) -> Told {
         let single = Single {
             setting: self.setting(argv),
             outputs: self.folder.path().join("outputs").display().to_string(),
@@ -180,6 +181,7 @@ impl Zygote {
             values: Some(BTreeMap::from([("x".to_owned(), Plain::Int(x))])),
             inputs: None,
             once,
+            job,
         };
         child.say(&SingleJob { single });
         child.hear()
@@ -219,9 +221,10 @@ fn a_child_loads_a_task_runs_attempts_of_it_and_ends_with_the_last() {
         let mut child = zygote.fork();
         let argv = (side.argv)("double", false);
         let loaded = zygote.load(&mut child, argv.clone());
-        assert_eq!(loaded, Loaded { loaded: None, pid: Some(child.pid), ended: None }, "{}", side.name);
-        for (x, once) in [(3, false), (-4, true)] {
-            let told = zygote.single(&mut child, argv.clone(), x, once);
+        assert_eq!(loaded, Loaded { loaded: Some(None), pid: Some(child.pid), ended: None }, "{}", side.name);
+        for (job, x, once) in [(1, 3, false), (2, -4, true)] {
+            let told = zygote.single(&mut child, argv.clone(), job, x, once);
+            assert_eq!(told.job, Some(job), "{}", side.name);
             assert!(told.is_finished && told.is_direct && told.ended.is_none(), "{}: {told:?}", side.name);
             assert_eq!(told.value, Plain::Int(2 * x), "{}", side.name);
         }
@@ -234,43 +237,110 @@ fn a_child_loads_a_task_runs_attempts_of_it_and_ends_with_the_last() {
     }
 }
 
+/// Items of plain values.
+fn chunk(zygote: &Zygote, argv: Vec<String>, start: u32, values: std::ops::Range<i64>) -> ChunkJob {
+    let folder = |name: &str| zygote.folder.path().join(name).display().to_string();
+    let chunk = Chunk {
+        start,
+        count: u32::try_from(values.clone().count()).unwrap(),
+        argv: argv.clone(),
+        env: BTreeMap::new(),
+        cwd: folder("work"),
+        outputs: folder("outputs"),
+        budget: 1 << 20,
+        job: 1,
+        within: None,
+        columns: Some(BTreeMap::from([("x".to_owned(), values.map(Plain::Int).collect())])),
+        bound: Some(BTreeMap::new()),
+        inputs: None,
+        names: None,
+        skip: None,
+    };
+    ChunkJob { chunk, setting: zygote.setting(argv) }
+}
+
+/// All that a child says of the items of a chunk, which it settles in order.
+fn settled(side: &Side, child: &mut Child, job: &ChunkJob) -> Part {
+    child.say(job);
+    let mut all = Part { upto: Some(job.chunk.start), ..Part::default() };
+    while !all.done {
+        let part: Part = child.hear();
+        assert_eq!(part.job, Some(job.chunk.job), "{}", side.name);
+        assert!(part.upto.is_some() && part.upto >= all.upto, "{}: {part:?}", side.name);
+        all.values.extend(part.values);
+        all.literals.extend(part.literals);
+        all.failed.extend(part.failed);
+        (all.upto, all.done) = (part.upto, part.done);
+    }
+    all
+}
+
 #[test]
 fn the_items_of_a_chunk_are_settled_in_order_those_that_fail_by_their_errors() {
     for side in &SIDES {
         let mut zygote = ready(side);
         let mut child = zygote.fork();
         let argv = (side.argv)("odd_raises", true);
-        assert_eq!(zygote.load(&mut child, argv.clone()).loaded, None, "{}", side.name);
-        let chunk = Chunk {
-            start: 100,
-            count: 5,
-            argv,
-            env: BTreeMap::new(),
-            cwd: zygote.folder.path().join("work").display().to_string(),
-            outputs: zygote.folder.path().join("outputs").display().to_string(),
-            budget: 1 << 20,
-            columns: Some(BTreeMap::from([("x".to_owned(), (10..15).map(Plain::Int).collect())])),
-            bound: Some(BTreeMap::new()),
-            inputs: None,
-            names: None,
-        };
-        child.say(&ChunkJob { chunk, setting: None });
-        let (mut values, mut failed, mut upto) = (Vec::new(), Vec::new(), 100);
-        loop {
-            let part: Part = child.hear();
-            assert!(part.upto >= upto && part.literals.is_empty(), "{}: {part:?}", side.name);
-            values.extend(part.values);
-            failed.extend(part.failed.iter().map(|(item, document, _)| (*item, document.is_some())));
-            upto = part.upto;
-            if part.done {
-                break;
-            }
-        }
-        assert_eq!(values, [10, 12, 14].map(Plain::Int), "{}", side.name);
-        assert_eq!((failed, upto), (vec![(101, true), (103, true)], 105), "{}", side.name);
+        assert_eq!(zygote.load(&mut child, argv.clone()).loaded, Some(None), "{}", side.name);
+        let told = settled(side, &mut child, &chunk(&zygote, argv, 100, 10..15));
+        assert_eq!((told.literals, told.upto), (Vec::new(), Some(105)), "{}", side.name);
+        assert_eq!(told.values, [10, 12, 14].map(Plain::Int), "{}", side.name);
+        let failed: Vec<_> =
+            told.failed.iter().map(|(item, document, _)| (*item, document.is_some())).collect();
+        assert_eq!(failed, [(101, true), (103, true)], "{}", side.name);
+        child.socket.shutdown(std::net::Shutdown::Write).unwrap();
+        assert_eq!(child.hear::<Ended>(), Ended { ended: 0 }, "{}", side.name);
         let mut item = [0; 8];
         child.page.read_exact_at(&mut item, 0).unwrap();
         assert!(i64::from_ne_bytes(item) < 0, "{}: no item runs any more", side.name);
+    }
+}
+
+#[test]
+fn a_chunk_whose_time_is_over_ends_after_the_item_that_runs() {
+    for side in &SIDES {
+        let mut zygote = ready(side);
+        let mut child = zygote.fork();
+        let argv = (side.argv)("takes_a_while", true);
+        assert_eq!(zygote.load(&mut child, argv.clone()).loaded, Some(None), "{}", side.name);
+        let mut job = chunk(&zygote, argv, 7, 0..5);
+        job.chunk.within = Some(0.001);
+        let told = settled(side, &mut child, &job);
+        assert_eq!((told.values, told.upto), (vec![Plain::Int(0)], Some(8)), "{}", side.name);
+        job.chunk.within = None;
+        job.chunk.job = 2;
+        assert_eq!(
+            settled(side, &mut child, &job).upto,
+            Some(12),
+            "{}: the next has its own time",
+            side.name
+        );
+    }
+}
+
+#[test]
+fn a_chunk_of_a_file_begins_where_it_is_told() {
+    for side in &SIDES {
+        let mut zygote = ready(side);
+        let mut child = zygote.fork();
+        let argv = (side.argv)("odd_raises", true);
+        assert_eq!(zygote.load(&mut child, argv.clone()).loaded, Some(None), "{}", side.name);
+        let path = zygote.folder.path().join("inputs.pb");
+        let inputs = map([("x", collection([0, 2, 4, 6, 8].map(integer).to_vec()))]);
+        std::fs::write(&path, inputs.encode_to_vec()).unwrap();
+        let mut job = chunk(&zygote, argv, 52, 0..2);
+        (job.chunk.columns, job.chunk.bound) = (None, None);
+        job.chunk.inputs = Some(path.display().to_string());
+        (job.chunk.names, job.chunk.skip) = (Some(Vec::new()), Some(2));
+        let told = settled(side, &mut child, &job);
+        assert_eq!(
+            (told.values, told.failed, told.upto),
+            (Vec::new(), Vec::new(), Some(54)),
+            "{}",
+            side.name
+        );
+        let literal = |x| BTreeMap::from([("o0".to_owned(), integer(x).encode_to_vec().into())]);
+        assert_eq!(told.literals, [(52, literal(4)), (53, literal(6))], "{}", side.name);
     }
 }
 

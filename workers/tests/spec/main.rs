@@ -2,14 +2,17 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod ahead;
 mod attempts;
 mod chunks;
 mod conformance;
+mod culprits;
 mod dispatched;
 mod figures;
 mod forks;
 mod lives;
 mod native;
 mod orphans;
+mod peers;
 mod reuse;
 mod support;

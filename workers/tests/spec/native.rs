@@ -9,6 +9,7 @@ use skein_idl::flyteidl::core::{
     Literal, LiteralMap, LiteralType, SimpleType, TaskTemplate, TypedInterface, UnionType, Variable,
     VariableMap, literal, literal_type, primitive as of,
 };
+use skein_log::TaskQueue;
 use skein_model::command::Outcome;
 use skein_model::event::ItemRange;
 use skein_model::work::WorkKind;
@@ -86,7 +87,7 @@ pub(crate) async fn items_of(house: &House, name: &str, items: ItemRange) -> Wor
     let values = (items.start..items.end).map(|x| integer(x.into())).collect();
     let types: (Types<'_>, Types<'_>) = (&[("x", int())], &[("o0", int())]);
     let mut work = task(house, name, types, map([("x", collection(values))])).await;
-    work.kind = WorkKind::Items { bound: Vec::new(), of: items.end };
+    work.kind = WorkKind::Items { bound: Vec::new(), of: items.end, within: None };
     work.id.items = Some(items);
     work
 }
@@ -253,7 +254,7 @@ async fn picky(house: &House, items: ItemRange) -> Work {
     let values = (items.start..items.end).map(|x| integer(x.into())).collect();
     let inputs = map([("of", integer(5)), ("x", collection(values))]);
     let mut work = task(house, "trials.picky", types, inputs).await;
-    work.kind = WorkKind::Items { bound: vec!["of".to_owned()], of: items.end };
+    work.kind = WorkKind::Items { bound: vec!["of".to_owned()], of: items.end, within: None };
     work.id.items = Some(items);
     work
 }
@@ -279,7 +280,59 @@ async fn an_item_that_ends_its_process_is_charged_alone_and_the_others_are_given
     let chunk = house.chunk(work).await;
     let charged: Vec<_> = chunk.failures.iter().map(|item| (item.index, &item.failure.cause)).collect();
     assert_eq!(charged, [(13, &FailureCause::Signal(6))]);
-    assert_eq!(chunk.returned, [range(11, 13), range(14, 16)]);
+    assert_eq!(chunk.returned, [range(14, 16)], "what had not begun");
+    assert_eq!(house.elements(&chunk).await, [string("11 at Some(11)"), string("12 at Some(12)")]);
+}
+
+#[tokio::test]
+async fn a_chunk_whose_time_is_over_ends_after_the_item_that_runs_and_gives_the_others_back() {
+    let mut house = House::open().await;
+    let items = range(3, 9);
+    let mut work = items_of(&house, "trials.square", items).await;
+    work.kind = WorkKind::Items { bound: Vec::new(), of: items.end, within: Some(Duration::ZERO) };
+    let chunk = house.chunk(work).await;
+    assert_eq!((chunk.failures, chunk.returned), (Vec::new(), vec![range(4, 9)]));
+    let work = items_of(&house, "trials.square", range(4, 9)).await;
+    let chunk = house.chunk(work).await;
+    assert_eq!(house.elements(&chunk).await, [16, 25, 36, 49, 64].map(integer));
+}
+
+#[tokio::test]
+async fn items_that_were_announced_run_in_the_process_that_was_made_for_them() {
+    let mut house = House::open().await;
+    let work = witnesses(&house, range(0, 2)).await;
+    house.queue.announce(work).await.unwrap();
+    eventually("a process has the task", || !processes_in(house.folder.path()).is_empty()).await;
+    let made = processes_in(house.folder.path());
+    let work = witnesses(&house, range(0, 2)).await;
+    let chunk = house.chunk(work).await;
+    assert_eq!(house.elements(&chunk).await, [string("x"), string("x")]);
+    let witness = std::fs::read_to_string(house.witness()).unwrap();
+    let ran = witness.lines().map(|line| line.split_once(' ').unwrap().1);
+    assert_eq!(ran.collect::<Vec<_>>(), [&made[0], &made[0]]);
+}
+
+/// Items that tell which process ran them.
+async fn witnesses(house: &House, items: ItemRange) -> Work {
+    let mut work = items_of(house, "trials.witness", items).await;
+    work.template = template(house, &[("x", int())], &[("o0", simple(SimpleType::String))]).await;
+    work
+}
+
+/// The processes that are in a working folder below `folder`: those that have a task.
+fn processes_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let is_in = |process: &PathBuf| {
+        let is_child =
+            std::fs::read_to_string(process.join("cmdline")).is_ok_and(|line| line.contains("serve-child"));
+        is_child
+            && std::fs::read_link(process.join("cwd")).is_ok_and(|cwd| {
+                cwd.starts_with(folder)
+                    && cwd.strip_prefix(folder).is_ok_and(|inside| inside != Path::new("scratch"))
+            })
+    };
+    let found = entries.map(|entry| entry.path()).filter(is_in);
+    found.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect()
 }
 
 #[tokio::test]
@@ -309,7 +362,7 @@ async fn a_map_whose_values_are_not_plain_goes_by_literals() {
     let inputs =
         map([("perhaps", collection(vec![integer(1); 3])), ("table", table), ("wait", collection(waits))]);
     let mut work = task(&house, "trials.nested", types, inputs).await;
-    work.kind = WorkKind::Items { bound: vec!["table".to_owned()], of: 3 };
+    work.kind = WorkKind::Items { bound: vec!["table".to_owned()], of: 3, within: None };
     work.id.items = Some(range(0, 3));
     let chunk = house.chunk(work).await;
     assert_eq!(chunk.failures.iter().map(|item| item.index).collect::<Vec<_>>(), [1]);

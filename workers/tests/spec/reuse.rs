@@ -1,7 +1,7 @@
 //! Attempts of one task, one after another in one process.
 
 use crate::chunks::without_folder;
-use crate::support::{House, integer, simple};
+use crate::support::{House, eventually, integer, is_alive, simple};
 use skein_idl::flyteidl::core::{LiteralType, SimpleType};
 use skein_model::command::Outcome;
 use skein_model::{ExecutionId, FailureCause, Isolation, Work};
@@ -12,7 +12,7 @@ fn text() -> Option<LiteralType> {
     Some(simple(SimpleType::String))
 }
 
-fn int() -> Option<LiteralType> {
+pub(crate) fn int() -> Option<LiteralType> {
     Some(simple(SimpleType::Integer))
 }
 
@@ -131,6 +131,20 @@ async fn a_task_that_runs_too_long_is_killed_and_the_next_attempt_has_another_pr
     assert_eq!(house.failure(work).await.cause, FailureCause::TimedOut);
     let work = shared(&house, "double", 2, int(), "x").await;
     assert!(matches!(house.outcome(work).await, Outcome::Succeeded { .. }));
+}
+
+#[tokio::test]
+async fn a_process_that_ends_while_it_waits_is_charged_to_nobody() {
+    let mut house = one_slot().await;
+    for _ in 0..2 {
+        let work = shared(&house, "leaves_an_end", 1, text(), "x").await;
+        let process = house.told(work).await.parse().unwrap();
+        std::fs::write(house.witness(), "").unwrap();
+        eventually("it has ended", || !is_alive(process)).await;
+        std::fs::remove_file(house.witness()).unwrap();
+        let work = shared(&house, "leaves_an_end", 0, text(), "x").await;
+        assert_ne!(house.told(work).await.parse(), Ok(process));
+    }
 }
 
 #[tokio::test]

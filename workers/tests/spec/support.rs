@@ -157,7 +157,7 @@ impl House {
         let vars = names.join(",");
         let mut literals = vec![("x", collection(values))];
         literals.extend(bound.into_iter().map(|(name, _, literal)| (name, literal)));
-        let kind = WorkKind::Items { bound: names, of: range.end };
+        let kind = WorkKind::Items { bound: names, of: range.end, within: None };
         self.work(name, template, kind, Some(range), "pyflyte-map-execute", &vars, map(literals))
     }
 
@@ -346,6 +346,7 @@ fn archive() -> Bytes {
         "connecting.py",
         "waiting.py",
         "exiting.py",
+        "gated.py",
         "beside.txt",
     ] {
         builder.append_path_with_name(tasks.join(name), format!("./{name}")).unwrap();

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 import time
 from datetime import datetime, timedelta
 from typing import Dict, List, Optional
@@ -46,6 +47,29 @@ def seven_dies(x: int) -> int:
 def seven_exits(x: int) -> int:
     if x == 7:
         sys.exit(3)
+    return x
+
+
+@task
+def three_leaves_a_killer(x: int) -> int:
+    """Leaves a thread behind that ends the process some items later."""
+    if x == 3:
+        threading.Thread(target=lambda: (time.sleep(0.1), os.kill(os.getpid(), signal.SIGKILL)), daemon=True).start()
+    time.sleep(0.03)
+    return x
+
+
+@task
+def leaves_a_killer_and_waits(x: int) -> int:
+    if x == 3:
+        threading.Thread(target=lambda: (time.sleep(0.1), os.kill(os.getpid(), signal.SIGKILL)), daemon=True).start()
+        time.sleep(600)
+    return x
+
+
+@task
+def takes_a_while(x: int) -> int:
+    time.sleep(0.03)
     return x
 
 

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,6 +121,21 @@ def counts(x: int) -> str:
     CALLS.append(x)
     print(f"call {len(CALLS)}")
     return f"{os.getpid()} {len(CALLS)} {os.environ['FLYTE_INTERNAL_EXECUTION_ID']}"
+
+
+@task
+def leaves_an_end(x: int) -> str:
+    """Leaves a thread that ends the process when there is a witness, if `x` says so, and tells the process."""
+
+    def end() -> None:
+        while not os.path.exists(witness):
+            time.sleep(0.01)
+        os._exit(9)
+
+    witness = os.environ["WITNESS"]
+    if x:
+        threading.Thread(target=end).start()
+    return str(os.getpid())
 
 
 @task

@@ -1,5 +1,7 @@
 //! Puts the outputs of a map together from those of its chunks.
 
+mod pieces;
+
 use super::{Done, later_or, system_failure};
 use crate::ports::Ports;
 use bytes::Bytes;
@@ -8,7 +10,7 @@ use skein_core::{Execution, Plan};
 use skein_log::BlobError;
 use skein_model::event::{Created, ItemRange};
 use skein_model::literals::{self, ChunkOutputs, Collection, WireError};
-use skein_model::{Attempt, Command, NodeId, paths};
+use skein_model::{Attempt, Command, DataRef, NodeId, paths};
 use std::sync::Arc;
 
 /// A map whose items have all ended, taken from an execution's state.
@@ -32,6 +34,11 @@ impl Wanted {
         })
     }
 
+    /// Answers how large the outputs of all parts are, in bytes.
+    fn bytes(&self) -> u64 {
+        self.parts.iter().map(|part| part.outputs.size()).sum()
+    }
+
     fn variables(&self) -> Vec<&str> {
         let place = self.plan.find(&self.node);
         let task = place.map(|place| &self.plan.tasks[self.plan.nodes[place].target.task()]);
@@ -40,8 +47,11 @@ impl Wanted {
     }
 }
 
+#[derive(Debug, thiserror::Error)]
 enum Fault {
+    #[error(transparent)]
     Blob(BlobError),
+    #[error(transparent)]
     Wire(WireError),
 }
 
@@ -49,29 +59,32 @@ enum Fault {
 pub(super) async fn outputs(ports: &Ports, wanted: &Wanted) -> Done {
     let node = wanted.node.clone();
     let failed = |failure| Command::InputsFailed { node: wanted.node.clone(), failure };
-    let outputs = match assemble(ports, wanted).await {
-        Ok(outputs) => outputs,
-        Err(Fault::Blob(fault)) => return later_or(fault, failed),
+    let prefix = paths::attempt_prefix(&wanted.created.data_prefix, &node, Attempt(0));
+    let uri = paths::outputs(&prefix);
+    let stored = if wanted.bytes() > ports.config.outputs_at_once_max {
+        pieces::store(ports, wanted, &uri).await
+    } else {
+        store(ports, wanted, &uri).await
+    };
+    match stored {
+        Ok(outputs) => Done::answer(Command::MapAssembled { node, outputs }),
+        Err(Fault::Blob(fault)) => later_or(fault, failed),
         Err(Fault::Wire(fault)) => {
             let message = format!("the outputs of the items cannot be put together: {fault}");
-            return Done::answer(failed(system_failure("OutputsUnreadable", message)));
+            Done::answer(failed(system_failure("OutputsUnreadable", message)))
         }
-    };
-    let prefix = paths::attempt_prefix(&wanted.created.data_prefix, &node, Attempt(0));
-    match ports.blobs.store(&paths::outputs(&prefix), outputs).await {
-        Ok(outputs) => Done::answer(Command::MapAssembled { node, outputs }),
-        Err(fault) => later_or(fault, failed),
     }
 }
 
-async fn assemble(ports: &Ports, wanted: &Wanted) -> Result<Bytes, Fault> {
+async fn store(ports: &Ports, wanted: &Wanted, uri: &str) -> Result<DataRef, Fault> {
     let mut chunks = Vec::with_capacity(wanted.parts.len());
     for part in &wanted.parts {
         let outputs = ports.blobs.load(&part.outputs).await.map_err(Fault::Blob)?;
         split(part, outputs, &mut chunks).map_err(Fault::Wire)?;
     }
     chunks.sort_unstable_by_key(|chunk: &ChunkOutputs| chunk.range.start);
-    literals::assemble_map(wanted.variables(), wanted.size, &chunks).map_err(Fault::Wire)
+    let outputs = literals::assemble_map(wanted.variables(), wanted.size, &chunks).map_err(Fault::Wire)?;
+    ports.blobs.store(uri, outputs).await.map_err(Fault::Blob)
 }
 
 /// Cuts a part at the items it lacks: other parts, of later tries, have those.

@@ -1,6 +1,6 @@
 //! Makes work of a try or of items, and offers it.
 
-use super::{Done, Wanted, outcome};
+use super::{Done, Wanted, announce, outcome};
 use crate::dispatch;
 use crate::map;
 use crate::ports::Ports;
@@ -18,6 +18,7 @@ use skein_model::{
     Timestamp, Work, WorkId, WorkKind, paths,
 };
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A try of a task node, taken from an execution's state.
 pub(super) struct Task {
@@ -78,6 +79,8 @@ pub(crate) struct Chunk {
     pub(crate) range: ItemRange,
     pub(crate) of: u32,
     pub(crate) inputs: Bytes,
+    /// After what time no further item begins.
+    pub(crate) within: Option<Duration>,
 }
 
 /// Work that cannot be made.
@@ -124,7 +127,7 @@ pub(super) async fn offer_attempt(ports: &Ports, task: &Task) -> Done {
             Err(fault) => return Done::Later(fault.to_string()),
         }
     }
-    let work = match of_task(ports, task, &node).await {
+    let work = match of_task(ports, task).await {
         Ok(work) => work,
         Err(WorkError::Blob(fault)) => return Done::Later(fault.to_string()),
         Err(WorkError::Render(fault)) => {
@@ -135,6 +138,7 @@ pub(super) async fn offer_attempt(ports: &Ports, task: &Task) -> Done {
     };
     let settings = settings_of(&ports.config, &task.plan, task.place, &task.created.execution);
     ports.dispatch.offer(work, &settings, dispatch::expected_micros()).await;
+    announce::what_follows(ports, &task.source()).await;
     Done::Handed
 }
 
@@ -147,19 +151,24 @@ fn bad_task(message: String) -> Failure {
     }
 }
 
-async fn of_task(ports: &Ports, task: &Task, node: &NodeId) -> Result<Work, WorkError> {
-    let source = task.source();
-    let prefix = paths::attempt_prefix(&source.created.data_prefix, node, source.attempt);
-    let mut work = make(ports, &source, WorkKind::Task, None, prefix).await?;
+async fn of_task(ports: &Ports, task: &Task) -> Result<Work, WorkError> {
+    let mut work = of_nothing(ports, &task.source()).await?;
     work.inputs = task.inputs.clone();
     Ok(work)
+}
+
+/// Makes work of a try whose inputs are not known.
+pub(super) async fn of_nothing(ports: &Ports, source: &Source<'_>) -> Result<Work, WorkError> {
+    let node = &source.plan.nodes[source.place].id;
+    let prefix = paths::attempt_prefix(&source.created.data_prefix, node, source.attempt);
+    make(ports, source, WorkKind::Task, None, prefix).await
 }
 
 /// Makes work of some items of a map.
 pub(crate) async fn of_items(ports: &Ports, source: &Source<'_>, chunk: Chunk) -> Result<Work, WorkError> {
     let node = &source.plan.nodes[source.place].id;
     let prefix = paths::items_prefix(&source.created.data_prefix, node, source.attempt, chunk.range);
-    let kind = map::kind(source.plan, source.place, chunk.of);
+    let kind = map::kind(source.plan, source.place, chunk.of, chunk.within);
     let mut work = make(ports, source, kind, Some(chunk.range), prefix).await?;
     work.inputs = DataRef::Inline(chunk.inputs);
     Ok(work)
@@ -243,7 +252,7 @@ fn command(template: &core::TaskTemplate) -> (&[String], Vec<(String, String)>) 
     }
 }
 
-fn task_id(template: &core::TaskTemplate) -> EntityId {
+pub(super) fn task_id(template: &core::TaskTemplate) -> EntityId {
     let id = template.id.clone().unwrap_or_default();
     EntityId {
         kind: EntityKind::Task,

@@ -3,7 +3,9 @@
 #![expect(clippy::panic, reason = "a helper that finds something else than it looks for has failed its test")]
 
 mod apart;
+mod chunks;
 mod rules;
+mod stored;
 mod world;
 
 use skein_core::Execution;

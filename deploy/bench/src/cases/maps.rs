@@ -39,16 +39,17 @@ pub(super) async fn run(client: &Client, workflow: &str, inputs: &[(&str, Bytes)
 }
 
 /// One kind of map.
-struct Kind<'a> {
-    what: &'a str,
-    workflow: &'a str,
-    inputs: Vec<(&'a str, Bytes)>,
-    count: u32,
-    node: Bound,
-    whole: Bound,
+pub(super) struct Kind<'a> {
+    pub(super) what: &'a str,
+    pub(super) workflow: &'a str,
+    pub(super) inputs: Vec<(&'a str, Bytes)>,
+    pub(super) count: u32,
+    pub(super) node: Bound,
+    pub(super) whole: Bound,
 }
 
-async fn measure(bench: &Bench, client: &Client, kind: Kind<'_>) -> anyhow::Result<Vec<Figure>> {
+/// Runs a map once to warm up, and several times for the figures: of its node, and of the whole execution.
+pub(super) async fn measure(bench: &Bench, client: &Client, kind: Kind<'_>) -> anyhow::Result<Vec<Figure>> {
     let runs = if kind.count > 500_000 { 3 } else { bench.effort.runs() };
     let (mut node, mut whole) = (Vec::new(), Vec::new());
     run(client, kind.workflow, &kind.inputs).await?;
@@ -149,6 +150,32 @@ pub(super) async fn memory(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
             Bound::AtMost(64.0),
         ),
         Figure::new("log bytes an item", "B", vec![bytes as f64 / f64::from(count)], Bound::AtMost(4.0)),
+    ])
+}
+
+/// A map that is larger than what may be held, over a list that is uploaded as it is made.
+pub(super) async fn large(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
+    let count: u32 = if bench.effort == Effort::Full { 10_000_000 } else { 2_000_000 };
+    let server = Server::new(&bench.how).await?;
+    let client = Client::connect(&server.url).await?;
+    run(&client, "maps.ints", &[("xs", encode::integers(WARM_UP))]).await?;
+    server.forget_peak()?;
+    let list = encode::StoredIntegers::new(count);
+    let uri = client.upload("xs.pb", list.length(), list.pieces()).await?;
+    let ran = run(&client, "maps.ints", &[("xs", list.at(uri))]).await?;
+    let (_, peak) = server.memory()?;
+    anyhow::ensure!(client.output_bytes(&ran.id).await? > 0, "a map without outputs");
+    server.stop().await?;
+    let what = format!("map of {count}, streamed");
+    Ok(vec![
+        Figure::new(&what, RATE, vec![f64::from(count) / ran.node], Bound::None),
+        Figure::new(
+            format!("{what}, CreateExecution to SUCCEEDED"),
+            RATE,
+            vec![f64::from(count) / ran.whole],
+            Bound::None,
+        ),
+        Figure::new(format!("{what}: memory in all"), "MiB", vec![peak], Bound::AtMost(128.0)),
     ])
 }
 

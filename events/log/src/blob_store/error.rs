@@ -75,6 +75,14 @@ pub enum BlobError {
         #[source]
         source: Source,
     },
+    /// The disk of a local store is full. Nothing was written; it can be as soon as there is room.
+    #[error("object {uri} cannot be written: no space is left in {}; make room there", folder.display())]
+    Full {
+        /// Its URL.
+        uri: String,
+        /// The folder of the store.
+        folder: PathBuf,
+    },
     /// The folder of a local store cannot be used.
     #[error("folder {} cannot hold objects", folder.display())]
     Folder {

@@ -10,7 +10,8 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Seek as _, SeekFrom, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -81,7 +82,7 @@ impl LocalFolder {
             unfinished.file.write_all(&bytes)?;
             folder.finish(unfinished, &target, placing)
         });
-        done.await.map_err(|source| write_error(uri, source))
+        done.await.map_err(|source| self.write_error(uri, source))
     }
 
     pub(super) async fn put_stream(
@@ -94,7 +95,7 @@ impl LocalFolder {
         let (mut size, mut hash) = (0, Xxh3::new());
         let folder = self.clone();
         let mut unfinished =
-            blocking(move || folder.start()).await.map_err(|source| write_error(uri, source))?;
+            blocking(move || folder.start()).await.map_err(|source| self.write_error(uri, source))?;
         while let Some(piece) = stream.next().await {
             let piece = piece.map_err(|source| BlobError::Source { uri: uri.to_owned(), source })?;
             size += piece.len() as u64;
@@ -104,12 +105,12 @@ impl LocalFolder {
             hash.update(&piece);
             unfinished = blocking(move || unfinished.file.write_all(&piece).map(|()| unfinished))
                 .await
-                .map_err(|source| write_error(uri, source))?;
+                .map_err(|source| self.write_error(uri, source))?;
         }
         let (folder, target) = (self.clone(), self.file(path));
         blocking(move || folder.finish(unfinished, &target, Placing::Replace))
             .await
-            .map_err(|source| write_error(uri, source))?;
+            .map_err(|source| self.write_error(uri, source))?;
         Ok((size, hash.digest()))
     }
 
@@ -125,6 +126,20 @@ impl LocalFolder {
             Ok(Ok(Bytes::from(bytes)))
         });
         read.await.map_err(|source| read_error(uri, source))?
+    }
+
+    /// Reads a range; fewer bytes where the file ends before it.
+    pub(super) async fn get_range(&self, uri: &str, path: &str, range: Range<u64>) -> Result<Bytes, BlobError> {
+        let target = self.file(path);
+        let read = blocking(move || {
+            let (mut file, size) = open_object(&target)?;
+            let length = range.end.min(size).saturating_sub(range.start);
+            file.seek(SeekFrom::Start(range.start))?;
+            let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+            file.take(length).read_to_end(&mut bytes)?;
+            Ok(Bytes::from(bytes))
+        });
+        read.await.map_err(|source| read_error(uri, source))
     }
 
     pub(super) async fn get_stream(
@@ -240,6 +255,17 @@ impl LocalFolder {
         }
     }
 
+    fn write_error(&self, uri: &str, source: io::Error) -> BlobError {
+        let uri = uri.to_owned();
+        match source.kind() {
+            ErrorKind::AlreadyExists => BlobError::Exists { uri },
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                BlobError::Full { uri, folder: self.0.root.clone() }
+            }
+            _ => BlobError::unavailable(&uri, source),
+        }
+    }
+
     fn synced(&self) -> std::sync::MutexGuard<'_, HashSet<PathBuf>> {
         // A set of names is right after any panic: the worst is a folder that is synced twice.
         self.0.synced.lock().unwrap_or_else(PoisonError::into_inner)
@@ -330,13 +356,6 @@ fn is_absent(error: &io::Error) -> bool {
 fn read_error(uri: &str, source: io::Error) -> BlobError {
     if is_absent(&source) {
         return BlobError::NotFound { uri: uri.to_owned() };
-    }
-    BlobError::unavailable(uri, source)
-}
-
-fn write_error(uri: &str, source: io::Error) -> BlobError {
-    if source.kind() == ErrorKind::AlreadyExists {
-        return BlobError::Exists { uri: uri.to_owned() };
     }
     BlobError::unavailable(uri, source)
 }

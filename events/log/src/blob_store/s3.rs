@@ -10,6 +10,7 @@ use object_store::signer::Signer;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use xxhash_rust::xxh3::Xxh3;
@@ -159,6 +160,11 @@ impl Bucket {
             return Err(BlobError::TooLarge { uri: uri.to_owned(), size: found.meta.size, limit: size_max });
         }
         found.bytes().await.map_err(|source| error(uri, source))
+    }
+
+    /// Reads a range; fewer bytes where the object ends before it.
+    pub(super) async fn get_range(&self, uri: &str, path: &str, range: Range<u64>) -> Result<Bytes, BlobError> {
+        self.store.get_range(&self.key(uri, path)?, range).await.map_err(|source| error(uri, source))
     }
 
     pub(super) async fn get_stream(

@@ -9,6 +9,7 @@ use std::io;
 /// Runs every check on an empty store.
 pub async fn blob_store(store: &BlobStore) {
     what_was_put_is_got(store).await;
+    parts_of_an_object_are_got(store).await;
     a_name_is_taken_literally(store).await;
     of_racing_creators_exactly_one_succeeds(store).await;
     a_stream_is_kept_whole_or_not_at_all(store).await;
@@ -33,6 +34,20 @@ async fn get(store: &BlobStore, uri: &str) -> Bytes {
     let got = store.get(uri, u64::MAX).await;
     assert!(got.is_ok(), "an object that was written can be read: {got:?}");
     got.expect("checked by the line above")
+}
+
+/// Ranges, also of nothing and beyond the end.
+pub async fn parts_of_an_object_are_got(store: &BlobStore) {
+    let uri = store.url("range/object");
+    put(store, &uri, text("0123456789")).await;
+    for (range, expected) in [(0..10, "0123456789"), (3..5, "34"), (9..10, "9"), (4..4, "")] {
+        let got = store.get_range(&uri, range.clone()).await;
+        assert_eq!(got.ok(), Some(text(expected)), "bytes {range:?} are got");
+    }
+    let beyond = store.get_range(&uri, 8..12).await;
+    assert!(matches!(beyond, Err(BlobError::Damaged { .. })), "too short an object is told: {beyond:?}");
+    let absent = store.get_range(&store.url("range/absent"), 0..1).await;
+    assert!(matches!(absent, Err(BlobError::NotFound { .. })), "an absent object is told: {absent:?}");
 }
 
 /// Writing, replacing, sizes, limits.

@@ -4,8 +4,9 @@ mod following;
 
 pub use following::{
     a_follower_sees_every_record_once_and_in_order_while_others_append, a_follower_sees_one_category_only,
-    a_follower_that_resumes_neither_loses_nor_repeats, a_follower_waits_for_what_is_not_there_yet,
-    all_followers_see_the_same, following_to_the_end_gives_all_that_was_acknowledged,
+    a_follower_that_resumes_neither_loses_nor_repeats, a_follower_that_takes_nothing_holds_nothing_back,
+    a_follower_waits_for_what_is_not_there_yet, all_followers_see_the_same,
+    following_to_the_end_gives_all_that_was_acknowledged,
     the_end_of_a_category_is_reached_though_another_has_grown_since,
 };
 
@@ -33,6 +34,7 @@ pub async fn event_log(make: impl AsyncFn() -> Log) {
     an_acknowledged_record_is_seen_by_everybody_at_once(make().await).await;
     a_follower_sees_every_record_once_and_in_order_while_others_append(make().await).await;
     a_follower_that_resumes_neither_loses_nor_repeats(make().await).await;
+    a_follower_that_takes_nothing_holds_nothing_back(make().await).await;
     a_follower_sees_one_category_only(make().await).await;
     a_follower_waits_for_what_is_not_there_yet(make().await).await;
     all_followers_see_the_same(make().await).await;

@@ -2,7 +2,7 @@
 
 use super::{is_pending, soon};
 use crate::task_queue::{Lease, QueueError, Stop, TaskQueue};
-use futures::future;
+use futures::{StreamExt as _, future};
 use skein_model::{
     Attempt, BlobRef, DataRef, EntityId, EntityKind, ExecutionId, Life, NodeId, PoolId, Work, WorkId,
     WorkKind,
@@ -29,6 +29,7 @@ pub async fn task_queue(make: impl AsyncFn() -> Under, pass: impl AsyncFn(Durati
     a_worker_is_told_of_a_withdrawn_lease(make().await).await;
     a_withdrawal_means_what_it_names_and_nothing_else(make().await).await;
     what_is_held_is_what_was_offered_and_is_neither_done_nor_withdrawn(make().await).await;
+    what_is_announced_is_heard_by_all_who_listen_and_is_never_leased(make().await).await;
 }
 
 /// Makes a small piece of work.
@@ -331,6 +332,33 @@ pub async fn what_is_held_is_what_was_offered_and_is_neither_done_nor_withdrawn(
         [each[1].id.clone(), each[2].id.clone(), each[3].id.clone()],
         "held is what is leased, what was given back, and what waits"
     );
+}
+
+/// An announcement lets workers prepare, and is nothing to run.
+pub async fn what_is_announced_is_heard_by_all_who_listen_and_is_never_leased(queue: Under) {
+    let (mine, other) = (pool("announced"), pool("announced-elsewhere"));
+    let mut heard = Vec::new();
+    for _ in 0..2 {
+        let stream = queue.announcements(&mine).await;
+        assert!(stream.is_ok(), "announcements can be listened to: {:?}", stream.err());
+        heard.extend(stream);
+    }
+    let each = [work(&other, "announced", "n0", 0), work(&mine, "announced", "n1", 0)];
+    for one in &each {
+        let announced = queue.announce(one.clone()).await;
+        assert!(announced.is_ok(), "work can be announced: {announced:?}");
+    }
+    for stream in &mut heard {
+        let first = soon("an announcement", stream.next()).await;
+        assert_eq!(
+            first.as_deref(),
+            Some(&each[1]),
+            "what is announced to a pool is heard by all who listen"
+        );
+    }
+    assert_eq!(waiting(&queue, &mine).await, 0, "what is announced does not wait for a worker");
+    assert_eq!(held(&queue, &mine).await, [], "what is announced is not held");
+    assert!(is_pending(&mut queue.lease(&mine, "w")).await, "what is announced is never leased");
 }
 
 async fn held(queue: &Under, pool: &PoolId) -> Vec<WorkId> {

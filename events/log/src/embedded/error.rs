@@ -100,7 +100,12 @@ pub enum Damage {
 
 /// Why a log that was open can take no more: nothing is known of what the disk holds once it has refused a sync.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{} cannot be written ({during}: {reason}); nothing that was not acknowledged may be relied upon", file.display())]
+#[error(
+    "{} cannot be written ({during}: {reason}). What was acknowledged is kept, nothing else may be relied upon. \
+     Make room in {} if its disk is full, else see to the disk; then start again",
+    file.display(),
+    file.parent().unwrap_or(file).display()
+)]
 pub struct Fatal {
     /// The file.
     pub file: PathBuf,

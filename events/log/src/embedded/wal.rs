@@ -9,8 +9,8 @@
 
 use super::error::Damage;
 use std::fs::File;
-use std::io::{self, BufReader, ErrorKind, Read};
-use std::path::Path;
+use std::io::{self, BufReader, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
 
 const HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
@@ -37,14 +37,50 @@ impl Checksum {
     }
 }
 
+/// Makes the write-ahead log of an open database at least so large, with zeros: to SQLite they are the log's end, as are
+/// the frames that are left from before it was begun anew. Nobody may write to the database meanwhile.
+///
+/// # Errors
+/// When there is no room for it; then it is as it was.
+pub(super) fn reserve(database: &Path, bytes: u64) -> io::Result<()> {
+    static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+    let mut file = File::options().append(true).open(path(database))?;
+    let before = file.metadata()?.len();
+    let mut fill = || {
+        let mut left = bytes.saturating_sub(before);
+        while left > 0 {
+            let part = usize::try_from(left).unwrap_or(ZEROS.len()).min(ZEROS.len());
+            file.write_all(&ZEROS[..part])?;
+            left -= part as u64;
+        }
+        file.sync_all()
+    };
+    fill().or_else(|error| file.set_len(before).and(Err(error)))
+}
+
+fn path(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push("-wal");
+    name.into()
+}
+
+fn is_zeros(file: &mut impl Read) -> io::Result<bool> {
+    let mut bytes = [0; 8192];
+    loop {
+        match file.read(&mut bytes)? {
+            0 => return Ok(true),
+            count if bytes[..count].iter().any(|byte| *byte != 0) => return Ok(false),
+            _ => {}
+        }
+    }
+}
+
 /// Answers the damage in the write-ahead log of a database; none where there is no damage, or no such log.
 ///
 /// # Errors
 /// When the file cannot be read.
 pub(super) fn damage(database: &Path) -> io::Result<Option<Damage>> {
-    let mut name = database.as_os_str().to_owned();
-    name.push("-wal");
-    let mut file = match File::open(&name) {
+    let mut file = match File::open(path(database)) {
         Ok(file) => BufReader::with_capacity(1 << 20, file),
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
@@ -54,6 +90,10 @@ pub(super) fn damage(database: &Path) -> io::Result<Option<Damage>> {
         return Ok(None);
     }
     let Some((high_byte_first, page_bytes, sum)) = read_header(&header) else {
+        // Room was kept, and nothing written yet: SQLite syncs the header before it writes anything behind it.
+        if header == [0; HEADER_BYTES] && is_zeros(&mut file)? {
+            return Ok(None);
+        }
         return Ok(Some(damaged("the header of the write-ahead log is not what was written")));
     };
     let salts = &header[16..24];

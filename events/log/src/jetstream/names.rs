@@ -50,6 +50,11 @@ impl Names {
         format!("skein.{}.stop", self.region)
     }
 
+    /// Where work is announced that may be offered to a pool; no stream keeps it.
+    pub(super) fn announce_subject(&self, pool: &PoolId) -> String {
+        format!("skein.{}.soon.{}", self.region, token(&pool.0))
+    }
+
     pub(super) fn work_stream(&self) -> String {
         format!("SKEIN_{}_WORK", self.region)
     }

@@ -21,6 +21,7 @@ use async_nats::jetstream::{AckKind, Message};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
+use futures::stream::BoxStream;
 use held::{Ended, Held, Holding};
 use skein_model::{PoolId, Work, WorkId};
 use std::collections::HashMap;
@@ -236,6 +237,27 @@ impl TaskQueue for JetStreamQueue {
 
     async fn withdrawn(&self, worker: &str) -> Result<WorkId, QueueError> {
         Ok(self.held.withdrawn(worker).await)
+    }
+
+    async fn announce(&self, work: Work) -> Result<(), QueueError> {
+        let payload: Bytes = rmp_serde::to_vec_named(&work).map_err(unavailable)?.into();
+        let subject = self.api.names.announce_subject(&work.pool);
+        self.api.client.publish(subject, payload).await.map_err(unavailable)
+    }
+
+    async fn announcements(&self, pool: &PoolId) -> Result<BoxStream<'static, Arc<Work>>, QueueError> {
+        let subject = self.api.names.announce_subject(pool);
+        let heard = self.api.client.subscribe(subject).await.map_err(unavailable)?;
+        // Whoever is told of one that comes later is told of all that follow.
+        self.api.client.flush().await.map_err(unavailable)?;
+        let works = heard.filter_map(async |message| match rmp_serde::from_slice(&message.payload) {
+            Ok(work) => Some(Arc::new(work)),
+            Err(error) => {
+                tracing::debug!(%error, "an announcement cannot be read");
+                None
+            }
+        });
+        Ok(works.boxed())
     }
 
     async fn held(&self, pool: &PoolId) -> Result<Vec<WorkId>, QueueError> {

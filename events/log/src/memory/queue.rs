@@ -5,12 +5,15 @@ use super::shelf::Shelf;
 use crate::clock::{Clock, RealClock};
 use crate::task_queue::{Lease, LeaseId, QueueError, Stop, TaskQueue};
 use async_trait::async_trait;
+use futures::StreamExt as _;
+use futures::stream::{self, BoxStream};
 use skein_model::{PoolId, Work, WorkId};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Notify, broadcast};
 
 /// A queue for the workers of this process's machine. Every waiting call may be dropped at any moment.
 pub struct MemoryQueue {
@@ -19,7 +22,11 @@ pub struct MemoryQueue {
     state: Mutex<State>,
     /// Wakes every worker that waits for withdrawals; these are rare.
     withdrawals: Notify,
+    announced: broadcast::Sender<Arc<Work>>,
 }
+
+/// How many announcements wait for whoever hears them late.
+const ANNOUNCED_MAX: usize = 64;
 
 #[derive(Default)]
 struct State {
@@ -56,7 +63,13 @@ impl MemoryQueue {
 
     /// Makes a queue whose leases last `lease_ttl` of `clock`.
     pub fn with_clock(lease_ttl: Duration, clock: Arc<dyn Clock>) -> Self {
-        Self { clock, lease_ttl, state: Mutex::default(), withdrawals: Notify::new() }
+        Self {
+            clock,
+            lease_ttl,
+            state: Mutex::default(),
+            withdrawals: Notify::new(),
+            announced: broadcast::Sender::new(ANNOUNCED_MAX),
+        }
     }
 
     fn ends(&self) -> Duration {
@@ -151,6 +164,26 @@ impl TaskQueue for MemoryQueue {
             }
             ring.await;
         }
+    }
+
+    async fn announce(&self, work: Work) -> Result<(), QueueError> {
+        // Without anybody who hears it, it is gone.
+        drop(self.announced.send(Arc::new(work)));
+        Ok(())
+    }
+
+    async fn announcements(&self, pool: &PoolId) -> Result<BoxStream<'static, Arc<Work>>, QueueError> {
+        let (heard, pool) = (self.announced.subscribe(), pool.clone());
+        Ok(stream::unfold((heard, pool), |(mut heard, pool)| async move {
+            loop {
+                match heard.recv().await {
+                    Ok(work) if work.pool == pool => return Some((work, (heard, pool))),
+                    Ok(_) | Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return None,
+                }
+            }
+        })
+        .boxed())
     }
 
     async fn held(&self, pool: &PoolId) -> Result<Vec<WorkId>, QueueError> {

@@ -2,8 +2,7 @@
 
 use super::encode::{NONE_LITERAL, encode_literal_map, put_field, wrap};
 use super::wire::{Fields, WireError, WireFault};
-use super::{LiteralKind, literal_map_entry, number, value_of};
-use crate::event::ItemRange;
+use super::{LiteralKind, number, value_of};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 
@@ -17,6 +16,11 @@ pub struct CollectionElements<'a> {
 }
 
 impl<'a> CollectionElements<'a> {
+    /// The elements of nothing.
+    pub(super) const fn none() -> Self {
+        Self { literal: Fields::of(&[]), elements: Fields::of(&[]) }
+    }
+
     /// Takes an encoded literal; none when it is not a collection.
     ///
     /// # Errors
@@ -51,7 +55,7 @@ impl<'a> Iterator for CollectionElements<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let next = self.advance();
         if next.is_err() {
-            (self.literal, self.elements) = (Fields::of(&[]), Fields::of(&[]));
+            *self = Self::none();
         }
         next.transpose()
     }
@@ -262,6 +266,11 @@ impl CollectionBuilder {
         Ok(self.len - before)
     }
 
+    /// Answers the elements alone, each with its key and length, as they stand in the collection.
+    pub fn into_region(self) -> Bytes {
+        self.region.into()
+    }
+
     /// Answers the collection, an encoded literal.
     pub fn finish(self) -> Bytes {
         wrap(number::COLLECTION, &self.region)
@@ -283,81 +292,7 @@ pub fn assemble_collections(parts: &[Bytes]) -> Result<Bytes, WireError> {
     Ok(finish_map(joined.into_iter()))
 }
 
-/// What one chunk of a map left.
-#[derive(Clone, Debug)]
-pub struct ChunkOutputs {
-    /// Its items.
-    pub range: ItemRange,
-    /// Those of them that have no output, in ascending order.
-    pub failed: Vec<u32>,
-    /// The outputs of the others, in order: an encoded `LiteralMap` whose every value is a collection.
-    pub outputs: Bytes,
-}
-
-/// Puts the outputs of a map of `size` items together, an encoded `LiteralMap` with one collection of `size` elements
-/// for each of `variables`. An item without output has the value none there, as has one that no chunk covers.
-///
-/// # Errors
-/// When the chunks are not in ascending order of disjoint ranges within the map, or one has another number of outputs
-/// than of items that succeeded.
-pub fn assemble_map<'a>(
-    variables: impl IntoIterator<Item = &'a str>,
-    size: u32,
-    chunks: &[ChunkOutputs],
-) -> Result<Bytes, WireError> {
-    check_ranges(size, chunks)?;
-    let mut joined = BTreeMap::new();
-    for variable in variables {
-        let mut builder = CollectionBuilder::default();
-        for chunk in chunks {
-            builder.push_none(chunk.range.start as usize - builder.len());
-            push_chunk(&mut builder, variable, chunk)?;
-        }
-        builder.push_none(size as usize - builder.len());
-        joined.insert(variable.to_owned(), builder);
-    }
-    Ok(finish_map(joined.into_iter()))
-}
-
-fn check_ranges(size: u32, chunks: &[ChunkOutputs]) -> Result<(), WireError> {
-    let mut free = 0;
-    for ChunkOutputs { range, .. } in chunks {
-        if range.start < free || range.end < range.start || range.end > size {
-            return Err(WireFault::Overlap { start: range.start, free }.at(0));
-        }
-        free = range.end;
-    }
-    Ok(())
-}
-
-fn push_chunk(
-    builder: &mut CollectionBuilder,
-    variable: &str,
-    chunk: &ChunkOutputs,
-) -> Result<(), WireError> {
-    let values = literal_map_entry(&chunk.outputs, variable)?;
-    let mut values = match &values {
-        Some(values) => CollectionElements::of(values)?.ok_or(WireFault::NotACollection.at(0))?,
-        None => CollectionElements { literal: Fields::of(&[]), elements: Fields::of(&[]) },
-    };
-    let mut failed = chunk.failed.iter().peekable();
-    let (mut expected, mut found) = (0, 0);
-    for item in chunk.range.start..chunk.range.end {
-        if failed.next_if_eq(&&item).is_some() {
-            builder.push_none(1);
-            continue;
-        }
-        expected += 1;
-        if let Some(value) = values.next() {
-            builder.push(value?);
-            found += 1;
-        }
-    }
-    found += values.count();
-    if expected == found { Ok(()) } else { Err(WireFault::Count { expected, found }.at(0)) }
-}
-
-fn finish_map(joined: impl Iterator<Item = (String, CollectionBuilder)>) -> Bytes {
+pub(super) fn finish_map(joined: impl Iterator<Item = (String, CollectionBuilder)>) -> Bytes {
     let joined: Vec<(String, Bytes)> = joined.map(|(name, builder)| (name, builder.finish())).collect();
     encode_literal_map(joined.iter().map(|(name, value)| (name.as_str(), value.as_ref())))
 }

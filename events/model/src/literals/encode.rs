@@ -78,12 +78,13 @@ pub(super) fn put_field(out: &mut impl BufMut, field: u32, content: &[u8]) {
     out.put_slice(content);
 }
 
-fn put_head(out: &mut impl BufMut, field: u32, length: usize) {
+/// Appends what stands before a field's bytes.
+pub(super) fn put_head(out: &mut impl BufMut, field: u32, length: usize) {
     encode_key(field, WireType::LengthDelimited, out);
     encode_varint(length as u64, out);
 }
 
 /// The size of a field of bytes whose number is below 16.
-const fn field_len(content: usize) -> usize {
+pub(super) const fn field_len(content: usize) -> usize {
     1 + encoded_len_varint(content as u64) + content
 }

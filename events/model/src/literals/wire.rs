@@ -39,6 +39,8 @@ pub enum WireFault {
     NotText,
     /// A literal that should be a collection is something else.
     NotACollection,
+    /// A collection that is given in several pieces, where it has to lie in one.
+    InPieces,
     /// A range of elements that the collection does not have.
     OutOfRange {
         /// The first element.
@@ -75,6 +77,7 @@ impl fmt::Display for WireFault {
             Self::NotBytes { field } => write!(f, "field {field} is a number where a message should be"),
             Self::NotText => write!(f, "a name that is not UTF-8"),
             Self::NotACollection => write!(f, "not a collection"),
+            Self::InPieces => write!(f, "a collection in several pieces"),
             Self::OutOfRange { start, end, len } => write!(f, "no elements {start}..{end} among {len}"),
             Self::Count { expected, found } => {
                 write!(f, "{found} outputs of a chunk in which {expected} items succeeded")
@@ -114,10 +117,10 @@ enum Content<'a> {
     Bytes(&'a [u8]),
 }
 
-const VARINT: u8 = 0;
-const FIXED64: u8 = 1;
-const BYTES: u8 = 2;
-const FIXED32: u8 = 5;
+pub(super) const VARINT: u8 = 0;
+pub(super) const FIXED64: u8 = 1;
+pub(super) const BYTES: u8 = 2;
+pub(super) const FIXED32: u8 = 5;
 const FIELD_NUMBER_MAX: u64 = (1 << 29) - 1;
 
 impl<'a> Fields<'a> {

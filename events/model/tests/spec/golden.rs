@@ -288,7 +288,7 @@ fn works() -> Vec<(&'static str, Vec<Work>)> {
         life: Life::default(),
         processes_max: None,
     };
-    let items = WorkKind::Items { bound: vec!["y".to_owned()], of: 100_000 };
+    let items = WorkKind::Items { bound: vec!["y".to_owned()], of: 100_000, within: None };
     let range = Some(ItemRange { start: 100, end: 200 });
     vec![
         ("Task", vec![work(WorkKind::Task, None, Some(Duration::from_millis(1_500)))]),

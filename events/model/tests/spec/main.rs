@@ -10,6 +10,7 @@ mod golden;
 mod launch;
 mod literals;
 mod sdk;
+mod stored;
 mod task_rules;
 mod task_settings;
 mod types;

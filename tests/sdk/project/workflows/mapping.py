@@ -29,6 +29,14 @@ def timed_square(x: int) -> int:
 
 
 @task
+def timed_text(x: int) -> str:
+    """Gives a text of 3000 bytes, more than a record holds, after a while."""
+    time.sleep(ITEM_SECONDS)
+    witness.note("item", x)
+    return f"{x:03000d}"
+
+
+@task
 def fails_below(x: int, limit: int) -> int:
     """Fails for the numbers below the limit."""
     if x < limit:
@@ -82,6 +90,12 @@ def squares(xs: list[int]) -> list[int]:
 def ten_at_once(xs: list[int]) -> list[int]:
     """Squares every element, at most ten at once."""
     return map_task(timed_square, concurrency=10)(x=xs)
+
+
+@workflow
+def texts(xs: list[int]) -> list[str]:
+    """Gives a long text for every element."""
+    return map_task(timed_text)(x=xs)
 
 
 @workflow

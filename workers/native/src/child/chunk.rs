@@ -10,7 +10,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use skein_idl::flyteidl::core::{Literal, LiteralMap, literal};
 use skein_protocol::Plain;
-use skein_protocol::messages::{Chunk, Part};
+use skein_protocol::messages::{Chunk, ChunkJob, Part};
 use std::fs;
 use std::io;
 use std::time::{Duration, Instant};
@@ -42,10 +42,15 @@ impl Column {
 }
 
 /// Runs the items of a chunk and sends what became of them.
-pub(super) fn run(worker: &mut Worker, loading: &Loading<'_>, chunk: Chunk) -> io::Result<()> {
+///
+/// # Errors
+/// When the worker has gone, or what it sent cannot be so.
+pub(super) fn run(worker: &mut Worker, loading: &Loading<'_>, job: ChunkJob) -> io::Result<()> {
+    let ChunkJob { chunk, setting } = job;
+    context::settle(&setting)?;
     context::add(chunk.env.clone());
-    context::enter(&chunk.cwd)?;
-    let mut results = Results { part: Part { upto: chunk.start, ..Part::default() }, budget: chunk.budget };
+    let within = chunk.within.map(Duration::try_from_secs_f64).transpose().map_err(io::Error::other)?;
+    let mut results = Results::of(&chunk);
     let began = Instant::now();
     let mut sent = began;
     let items = chunk.start..chunk.start.saturating_add(chunk.count);
@@ -57,20 +62,23 @@ pub(super) fn run(worker: &mut Worker, loading: &Loading<'_>, chunk: Chunk) -> i
             Ok((task, columns)) => caught(|| call(task, columns, form)),
             Err(error) => Err(error.clone()),
         };
-        results.settle(item, called, loading.task);
-        if results.budget == 0 {
+        results.settle(item, called, form, loading.task);
+        let now = Instant::now();
+        if results.budget == 0 || within.is_some_and(|within| now - began >= within) {
             break;
         }
-        if sent.elapsed() > DELIVER_AFTER {
+        if now - sent > DELIVER_AFTER {
             worker.send(&results.part)?;
-            results.part = Part { upto: results.part.upto, ..Part::default() };
-            sent = Instant::now();
+            results.clear();
+            sent = now;
         }
     }
-    worker.note_item(None);
     results.part.done = true;
     results.part.micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-    worker.send(&results.part)
+    worker.send(&results.part)?;
+    // Only now: whoever dies before its results are sent had begun.
+    worker.note_item(None);
+    Ok(())
 }
 
 fn call(task: &Task, columns: &mut [Column], form: Form) -> Result<Vec<Given>> {
@@ -90,13 +98,15 @@ fn columns(task: &Task, chunk: Chunk) -> Result<Vec<Column>> {
         return Ok(task.inputs.iter().map(column).collect());
     }
     let path = chunk.inputs.ok_or_else(|| Error::new("the worker sent no inputs"))?;
-    let names = chunk.names.unwrap_or_default();
+    let (names, skip) = (chunk.names.unwrap_or_default(), chunk.skip.unwrap_or_default() as usize);
     let mut literals = LiteralMap::decode(Bytes::from(fs::read(path)?))?.literals;
     let column = |name: &String| match literals.remove(name) {
         None => Column::Absent,
         Some(literal) if names.contains(name) => Column::SameLiteral(Box::new(literal)),
         Some(Literal { value: Some(literal::Value::Collection(collection)), .. }) => {
-            Column::EachLiteral(collection.literals.into_iter())
+            let mut values = collection.literals;
+            values.drain(..skip.min(values.len()));
+            Column::EachLiteral(values.into_iter())
         }
         // The worker has looked: what is not bound is a list.
         Some(literal) => Column::SameLiteral(Box::new(literal)),
@@ -112,33 +122,43 @@ struct Results {
 }
 
 impl Results {
-    fn settle(&mut self, item: u32, called: Result<Vec<Given>>, task: Option<&Task>) {
+    fn of(chunk: &Chunk) -> Self {
+        let part = Part { job: Some(chunk.job), upto: Some(chunk.start), ..Part::default() };
+        Self { part, budget: chunk.budget }
+    }
+
+    /// Forgets what was sent.
+    fn clear(&mut self) {
+        self.part = Part { job: self.part.job, upto: self.part.upto, ..Part::default() };
+    }
+
+    fn settle(&mut self, item: u32, called: Result<Vec<Given>>, form: Form, task: Option<&Task>) {
         match called {
-            Ok(outputs) => self.keep(item, outputs, task),
+            Ok(outputs) if form == Form::Plain => self.keep_value(outputs),
+            Ok(outputs) => self.keep_literals(item, outputs, task),
             Err(error) => {
                 let document = error.to_document();
                 self.budget = self.budget.saturating_sub(document.len());
                 self.part.failed.push((item, Some(document.into()), Vec::new()));
             }
         }
-        self.part.upto = item + 1;
+        self.part.upto = Some(item + 1);
     }
 
-    fn keep(&mut self, item: u32, outputs: Vec<Given>, task: Option<&Task>) {
+    /// Of plain values there is one, or none.
+    fn keep_value(&mut self, outputs: Vec<Given>) {
+        self.part.values.push(match outputs.into_iter().next() {
+            Some(Given::Plain(value)) => value,
+            _ => Plain::Nothing,
+        });
+    }
+
+    fn keep_literals(&mut self, item: u32, outputs: Vec<Given>, task: Option<&Task>) {
         let names = task.map_or(&[][..], |task| &task.outputs);
-        let mut literals = Vec::new();
-        for (name, given) in names.iter().zip(outputs) {
-            match given {
-                // Of plain values there is one.
-                Given::Plain(value) => return self.part.values.push(value),
-                Given::Literal(literal) => literals.push((name.clone(), literal.encode_to_vec().into())),
-                Given::Absent => {}
-            }
-        }
-        if literals.is_empty() {
-            self.part.values.push(Plain::Nothing);
-        } else {
-            self.part.literals.push((item, literals.into_iter().collect()));
-        }
+        let literal = |(name, given): (&String, Given)| match given {
+            Given::Literal(literal) => Some((name.clone(), literal.encode_to_vec().into())),
+            Given::Plain(_) | Given::Absent => None,
+        };
+        self.part.literals.push((item, names.iter().zip(outputs).filter_map(literal).collect()));
     }
 }

@@ -25,7 +25,7 @@ const PUBLISH_AFTER: Duration = Duration::from_millis(250);
 pub(super) fn run(worker: &mut Worker, loading: &Loading<'_>, single: Single) -> io::Result<()> {
     context::settle(&single.setting)?;
     context::set_item(None);
-    let (outputs, publish) = (single.outputs.clone(), single.publish.clone());
+    let (job, outputs, publish) = (single.job, single.outputs.clone(), single.publish.clone());
     let began = Instant::now();
     let told = match call(loading, single) {
         Ok(told) => told,
@@ -40,7 +40,7 @@ pub(super) fn run(worker: &mut Worker, loading: &Loading<'_>, single: Single) ->
     {
         place(&target, encoded)?;
     }
-    worker.send(&Told { is_finished: true, ..told })
+    worker.send(&Told { job: Some(job), is_finished: true, ..told })
 }
 
 fn call(loading: &Loading<'_>, single: Single) -> Result<Told> {

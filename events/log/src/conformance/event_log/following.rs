@@ -64,6 +64,38 @@ pub async fn a_follower_sees_every_record_once_and_in_order_while_others_append(
     assert_eq!((found.len(), acknowledged), (WRITERS * EACH, WRITERS * EACH), "each record is seen once");
 }
 
+/// A follower that is open and takes nothing: everybody appends on, and another follower sees all of it. When it takes
+/// records at last, it gets each of them.
+pub async fn a_follower_that_takes_nothing_holds_nothing_back(log: Log) {
+    const WRITERS: usize = 16;
+    /// More than any follower is sent ahead.
+    const EACH: usize = 100;
+    let journals: Vec<JournalId> = (0..WRITERS).map(|n| journal(&format!("unheeded-{n}"))).collect();
+    let from = end(&log, Category::Execution).await;
+    let mut slow = log.follow(Category::Execution, from.clone());
+    append_all(&log, &journals[0], Head::EMPTY, &["first"]).await;
+    let first = soon("the first record of a slow follower", slow.next()).await;
+    assert!(matches!(first, Some(Ok(_))), "a slow follower gets its first record: {first:?}");
+    let writers = journals.iter().cloned().map(|journal| {
+        let log = Arc::clone(&log);
+        tokio::spawn(async move {
+            let head = super::head(&log, &journal).await;
+            append_all(&log, &journal, head, &["later"; EACH]).await.len()
+        })
+    });
+    let appended = soon("every append beside a slow follower", future::join_all(writers)).await;
+    assert!(appended.iter().all(|count| matches!(count, Ok(EACH))), "all appends are acknowledged");
+    let count = WRITERS * EACH + 1;
+    let (others, _) = follow(&log, from, count, &journals).await;
+    let mut late = usize::from(matches!(&first, Some(Ok(one)) if journals.contains(&one.envelope.journal)));
+    while late < count {
+        let next = soon("the next record of a slow follower", slow.next()).await;
+        assert!(matches!(next, Some(Ok(_))), "a slow follower goes on without end and error: {next:?}");
+        late += usize::from(matches!(next, Some(Ok(one)) if journals.contains(&one.envelope.journal)));
+    }
+    assert_eq!((others.len(), late), (count, count), "both followers see everything");
+}
+
 /// A follower that goes away and comes back with its cursor, at every place, misses nothing.
 pub async fn a_follower_that_resumes_neither_loses_nor_repeats(log: Log) {
     let journals = [journal("resume-a"), journal("resume-b")];
