@@ -10,11 +10,10 @@
 
 use crate::machine::Machine;
 use crate::nest::Nest;
-use crate::plain::Interface;
-use crate::warm::{self, Warm};
+use crate::warm::{self, Warm, lives_on};
 use futures::StreamExt as _;
 use skein_log::TaskQueue;
-use skein_model::{Failure, Isolation, Work, WorkKind};
+use skein_model::{Failure, Isolation, Work};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -119,14 +118,6 @@ pub(crate) fn defers(machine: &Arc<Machine>, work: &Arc<Work>) -> bool {
     begin(machine, work, key, turn)
 }
 
-/// Says whether the process that runs it is kept for what comes next.
-fn lives_on(work: &Work) -> bool {
-    match (&work.kind, work.isolation) {
-        (_, Some(Isolation::Reuse)) | (WorkKind::Items { .. }, None) => true,
-        (_, Some(Isolation::Fork | Isolation::Fresh)) | (WorkKind::Task, None) => false,
-    }
-}
-
 /// Has a process made for work that is announced, unless there is one, or it is not to have one.
 fn expect(machine: &Arc<Machine>, work: Arc<Work>) {
     if work.isolation == Some(Isolation::Fresh) {
@@ -185,7 +176,7 @@ fn begin(machine: &Arc<Machine>, work: &Arc<Work>, key: u64, turn: OwnedSemaphor
 
 async fn child(machine: &Machine, work: &Work) -> Result<(), Failure> {
     let prepared = machine.prepare(work).await?;
-    let warm = Warm::ahead(machine, work, &prepared, interface(work, &prepared.template).as_ref()).await?;
+    let warm = Warm::ahead(machine, work, &prepared, prepared.interface(work).as_ref()).await?;
     machine.kept.put(warm);
     Ok(())
 }
@@ -194,16 +185,9 @@ async fn nest(machine: &Machine, work: &Work) -> Result<(), Failure> {
     let prepared = machine.prepare(work).await?;
     let is_known = prepared.line.is_single() || prepared.line.is_map();
     if is_known {
-        Nest::of(machine, work, &prepared, interface(work, &prepared.template).as_ref()).await?;
+        Nest::of(machine, work, &prepared, prepared.interface(work).as_ref()).await?;
     }
     Ok(())
-}
-
-fn interface(work: &Work, template: &skein_idl::flyteidl::core::TaskTemplate) -> Option<Interface> {
-    match &work.kind {
-        WorkKind::Task => Interface::of_task(template),
-        WorkKind::Items { bound, .. } => Interface::of_item(template, bound),
-    }
 }
 
 /// Prepares for what is announced.

@@ -7,12 +7,12 @@ mod result;
 use crate::child::{Child, Exit};
 use crate::failure;
 use crate::machine::Machine;
-use crate::protocol::Told;
 use crate::stop::{Stop, Stopping};
 use crate::warm::Warm;
 use begin::Begun;
 use skein_model::Work;
 use skein_model::command::Outcome;
+use skein_protocol::messages::Told;
 use std::time::Duration;
 
 /// What became of a piece of work.

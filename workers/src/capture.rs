@@ -23,7 +23,7 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(10);
 
 enum Request {
     Hold,
-    Begin(String, u32),
+    Begin(String, u32, oneshot::Sender<()>),
     End(oneshot::Sender<Printed>),
 }
 
@@ -61,8 +61,11 @@ impl Capture {
 
     /// As [`Self::begin`], but counts from `part` on: another process has printed there before.
     pub(crate) async fn begin_at(&self, prefix: &str, part: u32) {
+        let (answer, begun) = oneshot::channel();
         // The reader only ends after this handle.
-        let _ = self.requests.send(Request::Begin(prefix.to_owned(), part)).await;
+        let _ = self.requests.send(Request::Begin(prefix.to_owned(), part, answer)).await;
+        // Whoever has it printed comes after, so that what is there by then is not theirs.
+        let _ = begun.await;
     }
 
     /// Stores what has been printed up to now.
@@ -102,7 +105,13 @@ impl Reader {
                 biased;
                 request = self.requests.recv() => match request {
                     Some(Request::Hold) => self.current = Some(Output::new(String::new(), 0)),
-                    Some(Request::Begin(prefix, part)) => self.begin(prefix, part),
+                    Some(Request::Begin(prefix, part, answer)) => {
+                        // What was printed before belongs to whoever had it until now.
+                        self.read_what_is_there(&mut read).await;
+                        self.begin(prefix, part);
+                        // Whoever asked may have gone.
+                        let _ = answer.send(());
+                    }
                     Some(Request::End(answer)) => {
                         self.read_what_is_there(&mut read).await;
                         // Whoever asked may have gone.

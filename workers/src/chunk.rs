@@ -9,14 +9,15 @@ use crate::capture::Printed;
 use crate::child::Exit;
 use crate::failure;
 use crate::machine::{Machine, Prepared};
-use crate::protocol::{Chunk, ChunkInputs, ChunkJob, Part};
 use crate::report;
 use crate::stop::{Stop, Stopping};
 use crate::warm::{OF_ATTEMPT, Warm, within};
 use bisect::{Death, Piece, Pieces, Process};
 use gather::{Asked, Gather};
+use inputs::ChunkInputs;
 use skein_model::event::{FinishedChunk, ItemRange};
 use skein_model::{DataRef, Failure, Work, WorkKind, paths};
+use skein_protocol::messages::{Chunk, ChunkJob, Part};
 use std::collections::BTreeMap;
 use std::io;
 use std::time::{Duration, Instant};
@@ -39,7 +40,10 @@ pub(crate) struct Range<'a> {
 /// How the child stopped to run items.
 enum Wait {
     Done(u64),
-    Exited { exit: Exit, is_raised: bool },
+    Exited {
+        exit: Exit,
+        is_raised: bool,
+    },
     TimedOut(Option<u32>),
     Stopped(Stopping),
     /// Nothing that it says is worth anything any more; why, in words.
@@ -80,7 +84,8 @@ pub(crate) async fn run(
         Ok(prepared) => prepared,
         Err(failure) => return Ended::Reported(failed(work, range, &failure)),
     };
-    let gather = Gather::new(range.items, &prepared.template, range.bound, &work.output_prefix);
+    let interface = prepared.interface(work);
+    let gather = Gather::new(range.items, &prepared.template, interface, &work.output_prefix);
     let mut chunk = Running { machine, work, range, prepared, gather, micros: 0, parts: 0 };
     let mut pieces = Pieces::of(range.items);
     while let Some(piece) = pieces.next() {
@@ -116,10 +121,10 @@ pub(crate) async fn run(
 /// Fetches what a chunk needs.
 async fn prepare(machine: &Machine, work: &Work) -> Result<Prepared, Failure> {
     let mut prepared = machine.prepare(work).await?;
-    if !prepared.line.is_map() {
+    if !prepared.line.is_map() && !prepared.line.is_native() {
         let command = &prepared.line.argv[0];
         return Err(failure::invalid(format!(
-            "items of a map run by pyflyte-map-execute, but task {} runs {command}",
+            "items of a map run by pyflyte-map-execute or a program of their own, but task {} runs {command}",
             work.task.name
         )));
     }
@@ -189,8 +194,7 @@ impl Running<'_> {
             Wait::Exited { exit, is_raised } => {
                 let failure = failure::from_exit(&self.work.id, exit, &tail);
                 let is_well = failure.is_none();
-                let failure =
-                    failure.unwrap_or_else(|| failure::outputs_not_found(&self.work.output_prefix));
+                let failure = failure.unwrap_or_else(|| failure::outputs_not_found(&self.work.output_prefix));
                 let (next, running) = (self.gather.next, self.gather.running);
                 Ran::Died { death: Death { next, running, is_raised, is_used }, failure, is_well }
             }
@@ -245,21 +249,29 @@ impl Running<'_> {
         }
     }
 
-    fn job(&self, piece: Piece, inputs: ChunkInputs) -> Chunk<'_> {
+    fn job(&self, piece: Piece, inputs: ChunkInputs) -> Chunk {
         let Self { machine, work, prepared, gather, .. } = self;
         let mut env = BTreeMap::from([(INDEX_VARIABLE_NAME.to_owned(), INDEX_VARIABLE.to_owned())]);
         env.extend(work.env.iter().filter(|(name, _)| name == OF_ATTEMPT).cloned());
+        let (columns, bound, file, names, skip) = match inputs {
+            ChunkInputs::Plain { columns, bound } => (Some(columns), Some(bound), None, None, None),
+            ChunkInputs::File { inputs, names, skip } => (None, None, Some(inputs), Some(names), Some(skip)),
+        };
         Chunk {
             start: piece.items.start,
             count: piece.items.len(),
-            argv: &prepared.line.argv,
+            argv: prepared.line.argv.clone(),
             env,
             cwd: prepared.folder.work().display().to_string(),
             outputs: prepared.folder.outputs().display().to_string(),
             budget: machine.config.chunk_error_bytes_max.saturating_sub(gather.error_bytes()),
             within: self.within(piece).map(|within| within.as_secs_f64()),
             job: 0,
-            inputs,
+            columns,
+            bound,
+            inputs: file,
+            names,
+            skip,
         }
     }
 
@@ -276,13 +288,7 @@ impl Running<'_> {
 }
 
 /// Takes results until the child is done or has to be stopped.
-async fn wait(
-    warm: &mut Warm,
-    work: &Work,
-    gather: &mut Gather,
-    asked: &Asked,
-    stop: &mut Stop,
-) -> Wait {
+async fn wait(warm: &mut Warm, work: &Work, gather: &mut Gather, asked: &Asked, stop: &mut Stop) -> Wait {
     let look_every = work.timeout.map(|timeout| (timeout / 4).min(LOOK_EVERY_MAX));
     let mut running = (warm.child.item(), Instant::now());
     let broken = |warm: &Warm, gather: &mut Gather, why| {

@@ -1,4 +1,6 @@
-//! Command lines of the SDK: which archive they need, and where they read and write.
+//! Command lines of tasks: which archive or program they need, and where they read and write.
+
+use skein_protocol::{MissingWord, NativeCommand, native};
 
 /// A command line, taken apart as far as the worker has to look into it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,10 +56,20 @@ impl CommandLine {
         self.argv.splice(at..at, told);
     }
 
+    /// Says whether a program of its own runs it.
+    pub(crate) fn is_native(&self) -> bool {
+        self.argv.first().is_some_and(|command| command == native::COMMAND)
+    }
+
+    /// Answers the program that runs it; none when that is the SDK's entry point or a command.
+    pub(crate) fn native(&self) -> Option<Result<NativeCommand, MissingWord>> {
+        NativeCommand::parse(&self.argv)
+    }
+
     /// Puts `local` where the command line says `uri`.
     pub(crate) fn redirect(&mut self, uri: &str, local: &str) {
         // User code's own commands may have it inside a longer argument.
-        let whole = self.is_sdk();
+        let whole = self.is_sdk() || self.is_native();
         for arg in &mut self.argv {
             if arg == uri {
                 local.clone_into(arg);

@@ -166,6 +166,11 @@ pub(crate) fn invalid(message: String) -> Failure {
     }
 }
 
+/// The program that has the task is not there, or is not the one that the task was registered from.
+pub(crate) fn program(code: &str, message: String) -> Failure {
+    Failure { code: code.to_owned(), ..invalid(message) }
+}
+
 /// Writes a duration as Go does, because that is what users match on: `2s`, `1m30s`, `1.5s`.
 fn duration(limit: Duration) -> String {
     let seconds = limit.as_secs();

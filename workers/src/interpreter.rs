@@ -1,12 +1,12 @@
-//! The interpreter of a pool: there while it is used, and for a while after.
+//! The interpreter of a pool, or the program that has a task: there while it is used, and for a while after.
 
 use crate::capture::Capture;
 use crate::child::Child;
 use crate::config::Config;
 use crate::nest::Nests;
-use crate::zygote::{StartError, Zygote};
+use crate::zygote::{Origin, StartError, Zygote};
 use skein_log::BlobStore;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 /// Gives children, and starts the zygote that they come from when there is none.
 pub(crate) struct Interpreter {
     config: Arc<Config>,
-    package: PathBuf,
+    origin: Origin,
     blobs: Arc<BlobStore>,
     zygote: Mutex<Option<Arc<Zygote>>>,
     /// The tasks that are imported and can be forked.
@@ -22,8 +22,8 @@ pub(crate) struct Interpreter {
 }
 
 impl Interpreter {
-    pub(crate) fn new(config: Arc<Config>, package: PathBuf, blobs: Arc<BlobStore>) -> Arc<Self> {
-        Arc::new(Self { config, package, blobs, zygote: Mutex::new(None), nests: Nests::default() })
+    pub(crate) fn new(config: Arc<Config>, origin: Origin, blobs: Arc<BlobStore>) -> Arc<Self> {
+        Arc::new(Self { config, origin, blobs, zygote: Mutex::new(None), nests: Nests::default() })
     }
 
     /// Forks a child.
@@ -41,10 +41,7 @@ impl Interpreter {
     /// When there are no more files to be had.
     pub(crate) fn fork_from(&self, zygote: Arc<Zygote>, page: &Path) -> Result<Child, StartError> {
         Child::fork(zygote, page, |log| Capture::start(log, Arc::clone(&self.blobs), self.config.log))
-            .map_err(|source| StartError::Spawn {
-                interpreter: self.config.interpreter.display().to_string(),
-                source,
-            })
+            .map_err(|source| StartError::Spawn { origin: self.origin.name(&self.config), source })
     }
 
     async fn zygote(self: &Arc<Self>) -> Result<Arc<Zygote>, StartError> {
@@ -52,10 +49,15 @@ impl Interpreter {
         if let Some(zygote) = current.as_ref().filter(|zygote| zygote.is_alive()) {
             return Ok(Arc::clone(zygote));
         }
-        let zygote = Arc::new(Zygote::start(&self.config, &self.package).await?);
+        let zygote = Arc::new(Zygote::start(&self.config, &self.origin).await?);
         *current = Some(Arc::clone(&zygote));
         tokio::spawn(end_when_idle(Arc::downgrade(self), Arc::downgrade(&zygote), self.config.idle_ttl));
         Ok(zygote)
+    }
+
+    /// Says whether it is there.
+    pub(crate) async fn is_started(&self) -> bool {
+        self.zygote.lock().await.as_ref().is_some_and(|zygote| zygote.is_alive())
     }
 
     /// Ends the zygote and with it all children.

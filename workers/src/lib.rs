@@ -7,7 +7,9 @@
 //! ```
 //!
 //! A task's attempt gets a child of its own, forked from an interpreter that has the SDK imported; a map's items
-//! share warm children, which whichever slot runs the next chunk takes up. What travels between the processes is written down in `PROTOCOL.md`.
+//! share warm children, which whichever slot runs the next chunk takes up. A task of a program of its own has its
+//! children from that program, and all else is the same. What travels between the processes is written down in
+//! `PROTOCOL.md`.
 //!
 //! # Never
 //!
@@ -34,7 +36,7 @@ mod machine;
 mod nest;
 mod places;
 mod plain;
-mod protocol;
+mod programs;
 mod python;
 mod report;
 mod resident;

@@ -10,13 +10,16 @@ use crate::interpreter::Interpreter;
 use crate::kept::Kept;
 use crate::leases::Leases;
 use crate::places::{Place, Places};
-use crate::protocol::Setting;
+use crate::plain::Interface;
+use crate::programs::Programs;
 use crate::scratch::{Folder, Scratch};
+use crate::zygote::Origin;
 use bytes::Bytes;
 use prost::Message;
 use skein_idl::flyteidl::core::TaskTemplate;
 use skein_log::{BlobError, BlobStore};
-use skein_model::{BlobRef, EntityId, Failure, Work};
+use skein_model::{BlobRef, EntityId, Failure, Work, WorkKind};
+use skein_protocol::messages::Setting;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::PathBuf;
@@ -30,6 +33,8 @@ pub(crate) struct Machine {
     pub config: Arc<Config>,
     pub blobs: Arc<BlobStore>,
     pub interpreter: Arc<Interpreter>,
+    /// The programs that have tasks of their own.
+    pub programs: Programs,
     /// The children that nobody uses at present.
     pub kept: Kept,
     /// What is leased.
@@ -59,6 +64,19 @@ pub(crate) struct Prepared {
     pub template: Arc<TaskTemplate>,
 }
 
+impl Prepared {
+    /// Answers what the function gets and gives that `work` calls, once or for each item; none when not all is plain.
+    pub(crate) fn interface(&self, work: &Work) -> Option<Interface> {
+        match &work.kind {
+            WorkKind::Items { bound, .. } if !self.line.is_native() => {
+                Interface::of_item(&self.template, bound)
+            }
+            // A program's task is mapped as it was registered: its interface is an item's.
+            WorkKind::Items { .. } | WorkKind::Task => Interface::of_task(&self.template),
+        }
+    }
+}
+
 impl Machine {
     /// Sets up the folders of a machine. No interpreter is started.
     ///
@@ -74,7 +92,12 @@ impl Machine {
             leases: Leases::new(Arc::clone(&places)),
             ahead: Ahead::new(),
             places,
-            interpreter: Interpreter::new(Arc::clone(&config), package.clone(), Arc::clone(&blobs)),
+            programs: Programs::new(Arc::clone(&config), Arc::clone(&blobs)),
+            interpreter: Interpreter::new(
+                Arc::clone(&config),
+                Origin::Python { package: package.clone() },
+                Arc::clone(&blobs),
+            ),
             environment: environment::base(&config),
             archives: Archives::new(&config.scratch, config.archive, Arc::clone(&blobs)),
             scratch: Scratch::open(&config.scratch)?,
@@ -105,6 +128,22 @@ impl Machine {
         let template = self.template(&work.template).await.map_err(|error| failure::not_started(&error))?;
         let folder = self.folder(code.as_ref()).map_err(|error| failure::not_started(&error))?;
         Ok(Prepared { line, folder, code, inputs, template })
+    }
+
+    /// Answers where the processes of a task come from: the interpreter, or the program that has the task.
+    ///
+    /// # Errors
+    /// What the user is told when the program is not there, or not the one that the task was registered from.
+    pub(crate) async fn origin_of(
+        &self,
+        work: &Work,
+        prepared: &Prepared,
+    ) -> Result<Arc<Interpreter>, Failure> {
+        match prepared.line.native() {
+            None => Ok(Arc::clone(&self.interpreter)),
+            Some(Ok(command)) => self.programs.of(work, &command).await,
+            Some(Err(missing)) => Err(failure::invalid(format!("task {}: {missing}", work.task.name))),
+        }
     }
 
     /// Ends kept children of a task until one more process is within what its task allows. Whoever calls it has a place,

@@ -8,11 +8,12 @@ use crate::child::Tie;
 use crate::failure;
 use crate::machine::{Machine, Prepared};
 use crate::plain::Interface;
-use crate::protocol::{Load, NestJob, Nested};
 use crate::scratch::Folder;
 use crate::warm;
+use crate::warm::load_of;
 use crate::zygote::Zygote;
 use skein_model::{Failure, Work};
+use skein_protocol::messages::{NestJob, Nested};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::OnceCell;
@@ -119,7 +120,7 @@ impl Nest {
         let setting = machine.setting(work, prepared.line.argv.clone(), &folder, prepared.code.as_ref());
         let forked = machine.interpreter.fork(&folder.progress()).await;
         let mut child = forked.map_err(|error| failure::not_started(&error))?;
-        let job = NestJob { nest: Load::of(&setting, interface, machine.config.fast_path) };
+        let job = NestJob { nest: load_of(setting, interface, machine.config.fast_path) };
         let within = work.timeout.map_or(IMPORT_MAX, |timeout| timeout.min(IMPORT_MAX));
         let said = match child.send(&job).await {
             Ok(()) => tokio::time::timeout(within, child.receive::<Nested>()).await.ok(),

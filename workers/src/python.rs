@@ -32,9 +32,9 @@ const FILES: [(&str, &str); 20] = files![
     "zygote.py",
 ];
 
-/// What the interpreter runs; its one argument is the folder that [`write_out`] answers.
+/// What the interpreter runs; its arguments are the folder that [`write_out`] answers, and the version of the protocol.
 pub(crate) const START: &str =
-    "import sys; sys.path.insert(0, sys.argv[1]); from skein_worker.zygote import main; main()";
+    "import sys; sys.path.insert(0, sys.argv[1]); from skein_worker.zygote import main; main(sys.argv[2])";
 
 /// Writes the package into `scratch` and answers the folder to put on the module path.
 ///

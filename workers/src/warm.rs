@@ -3,15 +3,16 @@
 use crate::ahead::Making;
 use crate::child::Child;
 use crate::command_line::CommandLine;
-use crate::config::Config;
+use crate::config::{Config, FastPath};
 use crate::failure;
 use crate::machine::{Machine, Prepared};
 use crate::nest::Nest;
 use crate::plain::Interface;
-use crate::protocol::{Load, LoadJob, Loaded};
 use crate::resident;
 use crate::scratch::Folder;
-use skein_model::{EntityId, Failure, Isolation, Life, Work};
+use skein_model::{EntityId, Failure, Isolation, Life, Work, WorkKind};
+use skein_protocol::messages::{Load, LoadJob, Loaded, Setting};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Variables that differ between executions of one task.
@@ -173,6 +174,7 @@ impl Warm {
         let key = key(work);
         machine.make_room(work).await;
         if work.isolation == Some(Isolation::Fork)
+            && !prepared.line.is_native()
             && let Some(nest) = Nest::of(machine, work, prepared, interface).await?
         {
             let born = Instant::now();
@@ -206,14 +208,15 @@ impl Warm {
         let folder = machine.folder(prepared.code.as_ref()).map_err(|error| failure::not_started(&error))?;
         let setting = machine.setting(work, prepared.line.argv.clone(), &folder, prepared.code.as_ref());
         let born = Instant::now();
-        let forked = machine.interpreter.fork(&folder.progress()).await;
+        let interpreter = machine.origin_of(work, prepared).await?;
+        let forked = interpreter.fork(&folder.progress()).await;
         let mut child = forked.map_err(|error| failure::not_started(&error))?;
         // What the user's module prints when it is imported belongs to the chunk that needs it.
         match part {
             Some(part) => child.capture.begin_at(&work.output_prefix, part).await,
             None => child.capture.hold().await,
         }
-        let load = Load::of(&setting, interface, machine.config.fast_path);
+        let load = load_of(setting, interface, machine.config.fast_path);
         // A child that is gone already is found by how it ended.
         let _ = child.send(&LoadJob { load }).await;
         let loaded = match within(work.timeout, child.receive::<Loaded>()).await {
@@ -229,7 +232,6 @@ impl Warm {
         }
         let is_fast = matches!(loaded, Some(Loaded { loaded: Some(None), ended: None, .. }));
         let pid = loaded.and_then(|loaded| loaded.pid);
-        let is_for_once = matches!(work.isolation, Some(Isolation::Fork | Isolation::Fresh));
         let task = work.task.clone();
         Ok(Self {
             child,
@@ -240,9 +242,34 @@ impl Warm {
             born,
             chunks: 0,
             resident_first: None,
-            is_for_once,
+            is_for_once: !lives_on(work),
             folder: Some(folder),
         })
+    }
+}
+
+/// Says whether the process that runs `work` is kept for what comes next. Items share one unless their task asks for none
+/// to; attempts share one only if it asks for that.
+pub(crate) const fn lives_on(work: &Work) -> bool {
+    match (&work.kind, work.isolation) {
+        (_, Some(Isolation::Reuse)) | (WorkKind::Items { .. }, None) => true,
+        (_, Some(Isolation::Fork | Isolation::Fresh)) | (WorkKind::Task, None) => false,
+    }
+}
+
+/// Answers a task that may be called directly if `plain` is what it gets and gives, as far as `path` allows.
+pub(crate) fn load_of(setting: Setting, plain: Option<&Interface>, path: FastPath) -> Load {
+    let dispatch = path == FastPath::On;
+    let plain = plain.filter(|_| dispatch);
+    let shapes = |interface: &Interface| {
+        interface.inputs.iter().map(|(name, shape)| (name.clone(), shape.to_string())).collect()
+    };
+    Load {
+        setting,
+        dispatch,
+        plain: plain.is_some(),
+        inputs: plain.map_or_else(BTreeMap::new, shapes),
+        output: plain.and_then(|interface| interface.output.as_ref()).map(|(_, shape)| shape.to_string()),
     }
 }
 

@@ -68,6 +68,7 @@ impl Workers {
         self.helpers.shutdown().await;
         self.machine.kept.clear();
         self.machine.interpreter.end().await;
+        self.machine.programs.end().await;
     }
 
     async fn ended(&mut self) {

@@ -1,4 +1,4 @@
-//! One zygote: an interpreter that has the SDK imported and forks a child for whoever asks.
+//! One zygote: an interpreter that has the SDK imported, or a program that has tasks, and makes a child for whoever asks.
 //!
 //! Two tasks own its control socket, one for each direction. The zygote alone sends signals to children, because it
 //! alone knows which process ids are still theirs. It kills all of them when the socket closes, so nothing outlives
@@ -6,16 +6,16 @@
 
 use crate::child::Exit;
 use crate::config::Config;
-use crate::frames::{self, Frames};
+use crate::frames::Frames;
 use crate::nest::Ground;
-use crate::protocol::{Control, PROTOCOL, Said};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
-use std::collections::HashMap;
+use skein_protocol::{Control, PROTOCOL, Said, VERSION, frames, native};
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,40 +31,99 @@ const COMPLAINT_BYTES_MAX: usize = 2048;
 /// How long a zygote may take to end everything that it forked.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// An interpreter that could not be started.
+/// What a zygote is made of.
+#[derive(Clone, Debug)]
+pub(crate) enum Origin {
+    /// The configured interpreter.
+    Python {
+        /// Where the interpreter side of the worker lies.
+        package: PathBuf,
+    },
+    /// A user's program.
+    Program {
+        /// Its path.
+        path: PathBuf,
+    },
+}
+
+impl Origin {
+    /// Names it in messages.
+    pub(crate) fn name(&self, config: &Config) -> String {
+        match self {
+            Self::Python { .. } => format!("the interpreter {}", config.interpreter.display()),
+            Self::Program { path } => format!("the program {}", path.display()),
+        }
+    }
+
+    /// Names in messages what it does before it is ready.
+    const fn task(&self) -> &'static str {
+        match self {
+            Self::Python { .. } => "import flytekit",
+            Self::Program { .. } => "say which protocol it speaks",
+        }
+    }
+
+    /// Answers the command that starts it, without what all have in common.
+    fn command(&self, config: &Config) -> Command {
+        let version = skein_protocol::VERSION.to_string();
+        match self {
+            Self::Python { package } => {
+                let mut command = Command::new(&config.interpreter);
+                command
+                    .arg("-X")
+                    .arg(format!("pycache_prefix={}", config.bytecode.display()))
+                    .args(["-c", crate::python::START])
+                    .arg(package)
+                    .arg(version);
+                command
+            }
+            Self::Program { path } => {
+                let mut command = Command::new(path);
+                command.args([native::SERVE, native::VERSION_FLAG, &version]);
+                command
+            }
+        }
+    }
+}
+
+/// An interpreter or a program that could not be started.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// The program cannot be run at all.
-    #[error("the interpreter {interpreter} cannot be started")]
+    #[error("{origin} cannot be started")]
     Spawn {
-        /// Its path.
-        interpreter: String,
+        /// What it is.
+        origin: String,
         /// Why.
         #[source]
         source: io::Error,
     },
     /// It ended before it was ready, mostly because a package is missing.
-    #[error("the interpreter {interpreter} ended while it imported flytekit: {complaint}")]
+    #[error("{origin} ended and did not {task}: {complaint}")]
     Ended {
-        /// Its path.
-        interpreter: String,
+        /// What it is.
+        origin: String,
+        /// What it had to do first.
+        task: &'static str,
         /// The end of what it printed.
         complaint: String,
     },
-    /// It says something else than an interpreter of this build.
-    #[error("{interpreter} is no interpreter of this worker: {said}")]
+    /// It says something else than what speaks this worker's version of the protocol.
+    #[error("{origin} does not speak as this worker does: {said}")]
     Foreign {
-        /// Its path.
-        interpreter: String,
+        /// What it is.
+        origin: String,
         /// What it said.
         said: String,
     },
     /// It took too long.
-    #[error("the interpreter {interpreter} did not import flytekit within {waited:?}")]
+    #[error("{origin} did not {task} within {waited:?}")]
     Slow {
-        /// Its path.
-        interpreter: String,
+        /// What it is.
+        origin: String,
+        /// What it had to do first.
+        task: &'static str,
         /// How long it had.
         waited: Duration,
     },
@@ -124,39 +183,34 @@ impl Drop for Root {
 
 impl Zygote {
     /// Starts a zygote and waits until it has imported the SDK.
-    pub(crate) async fn start(config: &Config, package: &Path) -> Result<Self, StartError> {
-        let interpreter = config.interpreter.display().to_string();
-        let spawn = |source| StartError::Spawn { interpreter: interpreter.clone(), source };
-        let (mut process, control) = spawn_process(config, package).map_err(spawn)?;
+    pub(crate) async fn start(config: &Config, from: &Origin) -> Result<Self, StartError> {
+        let (origin, task) = (from.name(config), from.task());
+        let spawn = |source| StartError::Spawn { origin: origin.clone(), source };
+        let (mut process, control) = spawn_process(config, from).map_err(spawn)?;
         let mut frames = Frames::new(UnixStream::from_std(control).map_err(spawn)?);
         let complaint = collect_complaint(process.stderr.take().expect("standard error is piped"));
         let ready = tokio::time::timeout(config.start_timeout, frames.receive::<Said>());
         let foreign = match ready.await {
-            Ok(Ok(Some(Said { ready: Some(ready), .. }))) if ready.protocol == PROTOCOL => {
-                tracing::info!(
-                    interpreter,
-                    python = ready.python,
-                    flytekit = ready.flytekit,
-                    "interpreter ready"
-                );
-                return Self::over(frames, Root::Process(Some(process))).map_err(spawn);
-            }
+            Ok(Ok(Some(Said { ready: Some(versions), .. }))) => match other_version(&versions) {
+                None => {
+                    tracing::info!(origin, ?versions, "ready");
+                    return Self::over(frames, Root::Process(Some(process))).map_err(spawn);
+                }
+                other => other,
+            },
             Ok(Ok(None)) => {
                 let complaint = complaint.await.unwrap_or_default();
-                return Err(StartError::Ended { interpreter, complaint });
+                return Err(StartError::Ended { origin, task, complaint });
             }
             Err(_) => None,
-            Ok(Ok(Some(Said { ready: Some(ready), .. }))) => {
-                Some(format!("it speaks protocol {}, and this worker {PROTOCOL}", ready.protocol))
-            }
             Ok(Ok(Some(_))) => Some("it did not say that it is ready".to_owned()),
             Ok(Err(error)) => Some(format!("what it said first is no message ({error})")),
         };
         // It may go on for ever. Nothing was forked yet that its end would leave behind.
         process.kill().await.map_err(spawn)?;
         Err(match foreign {
-            Some(said) => StartError::Foreign { interpreter, said },
-            None => StartError::Slow { interpreter, waited: config.start_timeout },
+            Some(said) => StartError::Foreign { origin, said },
+            None => StartError::Slow { origin, task, waited: config.start_timeout },
         })
     }
 
@@ -203,16 +257,13 @@ fn lock(waiting: &Waiting) -> std::sync::MutexGuard<'_, HashMap<u64, watch::Send
     waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn spawn_process(config: &Config, package: &Path) -> io::Result<(Process, StdUnixStream)> {
+fn spawn_process(config: &Config, origin: &Origin) -> io::Result<(Process, StdUnixStream)> {
     let (ours, theirs) = StdUnixStream::pair()?;
     ours.set_nonblocking(true)?;
     let temporary = config.scratch.join("tmp");
     std::fs::create_dir_all(&temporary)?;
-    let process = Command::new(&config.interpreter)
-        .arg("-X")
-        .arg(format!("pycache_prefix={}", config.bytecode.display()))
-        .args(["-c", crate::python::START])
-        .arg(package)
+    let process = origin
+        .command(config)
         .env_clear()
         .envs(crate::environment::passed(config))
         .env("TMPDIR", temporary)
@@ -226,6 +277,16 @@ fn spawn_process(config: &Config, package: &Path) -> io::Result<(Process, StdUni
         .process_group(0)
         .spawn()?;
     Ok((process, ours))
+}
+
+/// Answers what is wrong with the version that a zygote says it speaks; none when it is this worker's.
+fn other_version(versions: &BTreeMap<String, String>) -> Option<String> {
+    let found = versions.get(PROTOCOL).map_or("none", String::as_str);
+    (found != VERSION.to_string()).then(|| {
+        format!(
+            "it speaks version {found} of the worker protocol, and this worker version {VERSION}: build both from one release of Skein"
+        )
+    })
 }
 
 /// Keeps the end of what the zygote prints, and answers it when the zygote has ended.

@@ -139,9 +139,11 @@ fn rust(python: &Pythons, long: bool) -> Result<()> {
 /// The real SDKs against the real program.
 fn sdk(python: &Pythons, options: &Options) -> Result<()> {
     loud(&mut cargo_with(&["build", "--quiet", "--package", "skein"]))?;
+    loud(&mut cargo_with(&["build", "--quiet", "--package", "skein-task", "--examples"]))?;
     let mut command = Command::new(python.flytekit.join("python"));
     command.current_dir(root().join("tests/sdk")).args(["-m", "pytest"]).args(&options.pytest);
     command.env("SKEIN_BINARY", target().join("debug/skein"));
+    command.env("SKEIN_NATIVE_EXAMPLES", target().join("debug/examples"));
     if options.long {
         command.env("SKEIN_LONG", "1");
     }

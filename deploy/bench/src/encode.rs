@@ -76,8 +76,7 @@ impl StoredIntegers {
             r#type: Some(literal_type::Type::CollectionType(Box::new(integer))),
             ..LiteralType::default()
         };
-        let metadata =
-            LiteralOffloadedMetadata { uri, size_bytes: self.length(), inferred_type: Some(list) };
+        let metadata = LiteralOffloadedMetadata { uri, size_bytes: self.length(), inferred_type: Some(list) };
         let value = literal::Value::OffloadedMetadata(metadata);
         Literal { value: Some(value), ..Literal::default() }.encode_to_vec().into()
     }

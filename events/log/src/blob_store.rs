@@ -239,7 +239,11 @@ impl BlobStore {
             return Ok(bytes);
         }
         let found = format!("{} bytes from byte {}", bytes.len(), range.start);
-        Err(BlobError::Damaged { uri: uri.to_owned(), found, expected: format!("{} bytes", range.end - range.start) })
+        Err(BlobError::Damaged {
+            uri: uri.to_owned(),
+            found,
+            expected: format!("{} bytes", range.end - range.start),
+        })
     }
 
     /// Answers the size of an object in bytes; none when there is no object.

@@ -21,6 +21,7 @@ pub mod literals;
 pub mod paths;
 pub mod phase;
 pub mod registry;
+pub mod runnable;
 pub mod task_rules;
 pub mod task_settings;
 pub mod time;

@@ -63,7 +63,8 @@ pub struct Work {
     /// How many processes of one machine have its task at once at most; none is no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub processes_max: Option<u32>,
-    /// The command line, rendered; starts with `pyflyte-execute`, `pyflyte-fast-execute` or the user's own command.
+    /// The command line, rendered; starts with `pyflyte-execute`, `pyflyte-fast-execute`, the command of a program of its own
+    /// ([`crate::runnable`]) or the user's own.
     pub args: Vec<String>,
     /// Environment variables, in the order in which they are set; a later one of the same name wins.
     pub env: Vec<(String, String)>,

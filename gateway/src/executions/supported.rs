@@ -4,6 +4,7 @@
 
 use crate::error::ApiError;
 use skein_idl::flyteidl::core::{self, node, workflow_node};
+use skein_model::runnable::is_runnable;
 
 /// Checks that every node of a plan can be run.
 ///
@@ -24,11 +25,9 @@ pub(super) fn check(closure: &core::CompiledWorkflowClosure) -> Result<(), ApiEr
     closure.tasks.iter().filter_map(|task| task.template.as_ref()).try_for_each(check_task)
 }
 
-/// Checks that a task's code is the SDK's to start: an image or a service would not be what runs here.
+/// Checks that a worker can start a task's code.
 fn check_task(task: &core::TaskTemplate) -> Result<(), ApiError> {
-    let starts_with_sdk = matches!(&task.target, Some(core::task_template::Target::Container(container))
-        if container.args.first().is_some_and(|arg| arg.starts_with("pyflyte-")));
-    if starts_with_sdk {
+    if is_runnable(task) {
         return Ok(());
     }
     let name = task.id.as_ref().map(|id| id.name.as_str()).unwrap_or_default();

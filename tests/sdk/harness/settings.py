@@ -23,6 +23,15 @@ def binary() -> Path:
     return Path(named)
 
 
+def native_program(name: str) -> Path:
+    """A program with tasks in Rust: an example of the crate `skein-task`."""
+    folder = os.environ.get("SKEIN_NATIVE_EXAMPLES")
+    program = (Path(folder) if folder else binary().parent / "examples") / name
+    if not program.is_file():
+        raise RuntimeError(f"{program} is not there: run cargo build --package skein-task --examples")
+    return program
+
+
 def flytekit_python() -> Path:
     """An interpreter with flytekit and without union: by default the one that runs the tests."""
     return Path(os.environ.get("SKEIN_TEST_FLYTEKIT_PYTHON", sys.executable))

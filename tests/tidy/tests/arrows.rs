@@ -3,7 +3,7 @@
 use skein_tidy::{Manifest, files};
 
 /// Each crate of ours with those of ours that it may depend on.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("skein-idl", &[]),
     ("skein-model", &["skein-idl"]),
     ("skein-log", &["skein-model"]),
@@ -11,7 +11,10 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("skein-core", &["skein-idl", "skein-model"]),
     ("skein-runtime", &["skein-core", "skein-idl", "skein-log", "skein-model", "skein-telemetry"]),
     ("skein-gateway", &["skein-idl", "skein-log", "skein-model", "skein-telemetry"]),
-    ("skein-workers", &["skein-idl", "skein-log", "skein-model", "skein-telemetry"]),
+    ("skein-protocol", &[]),
+    ("skein-workers", &["skein-idl", "skein-log", "skein-model", "skein-protocol", "skein-telemetry"]),
+    // Linked into users' programs: no more than what it says to gateway and worker.
+    ("skein-task", &["skein-idl", "skein-protocol"]),
     ("skein-bench", &["skein-idl", "skein-model"]),
     (
         "skein",

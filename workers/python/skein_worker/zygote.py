@@ -22,10 +22,11 @@ sys.dont_write_bytecode = False
 from skein_worker import processes  # noqa: E402
 from skein_worker.frames import Frames, Splitter  # noqa: E402
 
+PROTOCOL = "1"
+"""The version of the protocol between the worker and this side of it."""
+
 # A request comes with the child's socket, its log and its progress page.
 _FILES_PER_CHILD = 3
-# The version of the messages; the worker knows it too.
-_PROTOCOL = "1"
 
 
 class Zygote:
@@ -198,11 +199,16 @@ def _installed_bytecode() -> Iterator[None]:
 def _versions() -> Dict[str, str]:
     import flytekit
 
-    return {"python": sys.version.split()[0], "flytekit": flytekit.__version__, "protocol": _PROTOCOL}
+    return {"protocol": PROTOCOL, "python": sys.version.split()[0], "flytekit": flytekit.__version__}
 
 
-def main() -> None:
-    """Imports what every child needs, then serves the control socket, which is standard input."""
+def main(version: str) -> None:
+    """Imports what every child needs, then serves the control socket, which is standard input.
+
+    `version` is the version of the protocol that the worker speaks.
+    """
+    if version != PROTOCOL:
+        sys.exit(f"this side speaks version {PROTOCOL} of the worker protocol, and the worker version {version}")
     # The worker drains and then closes the socket; a Ctrl-C in its terminal is not for us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -236,6 +242,3 @@ def main() -> None:
         os._exit(0)
     child.run(*files)
 
-
-if __name__ == "__main__":
-    main()

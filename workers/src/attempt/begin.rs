@@ -6,10 +6,10 @@ use crate::failure;
 use crate::machine::{Machine, Prepared};
 use crate::nest::Nest;
 use crate::plain::{Interface, Plain};
-use crate::protocol::{AttemptJob, Single, SingleJob, Started};
 use crate::warm::Warm;
 use bytes::Bytes;
 use skein_model::{Failure, Isolation, Work};
+use skein_protocol::messages::{AttemptJob, Single, SingleJob, Started};
 use std::collections::BTreeMap;
 
 /// The most of an attempt's inputs that is sent to its process, in bytes. Larger ones are written to a file, which is read
@@ -33,6 +33,9 @@ pub(super) async fn begin(machine: &Machine, work: &Work) -> Result<Begun, Failu
     let interface = Interface::of_task(&prepared.template);
     let is_single = prepared.line.is_single();
     let mut host = match work.isolation {
+        _ if prepared.line.is_native() => {
+            Some(Loaded::kept(machine, work, &prepared, interface.as_ref()).await?)
+        }
         Some(Isolation::Reuse) if is_single => {
             Some(Loaded::kept(machine, work, &prepared, interface.as_ref()).await?)
         }
@@ -110,12 +113,12 @@ impl Loaded {
             machine.setting(work, prepared.line.argv.clone(), &prepared.folder, prepared.code.as_ref());
         let outputs = prepared.folder.outputs().display().to_string();
         let publish = machine.blobs.local_path(&work.output_prefix).map(|path| path.display().to_string());
-        let inputs = Some(&prepared.inputs).filter(|inputs| values.is_none() && travels(inputs));
+        let inputs = (values.is_none() && travels(&prepared.inputs)).then(|| prepared.inputs.clone());
         let single = Single {
-            setting: &setting,
-            outputs: &outputs,
-            publish: publish.as_deref(),
-            prefix: &work.output_prefix,
+            setting,
+            outputs,
+            publish,
+            prefix: work.output_prefix.clone(),
             values,
             inputs,
             once: matches!(self.host, Host::Own(_)),
@@ -140,10 +143,10 @@ async fn alone(machine: &Machine, work: &Work, prepared: &Prepared) -> Result<Ch
     let outputs = folder.outputs().display().to_string();
     let publish = machine.blobs.local_path(&work.output_prefix).map(|path| path.display().to_string());
     let job = AttemptJob {
-        attempt: &setting,
-        outputs: &outputs,
-        publish: publish.as_deref(),
-        prefix: &work.output_prefix,
+        attempt: setting,
+        outputs,
+        publish,
+        prefix: work.output_prefix.clone(),
         fresh: work.isolation == Some(Isolation::Fresh),
     };
     // A child that is gone already is found by how it ended.

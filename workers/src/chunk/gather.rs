@@ -2,13 +2,13 @@
 
 use crate::failure;
 use crate::plain::{Interface, Plain, to_literal};
-use crate::protocol::Part;
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint};
 use skein_idl::flyteidl::core::{LiteralMap, TaskTemplate};
 use skein_model::Failure;
 use skein_model::event::{ItemFailure, ItemRange};
+use skein_protocol::messages::Part;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The fates of a range of items, as far as they are known.
@@ -39,12 +39,17 @@ pub(super) struct Asked {
 }
 
 impl Gather {
-    pub(super) fn new(items: ItemRange, template: &TaskTemplate, bound: &[String], prefix: &str) -> Self {
+    pub(super) fn new(
+        items: ItemRange,
+        template: &TaskTemplate,
+        interface: Option<Interface>,
+        prefix: &str,
+    ) -> Self {
         let outputs = template.interface.as_ref().and_then(|interface| interface.outputs.as_ref());
         Self {
             items,
             next: items.start,
-            interface: Interface::of_item(template, bound),
+            interface,
             declared: outputs.map(|outputs| outputs.variables.keys().cloned().collect()).unwrap_or_default(),
             prefix: prefix.to_owned(),
             collections: BTreeMap::new(),

@@ -4,7 +4,6 @@ use super::{ItemRange, Range};
 use crate::failure;
 use crate::machine::Prepared;
 use crate::plain::{Interface, Plain, elements, from_literal};
-use crate::protocol::ChunkInputs;
 use prost::Message;
 use skein_idl::flyteidl::core::LiteralMap;
 use skein_model::Failure;
@@ -12,6 +11,26 @@ use std::collections::BTreeMap;
 
 /// The most of a chunk's encoded inputs that is sent to its process, in bytes. Larger ones are written to a file.
 const SENT_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// What the items of a chunk get.
+pub(super) enum ChunkInputs {
+    /// Plain values: the function is called directly.
+    Plain {
+        /// For each input that differs by item: one value for each item, in order.
+        columns: BTreeMap<String, Vec<Plain>>,
+        /// The other inputs.
+        bound: BTreeMap<String, Plain>,
+    },
+    /// A file: the SDK's dispatch runs.
+    File {
+        /// Its path: an encoded `LiteralMap`.
+        inputs: String,
+        /// The inputs that are the same for all items.
+        names: Vec<String>,
+        /// How many items in the file come before the first of the chunk.
+        skip: u32,
+    },
+}
 
 /// Answers what the items of `piece`, which are among those of `range`, get: plain values when `interface` is given and
 /// all values are plain, else a file.

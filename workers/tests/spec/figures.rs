@@ -1,9 +1,10 @@
 //! What an attempt and an item cost. Run with `--ignored --nocapture`; the figures are printed, not judged.
 
-use crate::support::{House, integers, range, simple};
+use crate::native::{items_of, of_integer};
+use crate::support::{House, integers, list_of, range, simple};
 use skein_idl::flyteidl::core::SimpleType;
-use skein_model::Command;
 use skein_model::work::MAP_ITEMS_MAX;
+use skein_model::{Command, Isolation};
 use std::time::Instant;
 
 const ATTEMPTS: u32 = 60;
@@ -39,20 +40,60 @@ async fn figures() {
     }
     println!("attempts, two at once: {:.0}/s", f64::from(ATTEMPTS) / began.elapsed().as_secs_f64());
 
-    items(&mut house, 2).await;
-    items(&mut house, CHUNKS).await;
+    items(&mut house, 2, false).await;
+    items(&mut house, CHUNKS, false).await;
 }
 
-async fn items(house: &mut House, chunks: u32) {
+/// Two functions that do next to nothing: how long an attempt takes where one process runs one after another, and an item of a map.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "prints figures"]
+async fn rust_beside_python() {
+    let mut house = House::open().await;
+    let numbers = list_of(simple(SimpleType::Integer));
+    for round in 0..4 {
+        let mut taken = Vec::new();
+        for is_rust in [false, true] {
+            let mut works = Vec::new();
+            for x in 0..10 * ATTEMPTS {
+                let mut work = if is_rust {
+                    of_integer(&house, "trials.count", x.into(), numbers.clone()).await
+                } else {
+                    house.task("counts", x.into(), Some(simple(SimpleType::String))).await
+                };
+                work.isolation = Some(Isolation::Reuse);
+                works.push(work);
+            }
+            let began = Instant::now();
+            for work in works {
+                house.outcome(work).await;
+            }
+            let attempt = began.elapsed() / (10 * ATTEMPTS);
+            println!("round {round}, {}: an attempt {attempt:?}", if is_rust { "rust" } else { "python" });
+            let items = items(&mut house, CHUNKS, is_rust).await;
+            taken.push((attempt.as_secs_f64(), items));
+        }
+        let (python, rust) = (taken[0], taken[1]);
+        println!(
+            "an attempt takes {:.2} of python, items/s {:.2} of python",
+            rust.0 / python.0,
+            rust.1 / python.1
+        );
+    }
+}
+
+/// Answers how many items a second.
+async fn items(house: &mut House, chunks: u32, is_rust: bool) -> f64 {
     let mut works = Vec::new();
     for number in 0..chunks {
         let items = range(number * CHUNK, (number + 1) * CHUNK);
         assert!(items.end < MAP_ITEMS_MAX);
-        works.push(
-            house
-                .items("is_even", items, integers(items), Vec::new(), Some(simple(SimpleType::Boolean)))
-                .await,
-        );
+        let work = if is_rust {
+            items_of(house, "trials.square", items).await
+        } else {
+            let int = || simple(SimpleType::Integer);
+            house.items("same_int", items, integers(items), Vec::new(), Some(int())).await
+        };
+        works.push(work);
     }
     let began = Instant::now();
     for work in works {
@@ -70,4 +111,5 @@ async fn items(house: &mut House, chunks: u32) {
         items / began.elapsed().as_secs_f64(),
         micros as f64 / items
     );
+    items / began.elapsed().as_secs_f64()
 }

@@ -5,11 +5,13 @@
 mod ahead;
 mod attempts;
 mod chunks;
+mod conformance;
 mod culprits;
 mod dispatched;
 mod figures;
 mod forks;
 mod lives;
+mod native;
 mod orphans;
 mod peers;
 mod reuse;

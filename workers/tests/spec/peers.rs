@@ -247,9 +247,12 @@ async fn what_is_no_message_of_an_attempt_is_charged_to_it() {
 #[tokio::test]
 async fn an_interpreter_that_is_none_is_named_with_what_it_said_and_ended() {
     for (name, told) in [
-        ("ready-foreign", "is no interpreter of this worker: it did not say that it is ready"),
+        ("ready-foreign", "does not speak as this worker does: it did not say that it is ready"),
         ("ready-text", "1213486160 bytes"),
-        ("ready-in-another-protocol", "it speaks protocol 2, and this worker 1"),
+        (
+            "ready-in-another-protocol",
+            "it speaks version 2 of the worker protocol, and this worker version 1",
+        ),
     ] {
         let mut house = house(name).await;
         let work = work(&house, range(0, 2), None).await;

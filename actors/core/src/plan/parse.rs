@@ -2,6 +2,7 @@
 
 use super::{FailurePolicy, MinSuccesses, NodeIndex, Plan, PlanNode, Target};
 use skein_idl::flyteidl::core::{self, array_node, node, workflow_metadata};
+use skein_model::runnable::is_runnable;
 use skein_model::{NodeId, TaskSettings};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -188,10 +189,7 @@ fn map_target(array: &core::ArrayNode, task: usize) -> Target {
 
 /// Refuses what would run on the engine's own machine although it was written for an image or a service.
 fn check_runnable(node: &str, task: &core::TaskTemplate) -> Result<(), PlanError> {
-    use core::task_template::Target as T;
-    let is_python = matches!(&task.target, Some(T::Container(container))
-        if container.args.first().is_some_and(|arg| arg.starts_with("pyflyte-")));
-    if is_python {
+    if is_runnable(task) {
         return Ok(());
     }
     Err(PlanError::UnsupportedTask {

@@ -57,14 +57,14 @@ fn refused(list: &StoredList, error: ScanError) -> Counted {
     let StoredList { name, uri } = list;
     match error {
         ScanError::Blob(fault @ BlobError::Unavailable { .. }) => Counted::Later(fault.to_string()),
-        ScanError::Blob(fault @ (BlobError::NotFound { .. } | BlobError::Outside { .. } | BlobError::Name { .. })) => {
-            Counted::Failed(Failure {
-                code: "OffloadedInputUnreadable".to_owned(),
-                message: format!("input {name} was offloaded to {uri}, which cannot be read: {fault}"),
-                cause: FailureCause::InvalidRequest,
-                charge: Charge::User,
-            })
-        }
+        ScanError::Blob(
+            fault @ (BlobError::NotFound { .. } | BlobError::Outside { .. } | BlobError::Name { .. }),
+        ) => Counted::Failed(Failure {
+            code: "OffloadedInputUnreadable".to_owned(),
+            message: format!("input {name} was offloaded to {uri}, which cannot be read: {fault}"),
+            cause: FailureCause::InvalidRequest,
+            charge: Charge::User,
+        }),
         ScanError::Blob(fault) => Counted::Failed(system_failure("ValueLost", fault.to_string())),
         ScanError::Wire(fault) => {
             let Failure { code, message, cause, charge } = not_a_list(name);

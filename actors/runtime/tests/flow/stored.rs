@@ -53,7 +53,9 @@ async fn large_outputs_of_a_map_are_those_of_its_node_and_stored_once() {
             _ => None,
         })
         .collect();
-    assert!(matches!(outputs.as_slice(), [DataRef::Blob(node), DataRef::Blob(execution)] if node == execution));
+    assert!(
+        matches!(outputs.as_slice(), [DataRef::Blob(node), DataRef::Blob(execution)] if node == execution)
+    );
     worker.abort();
 }
 

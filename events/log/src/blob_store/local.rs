@@ -129,7 +129,12 @@ impl LocalFolder {
     }
 
     /// Reads a range; fewer bytes where the file ends before it.
-    pub(super) async fn get_range(&self, uri: &str, path: &str, range: Range<u64>) -> Result<Bytes, BlobError> {
+    pub(super) async fn get_range(
+        &self,
+        uri: &str,
+        path: &str,
+        range: Range<u64>,
+    ) -> Result<Bytes, BlobError> {
         let target = self.file(path);
         let read = blocking(move || {
             let (mut file, size) = open_object(&target)?;

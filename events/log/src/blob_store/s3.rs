@@ -163,7 +163,12 @@ impl Bucket {
     }
 
     /// Reads a range; fewer bytes where the object ends before it.
-    pub(super) async fn get_range(&self, uri: &str, path: &str, range: Range<u64>) -> Result<Bytes, BlobError> {
+    pub(super) async fn get_range(
+        &self,
+        uri: &str,
+        path: &str,
+        range: Range<u64>,
+    ) -> Result<Bytes, BlobError> {
         self.store.get_range(&self.key(uri, path)?, range).await.map_err(|source| error(uri, source))
     }
 

@@ -204,9 +204,10 @@ impl StoredScan {
 
     fn element(&mut self) {
         let Some(found) = &mut self.found else { return };
-        let due = found.marks.last().is_none_or(|(element, at)| {
-            found.len - element >= STRIDE || self.field_at - at >= STRIDE_BYTES
-        });
+        let due = found
+            .marks
+            .last()
+            .is_none_or(|(element, at)| found.len - element >= STRIDE || self.field_at - at >= STRIDE_BYTES);
         if due {
             found.marks.push((found.len, self.field_at));
         }

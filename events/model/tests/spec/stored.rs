@@ -27,7 +27,8 @@ fn fault(bytes: &[u8]) -> WireFault {
 
 fn slice(stored: &StoredCollection, bytes: &Bytes, start: usize, end: usize) -> Bytes {
     let span = stored.span(start, end).expect("the elements are there");
-    let bytes = &bytes[usize::try_from(span.start).expect("small")..usize::try_from(span.end).expect("small")];
+    let bytes =
+        &bytes[usize::try_from(span.start).expect("small")..usize::try_from(span.end).expect("small")];
     stored.slice(start, end, bytes).expect("these are the bytes")
 }
 

@@ -1,15 +1,14 @@
-//! The messages between this program, the zygote and its children; `PROTOCOL.md` is the same in prose.
+//! The messages themselves; `workers/PROTOCOL.md` is the same in prose.
 
-use crate::config::FastPath;
-use crate::plain::{Interface, Plain};
+use crate::plain::Plain;
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 
-/// What the zygote is told.
-#[derive(Debug, Serialize)]
+/// What a zygote is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub(crate) enum Control {
+pub enum Control {
     /// Fork a child; its socket, log and progress page come along.
     Fork {
         /// The child's number.
@@ -24,39 +23,28 @@ pub(crate) enum Control {
     },
 }
 
-/// What the zygote says.
-#[derive(Debug, Default, Deserialize)]
+/// What a zygote says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Said {
-    /// It has imported the SDK.
-    pub ready: Option<Ready>,
+pub struct Said {
+    /// It can fork: versions by name, among them [`PROTOCOL`](crate::PROTOCOL).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ready: Option<BTreeMap<String, String>>,
     /// A child was forked.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub forked: Option<u64>,
     /// Its process id.
     pub pid: i32,
     /// A child has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub exited: Option<u64>,
     /// Its exit code, or the signal's number, negative; none when it could not be forked.
     pub status: Option<i32>,
 }
 
-/// The version of these messages. Another one on the other side means files of another build.
-pub(crate) const PROTOCOL: &str = "1";
-
-/// What a zygote says first.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Ready {
-    /// The interpreter's version.
-    pub python: String,
-    /// The SDK's version.
-    pub flytekit: String,
-    /// The version of these messages.
-    pub protocol: String,
-}
-
 /// What every job says of the process that does it.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Setting {
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setting {
     /// The command line.
     pub argv: Vec<String>,
     /// The whole environment.
@@ -70,52 +58,51 @@ pub(crate) struct Setting {
 }
 
 /// The one job of a child that runs an attempt.
-#[derive(Debug, Serialize)]
-pub(crate) struct AttemptJob<'a> {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AttemptJob {
     /// How to run it.
-    pub attempt: &'a Setting,
+    pub attempt: Setting,
     /// The folder in which it leaves its outputs.
-    pub outputs: &'a str,
+    pub outputs: String,
     /// Where they are to be when the child has succeeded and nobody is left to be told: the folder in the blob store,
     /// when that is a local one.
-    pub publish: Option<&'a str>,
+    pub publish: Option<String>,
     /// How that folder is named in outputs.
-    pub prefix: &'a str,
+    pub prefix: String,
     /// Whether an interpreter of its own is to run it, in the place of the child.
     pub fresh: bool,
 }
 
 /// The answer to it: user code begins to run.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Started {
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Started {
     /// Always true.
-    #[serde(rename = "started")]
-    _started: bool,
+    pub started: bool,
 }
 
 /// An attempt for a child that has loaded its task.
-#[derive(Debug, Serialize)]
-pub(crate) struct SingleJob<'a> {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SingleJob {
     /// The attempt.
-    pub single: Single<'a>,
+    pub single: Single,
 }
 
 /// One attempt among others in one child.
-#[derive(Debug, Serialize)]
-pub(crate) struct Single<'a> {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Single {
     /// How to run it.
     #[serde(flatten)]
-    pub setting: &'a Setting,
+    pub setting: Setting,
     /// The folder in which it leaves its outputs.
-    pub outputs: &'a str,
+    pub outputs: String,
     /// As for [`AttemptJob::publish`].
-    pub publish: Option<&'a str>,
+    pub publish: Option<String>,
     /// As for [`AttemptJob::prefix`].
-    pub prefix: &'a str,
+    pub prefix: String,
     /// Its arguments, when the function is to be called directly.
     pub values: Option<BTreeMap<String, Plain>>,
     /// Its encoded inputs otherwise; none when they are in the file that the command line names.
-    pub inputs: Option<&'a Bytes>,
+    pub inputs: Option<Bytes>,
     /// Whether the child ends with it.
     pub once: bool,
     /// Its number in this child, which the answer repeats.
@@ -123,9 +110,9 @@ pub(crate) struct Single<'a> {
 }
 
 /// What a child says of the end of an attempt.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Told {
+pub struct Told {
     /// The number of the job that this answers.
     pub job: Option<u32>,
     /// The attempt has ended.
@@ -143,31 +130,18 @@ pub(crate) struct Told {
     pub ended: Option<i32>,
 }
 
-impl Default for Told {
-    fn default() -> Self {
-        Self {
-            job: None,
-            is_finished: false,
-            value: Plain::Nothing,
-            is_direct: false,
-            outputs: None,
-            ended: None,
-        }
-    }
-}
-
 /// The first job of a child that is to become a nest.
-#[derive(Debug, Serialize)]
-pub(crate) struct NestJob<'a> {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NestJob {
     /// The task.
-    pub nest: Load<'a>,
+    pub nest: Load,
 }
 
 /// The answer to it.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Nested {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Nested {
     /// Why the task is not to be forked from there; none in it when the child is a nest now.
-    #[serde(default, deserialize_with = "told")]
+    #[serde(default, deserialize_with = "told", skip_serializing_if = "Option::is_none")]
     pub obstacle: Option<Option<String>>,
     /// Why its function cannot be called directly; none when it can.
     pub slow: Option<String>,
@@ -176,51 +150,34 @@ pub(crate) struct Nested {
 }
 
 /// The first job of a child that runs chunks or attempts.
-#[derive(Debug, Serialize)]
-pub(crate) struct LoadJob<'a> {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LoadJob {
     /// The task.
-    pub load: Load<'a>,
+    pub load: Load,
 }
 
 /// A task whose chunks or attempts are to come.
-#[derive(Debug, Serialize)]
-pub(crate) struct Load<'a> {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Load {
     /// How to run it.
     #[serde(flatten)]
-    pub setting: &'a Setting,
+    pub setting: Setting,
     /// Whether it may be run without the SDK's entry point.
     pub dispatch: bool,
     /// Whether it may be called directly.
     pub plain: bool,
     /// The shapes of its inputs.
-    pub inputs: BTreeMap<&'a str, String>,
+    pub inputs: BTreeMap<String, String>,
     /// The shape of its output; none when it has none.
     pub output: Option<String>,
 }
 
-impl<'a> Load<'a> {
-    /// A task that may be called directly if `plain` is what it gets and gives, as far as `path` allows.
-    pub(crate) fn of(setting: &'a Setting, plain: Option<&'a Interface>, path: FastPath) -> Self {
-        let dispatch = path == FastPath::On;
-        let plain = plain.filter(|_| dispatch);
-        let shapes = |interface: &'a Interface| {
-            interface.inputs.iter().map(|(name, shape)| (name.as_str(), shape.to_string())).collect()
-        };
-        Self {
-            setting,
-            dispatch,
-            plain: plain.is_some(),
-            inputs: plain.map_or_else(BTreeMap::new, shapes),
-            output: plain.and_then(|interface| interface.output.as_ref()).map(|(_, shape)| shape.to_string()),
-        }
-    }
-}
-
 /// The answer to it.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Loaded {
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Loaded {
     /// Why its function cannot be called directly; none in it when it can.
-    #[serde(default, deserialize_with = "told")]
+    #[serde(deserialize_with = "told", skip_serializing_if = "Option::is_none")]
     pub loaded: Option<Option<String>>,
     /// Its process id.
     pub pid: Option<u32>,
@@ -234,23 +191,23 @@ fn told<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Stri
 }
 
 /// A chunk for a child that has loaded its task.
-#[derive(Debug, Serialize)]
-pub(crate) struct ChunkJob<'a> {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ChunkJob {
     /// The chunk.
-    pub chunk: Chunk<'a>,
+    pub chunk: Chunk,
     /// How to run it: the child may have run chunks of other executions before.
     pub setting: Setting,
 }
 
 /// A range of items.
-#[derive(Debug, Serialize)]
-pub(crate) struct Chunk<'a> {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Chunk {
     /// The number of the first.
     pub start: u32,
     /// How many there are.
     pub count: u32,
     /// The command line.
-    pub argv: &'a [String],
+    pub argv: Vec<String>,
     /// Variables that are this chunk's alone.
     pub env: BTreeMap<String, String>,
     /// The working folder.
@@ -263,37 +220,27 @@ pub(crate) struct Chunk<'a> {
     pub job: u32,
     /// After how many seconds no further item begins; none is never.
     pub within: Option<f64>,
-    /// What the items get.
-    #[serde(flatten)]
-    pub inputs: ChunkInputs,
-}
-
-/// What the items of a chunk get.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-pub(crate) enum ChunkInputs {
-    /// Plain values: the function is called directly.
-    Plain {
-        /// For each input that differs by item: one value for each item, in order.
-        columns: BTreeMap<String, Vec<Plain>>,
-        /// The other inputs.
-        bound: BTreeMap<String, Plain>,
-    },
-    /// A file: the SDK's dispatch runs.
-    File {
-        /// Its path: an encoded `LiteralMap`.
-        inputs: String,
-        /// The inputs that are the same for all items.
-        names: Vec<String>,
-        /// How many items in the file come before the first of the chunk.
-        skip: u32,
-    },
+    /// Of plain values, for each input that differs by item: one value for each item, in order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub columns: Option<BTreeMap<String, Vec<Plain>>>,
+    /// Of plain values, the other inputs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<BTreeMap<String, Plain>>,
+    /// Where values are not plain: the path of a file, an encoded `LiteralMap`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<String>,
+    /// Of that file, the inputs that are the same for all items.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub names: Option<Vec<String>>,
+    /// How many items in that file come before the first of the chunk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skip: Option<u32>,
 }
 
 /// What became of the items since the last such message.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Part {
+pub struct Part {
     /// The number of the job that this answers.
     pub job: Option<u32>,
     /// The results of those that succeeded and are in none of the other lists, in order.
@@ -309,5 +256,27 @@ pub(crate) struct Part {
     /// How long all items of the chunk ran; with the last message.
     pub micros: u64,
     /// As for [`Told::ended`]: nothing else is said then.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ended: Option<i32>,
+}
+
+/// What a child says when it ends by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// As for [`Told::ended`].
+    pub ended: i32,
+}
+
+/// Any job that a child with a task is given: the one that is there. A child that is asked for another says no more and ends.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Job {
+    /// [`LoadJob`].
+    pub load: Option<Load>,
+    /// [`SingleJob`].
+    pub single: Option<Single>,
+    /// [`ChunkJob::chunk`].
+    pub chunk: Option<Chunk>,
+    /// [`ChunkJob::setting`].
+    pub setting: Option<Setting>,
 }

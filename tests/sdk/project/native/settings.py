@@ -1,0 +1,3 @@
+"""Where the programs' tasks are registered."""
+
+PLACE = {"project": "flytesnacks", "domain": "development", "version": "v1"}
