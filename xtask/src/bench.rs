@@ -2,11 +2,11 @@
 
 use crate::instructions;
 use crate::python::FLYTEKIT_ALONE;
-use crate::repository::{release, root, target};
+use crate::repository::{cargo, release, root, target};
 use crate::steps::{loud, sdk_environment};
 use anyhow::{Context, Result};
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What to measure.
@@ -44,10 +44,25 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         alone.args(["--only", "chains,recovery"]);
     }
     loud(sdk_environment(&mut alone)).context("`skein bench` did not run")?;
+    inside(options, &out)?;
     let mut beside = Command::new(&python);
     beside.arg(root().join("benches/peers/run.py")).arg("--skein").arg(&skein).arg("--out").arg(&out);
     if options.quick {
         beside.arg("--quick");
     }
     loud(sdk_environment(&mut beside).args(&options.peers)).context("the comparison did not run")
+}
+
+/// The engine without Python, and its inner parts.
+fn inside(options: &Options, out: &Path) -> Result<()> {
+    let mut engine = Command::new(cargo());
+    engine.current_dir(root()).args(["run", "--quiet", "--release", "--package", "skein-benches"]);
+    engine.args(["--bin", "bench-engine", "--", "--out"]).arg(out);
+    if options.quick {
+        engine.arg("--quick");
+    }
+    loud(&mut engine).context("the engine alone was not measured")?;
+    let mut parts = Command::new(cargo());
+    parts.current_dir(root()).args(["bench", "--quiet", "--package", "skein-inner"]);
+    loud(&mut parts).context("the inner parts were not measured")
 }
