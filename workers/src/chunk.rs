@@ -39,15 +39,22 @@ pub(crate) struct Range<'a> {
 
 /// How the child stopped to run items.
 enum Wait {
+    /// All that it was asked for has ended, after so many microseconds.
     Done(u64),
+    /// It is gone, and this item ran.
     Exited {
         exit: Exit,
+        running: Option<u32>,
         is_raised: bool,
     },
+    /// This item ran for too long.
     TimedOut(Option<u32>),
     Stopped(Stopping),
-    /// Nothing that it says is worth anything any more; why, in words.
-    Broken(String),
+    /// Nothing that it says is worth anything any more, for this reason in words, and this item ran.
+    Broken {
+        why: String,
+        running: Option<u32>,
+    },
 }
 
 /// What became of a piece of a chunk.
@@ -178,9 +185,11 @@ impl Running<'_> {
         if matches!(waited, Wait::Done(_)) && warm.keep(self.machine, self.work).await {
             self.prepared.folder.may_be_kept();
         }
+        let elapsed = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.micros += match waited {
-            Wait::Done(micros) => micros,
-            _ => u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
+            // It may say anything.
+            Wait::Done(micros) => micros.min(elapsed),
+            _ => elapsed,
         };
         match waited {
             Wait::Stopped(Stopping::Withdrawn | Stopping::No) => Ran::Withdrawn,
@@ -191,16 +200,16 @@ impl Running<'_> {
                 self.gather.fail(item, failure::timed_out(self.work.timeout.unwrap_or_default()));
                 Ran::Over
             }
-            Wait::Exited { exit, is_raised } => {
+            Wait::Exited { exit, running, is_raised } => {
                 let failure = failure::from_exit(&self.work.id, exit, &tail);
                 let is_well = failure.is_none();
                 let failure = failure.unwrap_or_else(|| failure::outputs_not_found(&self.work.output_prefix));
-                let (next, running) = (self.gather.next, self.gather.running);
-                Ran::Died { death: Death { next, running, is_raised, is_used }, failure, is_well }
+                let death = Death { next: self.gather.next, running, is_raised, is_used };
+                Ran::Died { death, failure, is_well }
             }
             // What it said last came from the item that ran, or from any before it: results come in bundles.
-            Wait::Broken(why) => {
-                let running = self.gather.running.or(Some(piece.items.end - 1));
+            Wait::Broken { why, running } => {
+                let running = running.or(Some(piece.items.end - 1));
                 let death = Death { next: self.gather.next, running, is_raised: false, is_used };
                 Ran::Died { death, failure: failure::foreign(&why), is_well: false }
             }
@@ -230,7 +239,7 @@ impl Running<'_> {
         let mut setting = machine.setting(work, prepared.line.argv.clone(), folder, prepared.code.as_ref());
         setting.cwd = prepared.folder.work().display().to_string();
         warm.child.capture.begin_at(&work.output_prefix, self.parts).await;
-        let job = ChunkJob { chunk: Chunk { job: warm.chunks, ..self.job(piece, inputs) }, setting };
+        let job = ChunkJob { chunk: self.chunk(piece, inputs, warm.chunks), setting };
         let is_sent = match within(work.timeout, warm.child.send(&job)).await {
             Some(Err(error)) if error.kind() == io::ErrorKind::InvalidInput => {
                 return Err(failure::invalid(format!("the inputs of the items are {error}")));
@@ -249,7 +258,7 @@ impl Running<'_> {
         }
     }
 
-    fn job(&self, piece: Piece, inputs: ChunkInputs) -> Chunk {
+    fn chunk(&self, piece: Piece, inputs: ChunkInputs, job: u32) -> Chunk {
         let Self { machine, work, prepared, gather, .. } = self;
         let mut env = BTreeMap::from([(INDEX_VARIABLE_NAME.to_owned(), INDEX_VARIABLE.to_owned())]);
         env.extend(work.env.iter().filter(|(name, _)| name == OF_ATTEMPT).cloned());
@@ -266,7 +275,7 @@ impl Running<'_> {
             outputs: prepared.folder.outputs().display().to_string(),
             budget: machine.config.chunk_error_bytes_max.saturating_sub(gather.error_bytes()),
             within: self.within(piece).map(|within| within.as_secs_f64()),
-            job: 0,
+            job,
             columns,
             bound,
             inputs: file,
@@ -291,10 +300,6 @@ impl Running<'_> {
 async fn wait(warm: &mut Warm, work: &Work, gather: &mut Gather, asked: &Asked, stop: &mut Stop) -> Wait {
     let look_every = work.timeout.map(|timeout| (timeout / 4).min(LOOK_EVERY_MAX));
     let mut running = (warm.child.item(), Instant::now());
-    let broken = |warm: &Warm, gather: &mut Gather, why| {
-        gather.running = warm.child.item();
-        Wait::Broken(why)
-    };
     loop {
         let look = async {
             match look_every {
@@ -307,25 +312,31 @@ async fn wait(warm: &mut Warm, work: &Work, gather: &mut Gather, asked: &Asked, 
             stopping = stop.stopped() => return Wait::Stopped(stopping),
             part = warm.child.receive::<Part>() => match part {
                 Ok(Some(Part { ended: Some(code), .. })) => {
-                    gather.running = warm.child.item();
-                    return Wait::Exited { exit: Exit::Code(code), is_raised: true };
+                    let running = warm.child.item();
+                    return Wait::Exited { exit: Exit::Code(code), running, is_raised: true };
                 }
                 Ok(Some(part)) => {
                     let (is_done, micros) = (part.done, part.micros);
                     match gather.take(part, asked) {
-                        Err(why) => return broken(warm, gather, failure::no_message(&why)),
+                        Err(why) => {
+                            let (why, running) = (failure::no_message(&why), warm.child.item());
+                            return Wait::Broken { why, running };
+                        }
                         Ok(()) if is_done => return Wait::Done(micros),
                         Ok(()) => {}
                     }
                 }
                 Ok(None) => {
-                    gather.running = warm.child.item();
+                    let running = warm.child.item();
                     return match warm.child.leaves().await {
-                        Some(exit) => Wait::Exited { exit, is_raised: false },
-                        None => Wait::Broken(failure::CLOSED.to_owned()),
+                        Some(exit) => Wait::Exited { exit, running, is_raised: false },
+                        None => Wait::Broken { why: failure::CLOSED.to_owned(), running },
                     };
                 }
-                Err(error) => return broken(warm, gather, failure::no_message(&error)),
+                Err(error) => {
+                    let (why, running) = (failure::no_message(&error), warm.child.item());
+                    return Wait::Broken { why, running };
+                }
             },
             () = look => {
                 let item = warm.child.item();

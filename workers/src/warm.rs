@@ -171,7 +171,6 @@ impl Warm {
         interface: Option<&Interface>,
         part: u32,
     ) -> Result<Self, Failure> {
-        let key = key(work);
         machine.make_room(work).await;
         if work.isolation == Some(Isolation::Fork)
             && !prepared.line.is_native()
@@ -181,19 +180,7 @@ impl Warm {
             let forked = machine.interpreter.fork_from(nest.zygote(), &prepared.folder.progress());
             let child = forked.map_err(|error| failure::not_started(&error))?;
             child.capture.begin_at(&work.output_prefix, part).await;
-            let is_fast = nest.is_fast;
-            return Ok(Self {
-                child,
-                is_fast,
-                key,
-                task: work.task.clone(),
-                pid: None,
-                born,
-                chunks: 0,
-                resident_first: None,
-                is_for_once: true,
-                folder: None,
-            });
+            return Ok(Self::new(work, child, born, nest.is_fast));
         }
         Self::load(machine, work, prepared, interface, Some(part)).await
     }
@@ -232,19 +219,23 @@ impl Warm {
         }
         let is_fast = matches!(loaded, Some(Loaded { loaded: Some(None), ended: None, .. }));
         let pid = loaded.and_then(|loaded| loaded.pid);
-        let task = work.task.clone();
-        Ok(Self {
+        Ok(Self { pid, folder: Some(folder), ..Self::new(work, child, born, is_fast) })
+    }
+
+    /// One that has run nothing yet, in the folder of its one piece of work.
+    fn new(work: &Work, child: Child, born: Instant, is_fast: bool) -> Self {
+        Self {
             child,
             is_fast,
             key: key(work),
-            task,
-            pid,
+            task: work.task.clone(),
+            pid: None,
             born,
             chunks: 0,
             resident_first: None,
             is_for_once: !lives_on(work),
-            folder: Some(folder),
-        })
+            folder: None,
+        }
     }
 }
 

@@ -23,8 +23,6 @@ pub(super) struct Gather {
     collections: BTreeMap<String, BytesMut>,
     failures: Vec<ItemFailure>,
     returned: Vec<ItemRange>,
-    /// The item that ran when the child was last looked at.
-    pub running: Option<u32>,
 }
 
 /// What a child was asked to run.
@@ -55,7 +53,6 @@ impl Gather {
             collections: BTreeMap::new(),
             failures: Vec::new(),
             returned: Vec::new(),
-            running: None,
         }
     }
 

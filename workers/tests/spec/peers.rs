@@ -125,6 +125,15 @@ async fn what_is_no_message_of_a_chunk_is_charged_to_the_item_that_runs() {
 }
 
 #[tokio::test]
+async fn items_took_no_longer_than_the_time_that_passed_whatever_their_process_says() {
+    let mut house = house("boasts").await;
+    let work = work(&house, range(0, ITEMS), None).await;
+    let chunk = house.chunk(work).await;
+    assert_eq!((chunk.failures, chunk.returned), (vec![], vec![]));
+    assert!(Duration::from_micros(chunk.micros) < Duration::from_hours(24), "{}", chunk.micros);
+}
+
+#[tokio::test]
 async fn an_answer_that_is_repeated_ends_its_process_and_is_charged_to_nobody() {
     let mut house = house("repeated").await;
     let Fates { results, failures } = fates(&mut house, None).await;
