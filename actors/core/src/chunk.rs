@@ -95,9 +95,7 @@ impl Bounds {
             },
         }
     }
-}
 
-impl Bounds {
     /// Answers after what time a chunk of `items` begins no further one; none where the task wants so many together.
     pub fn patience(self, items: u32) -> Option<Duration> {
         (items > 1 && self.min == 1).then_some(LATE)

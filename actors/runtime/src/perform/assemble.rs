@@ -62,7 +62,7 @@ pub(super) async fn outputs(ports: &Ports, wanted: &Wanted) -> Done {
     let prefix = paths::attempt_prefix(&wanted.created.data_prefix, &node, Attempt(0));
     let uri = paths::outputs(&prefix);
     let stored = if wanted.bytes() > ports.config.outputs_at_once_max {
-        pieces::store(ports, wanted, &uri).await
+        pieces::store(&ports.blobs, &wanted.parts, wanted.variables(), wanted.size, &uri).await
     } else {
         store(ports, wanted, &uri).await
     };
