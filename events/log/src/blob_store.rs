@@ -231,9 +231,18 @@ impl BlobStore {
         if range.is_empty() {
             return Ok(Bytes::new());
         }
-        let bytes = match &self.backend {
-            Backend::Local(folder) => folder.get_range(uri, path, range.clone()).await?,
-            Backend::S3(bucket) => bucket.get_range(uri, path, range.clone()).await?,
+        let read = match &self.backend {
+            Backend::Local(folder) => folder.get_range(uri, path, range.clone()).await,
+            Backend::S3(bucket) => bucket.get_range(uri, path, range.clone()).await,
+        };
+        let bytes = match read {
+            // S3 refuses a range that begins beyond the end, which looks like any other refusal.
+            Err(BlobError::Unavailable { .. })
+                if self.size(uri).await?.is_some_and(|size| size <= range.start) =>
+            {
+                Bytes::new()
+            }
+            read => read?,
         };
         if bytes.len() as u64 == range.end - range.start {
             return Ok(bytes);

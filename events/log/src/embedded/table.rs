@@ -5,6 +5,7 @@
 
 use super::error::{Damage, OpenError};
 use super::index::Index;
+use super::wal;
 use bytes::Bytes;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
@@ -103,7 +104,7 @@ pub(super) fn open_inspected(file: &Path) -> Result<Connection, OpenError> {
     let opened =
         open_reader(file).and_then(|connection| check_kind(&connection, file).map(|kind| (connection, kind)));
     let (connection, kind) = match opened {
-        Err(OpenError::Io { .. }) if !has_log_beside(file) => {
+        Err(OpenError::Io { .. }) if !wal::has_content(file) => {
             // SQLite must write a file beside to read one in use. Where it cannot, nobody else can write either.
             let uri = format!("file:{}?immutable=1", percent_encoded(file));
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -148,12 +149,6 @@ fn check_kind(connection: &Connection, file: &Path) -> Result<Kind, OpenError> {
         (APPLICATION_ID, _) => Ok(Kind::Log),
         _ => Err(OpenError::Foreign { file: file.to_owned() }),
     }
-}
-
-fn has_log_beside(file: &Path) -> bool {
-    let mut wal = file.as_os_str().to_owned();
-    wal.push("-wal");
-    std::fs::metadata(wal).is_ok_and(|metadata| metadata.len() > 0)
 }
 
 fn percent_encoded(file: &Path) -> String {

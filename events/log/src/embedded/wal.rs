@@ -75,11 +75,47 @@ fn is_zeros(file: &mut impl Read) -> io::Result<bool> {
     }
 }
 
-/// Answers the damage in the write-ahead log of a database; none where there is no damage, or no such log.
+/// Says whether anything was written to the write-ahead log of a database.
+pub(super) fn has_content(database: &Path) -> bool {
+    File::open(path(database)).is_ok_and(|mut file| !is_zeros(&mut file).unwrap_or(false))
+}
+
+/// Answers the damage in the write-ahead log of a database; none where there is no damage, or no such log. Somebody may
+/// be writing to it.
 ///
 /// # Errors
 /// When the file cannot be read.
 pub(super) fn damage(database: &Path) -> io::Result<Option<Damage>> {
+    Ok(seen_twice(|| look(database))?.map(|found| damaged(&found.reason)))
+}
+
+/// What does not look as it was written.
+#[derive(Debug)]
+struct Found {
+    header: [u8; HEADER_BYTES],
+    /// The first bad frame; 0 for the header itself.
+    frame: u64,
+    reason: String,
+}
+
+/// How often a log is looked at that looks different each time.
+const LOOKS_MAX: u32 = 16;
+
+/// Looks until what is found is found again in the same place. What is being written while it is read looks bad too, but not
+/// twice: what stands behind it was written later, so it is whole at the next look.
+fn seen_twice(mut look: impl FnMut() -> io::Result<Option<Found>>) -> io::Result<Option<Found>> {
+    let mut before: Option<Found> = None;
+    for _ in 0..LOOKS_MAX {
+        let Some(found) = look()? else { return Ok(None) };
+        if before.is_some_and(|before| (before.header, before.frame) == (found.header, found.frame)) {
+            return Ok(Some(found));
+        }
+        before = Some(found);
+    }
+    Ok(None)
+}
+
+fn look(database: &Path) -> io::Result<Option<Found>> {
     let mut file = match File::open(path(database)) {
         Ok(file) => BufReader::with_capacity(1 << 20, file),
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -94,7 +130,8 @@ pub(super) fn damage(database: &Path) -> io::Result<Option<Damage>> {
         if header == [0; HEADER_BYTES] && is_zeros(&mut file)? {
             return Ok(None);
         }
-        return Ok(Some(damaged("the header of the write-ahead log is not what was written")));
+        let reason = "the header of the write-ahead log is not what was written".to_owned();
+        return Ok(Some(Found { header, frame: 0, reason }));
     };
     let salts = &header[16..24];
     let mut frame = vec![0; FRAME_HEADER_BYTES + page_bytes];
@@ -107,10 +144,11 @@ pub(super) fn damage(database: &Path) -> io::Result<Option<Damage>> {
     if state.commits_behind < COMMITS_THAT_PROVE {
         return Ok(None);
     }
-    Ok(Some(damaged(&format!(
+    let reason = format!(
         "frame {} of the write-ahead log is not what was written, and {} commits stand behind it",
         state.bad, state.commits_behind
-    ))))
+    );
+    Ok(Some(Found { header, frame: state.bad, reason }))
 }
 
 struct State {
@@ -168,4 +206,39 @@ fn fill(file: &mut impl Read, bytes: &mut [u8]) -> io::Result<bool> {
 
 fn damaged(reason: &str) -> Damage {
     Damage::File { after: 0, reason: reason.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(salt: u8, frame: u64) -> Found {
+        Found { header: [salt; HEADER_BYTES], frame, reason: format!("frame {frame}") }
+    }
+
+    /// Looks that find this, one after the other, and the last one from then on.
+    fn told(looks: Vec<Option<(u8, u64)>>) -> Option<u64> {
+        let mut looks = looks.into_iter();
+        let mut last = None;
+        let answer = seen_twice(|| {
+            last = looks.next().unwrap_or(last);
+            Ok(last.map(|(salt, frame)| found(salt, frame)))
+        });
+        answer.expect("every look succeeds").map(|found| found.frame)
+    }
+
+    #[test]
+    fn what_is_found_in_the_same_place_again_is_damage() {
+        assert_eq!(told(vec![Some((1, 7))]), Some(7));
+        assert_eq!(told(vec![Some((1, 5)), Some((1, 9)), Some((1, 9))]), Some(9));
+    }
+
+    #[test]
+    fn what_was_being_written_is_none() {
+        assert_eq!(told(vec![None]), None);
+        assert_eq!(told(vec![Some((1, 5)), Some((1, 9)), None]), None);
+        assert_eq!(told(vec![Some((1, 5)), Some((2, 5)), None]), None, "it was begun anew");
+        let never_the_same = (1..100).map(|frame| Some((1, frame))).collect();
+        assert_eq!(told(never_the_same), None);
+    }
 }

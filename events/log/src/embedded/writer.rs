@@ -76,6 +76,9 @@ impl Group {
 
     /// Answers about how many bytes its commit takes in the write-ahead log.
     fn bytes(&self) -> usize {
+        if self.decided.is_empty() {
+            return 0;
+        }
         let records = self.decided.iter().map(|one| one.envelope.record.body.len() + OVERHEAD_BYTES);
         COMMIT_BYTES + records.sum::<usize>()
     }
