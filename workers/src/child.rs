@@ -40,7 +40,7 @@ impl Exit {
     /// Takes it from what the zygote says.
     pub(crate) const fn of(status: Option<i32>) -> Self {
         match status {
-            Some(status @ ..0) => Self::Signal(-status),
+            Some(status @ ..0) => Self::Signal(status.saturating_neg()),
             Some(code) => Self::Code(code),
             None => Self::Lost,
         }

@@ -45,7 +45,7 @@ pub(crate) fn from_exit(id: &WorkId, exit: Exit, tail: &str) -> Option<Failure> 
         Exit::Code(code @ (137 | 247)) => (code, FailureCause::ExitCode(code), Charge::System),
         Exit::Code(code) => (code, FailureCause::ExitCode(code), Charge::User),
         Exit::Signal(9) => (137, FailureCause::Signal(9), Charge::System),
-        Exit::Signal(signal) => (128 + signal, FailureCause::Signal(signal), Charge::User),
+        Exit::Signal(signal) => (128_i32.saturating_add(signal), FailureCause::Signal(signal), Charge::User),
         Exit::Lost => return Some(lost()),
     };
     let name = format!("{}-{}-{}", id.execution.name, id.node, id.attempt);

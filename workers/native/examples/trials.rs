@@ -44,6 +44,12 @@ fn double(x: i64) -> i64 {
     x.wrapping_mul(2)
 }
 
+/// Prints something that is not a whole line.
+fn mutters(x: i64) -> i64 {
+    print!("mutters {x} ");
+    x
+}
+
 fn odd_raises(x: i64) -> Result<i64> {
     if x % 2 == 0 { Ok(x) } else { Err(Error::new(format!("odd {x}"))) }
 }
@@ -123,6 +129,7 @@ fn main() -> ExitCode {
         )
         .with(Task::new("trials.square", ["x"], square))
         .with(Task::new("trials.double", ["x"], double))
+        .with(Task::new("trials.mutters", ["x"], mutters))
         .with(Task::new("trials.odd_raises", ["x"], odd_raises))
         .with(Task::new("trials.takes_a_while", ["x"], takes_a_while))
         .with(Task::new("trials.count", ["x"], count))

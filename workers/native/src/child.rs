@@ -36,9 +36,15 @@ impl Worker {
     fn note_item(&self, item: Option<u32>) {
         context::set_item(item);
         let number = item.map_or(-1, i64::from);
-        // A page that cannot be written to names no item, and then the first is charged whose fate is not known.
+        // A page that cannot be written to names no item: who ended this process is found out without it.
         let _ = self.progress.write_all_at(&number.to_ne_bytes(), 0);
     }
+}
+
+/// Has what was printed leave the process, so that it belongs to whoever printed it.
+fn flush() {
+    // Nobody reads it then.
+    let _ = io::stdout().flush();
 }
 
 /// Serves as the child whose zygote is `parent`, and whose progress page is the file `page` of that.
@@ -54,7 +60,7 @@ pub(crate) fn run<'p>(parent: i32, page: &str, find: &Find<'p>) -> io::Result<()
     let mut worker = Worker { reading: BufReader::new(socket.try_clone()?), writing: socket, progress };
     let served = serve(&mut worker, find);
     if served.is_ok() {
-        let _ = io::stdout().flush();
+        flush();
         // A worker that has gone does not hear it.
         let _ = worker.send(&Ended { ended: 0 });
     }

@@ -1,6 +1,7 @@
 """One attempt: the SDK's own entry point in this process, or any other command in its place."""
 
 import os
+import sys
 from typing import Any, Dict, List
 
 from flyteidl.core import literals_pb2
@@ -37,10 +38,14 @@ def publish(job: Dict[str, Any]) -> None:
     names = _files_in(folder) if target is not None else []
     if _OUTPUTS not in names or any(name.startswith("error") or name == "futures.pb" for name in names):
         return
-    for name in names:
-        if name != _OUTPUTS:
-            _place(target, name, _read(folder, name))
-    _place(target, _OUTPUTS, _with_stored_uris(_read(folder, _OUTPUTS), folder, job["prefix"]))
+    try:
+        for name in names:
+            if name != _OUTPUTS:
+                _place(target, name, _read(folder, name))
+        _place(target, _OUTPUTS, _with_stored_uris(_read(folder, _OUTPUTS), folder, job["prefix"]))
+    except OSError as error:
+        # The worker has them all the same, and waits until there is room.
+        print(f"skein: the outputs cannot be written to {target} as well: {error}", file=sys.stderr)
 
 
 def _files_in(folder: str) -> List[str]:

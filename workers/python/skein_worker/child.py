@@ -17,7 +17,7 @@ from skein_worker import attempt, chunk, single
 from skein_worker.frames import Broken, Frames
 from skein_worker.nest import Nest, reseed, settings_of
 from skein_worker.progress import Progress
-from skein_worker.surroundings import Surroundings, stream
+from skein_worker.surroundings import Surroundings, flush, stream
 from skein_worker.zygote import Zygote
 
 
@@ -182,12 +182,7 @@ def _finish(code: int, frames: Optional[Frames]) -> None:
         atexit._run_exitfuncs()
     except BaseException:  # noqa: BLE001
         traceback.print_exc()
-    for file in (sys.stdout, sys.stderr):
-        try:
-            file.flush()
-        except (AttributeError, OSError, ValueError):
-            # It was closed, or something else was put in its place.
-            pass
+    flush()
     # No user code runs from here on: the worker need not wait until the kernel has taken a thousand modules down.
     if frames is not None:
         try:

@@ -23,6 +23,7 @@ from skein_worker.frames import Frames
 from skein_worker.items import Items
 from skein_worker.outcome import Raised, Returned, Written
 from skein_worker.progress import Progress
+from skein_worker.surroundings import flush
 
 # Results wait this long at most before they are sent: what was sent is kept when the process dies.
 _DELIVER_AFTER_S = 0.02
@@ -145,7 +146,9 @@ class MapTask:
             # This item ends the process; those before it have results.
             results.deliver()
             raise
-        results.deliver(done=True, micros=int((_perf_counter() - began) * 1e6))
+        micros = int((_perf_counter() - began) * 1e6)
+        flush()
+        results.deliver(done=True, micros=micros)
         # Only now: whoever dies before its results are sent had begun.
         progress.at(-1)
 

@@ -20,6 +20,7 @@ from skein_worker.context import WhenAsked, entered, options_of
 from skein_worker.frames import Frames
 from skein_worker.items import looked_for_in
 from skein_worker.outcome import Ended, Raised, Returned
+from skein_worker.surroundings import flush
 
 # An attempt that ran this long leaves its outputs where they are found when the worker is gone: running it again costs
 # more than writing them down twice.
@@ -67,6 +68,7 @@ class SingleTask:
         """Runs one attempt, and says so: its value, its outputs, or that it left what it has in its output folder."""
         if job["values"] is not None:
             value, is_direct = self._call(job)
+            flush()
             frames.send({"job": job["job"], "finished": True, "value": value, "direct": is_direct})
             return
         is_done, outputs = self._dispatch(job)
@@ -76,6 +78,7 @@ class SingleTask:
                     file.write(job["inputs"])
             attempt.run(job["argv"])
             attempt.publish(job)
+        flush()
         frames.send({"job": job["job"], "finished": True, "value": None, "direct": False, "outputs": outputs})
 
     def _dispatch(self, job: Dict[str, Any]) -> Tuple[bool, Optional[bytes]]:

@@ -24,6 +24,16 @@ def stream(number: int) -> Any:
     return open(number, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
+def flush() -> None:
+    """Has what was printed leave the process, so that it belongs to whoever printed it."""
+    for file in (sys.stdout, sys.stderr):
+        try:
+            file.flush()
+        except (AttributeError, OSError, ValueError):
+            # It was closed, or something else was put in its place.
+            pass
+
+
 class Surroundings:
     """How a process is when its task is loaded."""
 

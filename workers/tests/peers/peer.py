@@ -287,7 +287,18 @@ def garbles(zygote: Zygote, number: int) -> None:
     waits()
 
 
-FORKS = {"zygote-lies": lies, "zygote-garbles": garbles, "zygote-dies": lambda *_: os.kill(os.getpid(), signal.SIGKILL)}
+def ends_as_nothing_does(zygote: Zygote, number: int) -> None:
+    """Tells of its own child's end what no process can have."""
+    zygote.say(forked=number, pid=1)
+    zygote.say(exited=number, status=-(2**31))
+
+
+FORKS = {
+    "zygote-ends-absurdly": ends_as_nothing_does,
+    "zygote-lies": lies,
+    "zygote-garbles": garbles,
+    "zygote-dies": lambda *_: os.kill(os.getpid(), signal.SIGKILL),
+}
 
 
 def ready(zygote: Zygote, protocol: str = PROTOCOL) -> None:

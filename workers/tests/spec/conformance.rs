@@ -196,6 +196,15 @@ impl Child {
     fn hear<T: DeserializeOwned>(&mut self) -> T {
         frames::read(&mut self.socket).unwrap().unwrap()
     }
+
+    /// What has arrived of what it printed.
+    fn printed(&mut self) -> String {
+        self.log.set_nonblocking(true).unwrap();
+        let mut printed = Vec::new();
+        // Ends where more may come.
+        let _ = self.log.read_to_end(&mut printed);
+        String::from_utf8(printed).unwrap()
+    }
 }
 
 #[test]
@@ -234,6 +243,23 @@ fn a_child_loads_a_task_runs_attempts_of_it_and_ends_with_the_last() {
         let mut printed = String::new();
         child.log.read_to_string(&mut printed).unwrap();
         assert_eq!(printed, "doubling 3\ndoubling -4\n", "{}", side.name);
+    }
+}
+
+#[test]
+fn what_was_printed_has_left_the_process_when_it_answers() {
+    for side in &SIDES {
+        let mut zygote = ready(side);
+        let mut child = zygote.fork();
+        let argv = (side.argv)("mutters", false);
+        assert_eq!(zygote.load(&mut child, argv.clone()).loaded, Some(None), "{}", side.name);
+        assert!(zygote.single(&mut child, argv, 1, 3, false).is_finished, "{}", side.name);
+        assert_eq!(child.printed(), "mutters 3 ", "{}", side.name);
+        let mut child = zygote.fork();
+        let argv = (side.argv)("mutters", true);
+        assert_eq!(zygote.load(&mut child, argv.clone()).loaded, Some(None), "{}", side.name);
+        settled(side, &mut child, &chunk(&zygote, argv, 0, 5..7));
+        assert_eq!(child.printed(), "mutters 5 mutters 6 ", "{}", side.name);
     }
 }
 

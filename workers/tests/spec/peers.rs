@@ -196,7 +196,9 @@ async fn a_process_that_loads_a_task_and_says_something_else_fails_what_it_was_f
     for (name, told) in [("loads-foreign", "loaded"), ("loads-text", "1213486160 bytes")] {
         let mut house = house(name).await;
         let work = work(&house, range(0, 2), None).await;
-        for failed in house.chunk(work).await.failures {
+        let failures = house.chunk(work).await.failures;
+        assert_eq!(failures.len(), 2, "{name}");
+        for failed in failures {
             assert_eq!(failed.failure.charge, Charge::User, "{name}");
             assert!(failed.failure.message.contains(told), "{name}: {}", failed.failure.message);
         }
@@ -211,12 +213,26 @@ async fn a_process_that_loads_a_task_and_says_something_else_fails_what_it_was_f
 }
 
 #[tokio::test]
+async fn an_end_that_no_process_can_have_fails_what_it_was_for() {
+    let mut house = house("zygote-ends-absurdly").await;
+    let work = shared(&house, "identity", 1, int(), "x").await;
+    let failure = house.failure(work).await;
+    assert_eq!(failure.cause, FailureCause::Signal(i32::MAX), "{}", failure.message);
+}
+
+#[tokio::test]
 async fn a_second_answer_to_an_attempt_is_not_taken_for_that_of_the_next() {
     let mut house = house("twice-finished").await;
     for x in 1..4 {
         let work = shared(&house, "identity", x, int(), "x").await;
-        if let Outcome::Succeeded { outputs, .. } = house.outcome(work).await {
-            assert_eq!(house.load(&outputs).await.literals["o0"], integer(x));
+        match house.outcome(work).await {
+            Outcome::Succeeded { outputs, .. } => {
+                assert_eq!(house.load(&outputs).await.literals["o0"], integer(x));
+            }
+            Outcome::Failed(failure) => {
+                assert_ne!(x, 1, "nothing was said before");
+                assert_eq!(failure.code, "ProcessUnusable", "{}", failure.message);
+            }
         }
     }
 }

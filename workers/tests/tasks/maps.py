@@ -12,6 +12,12 @@ from flytekit import current_context, task
 
 
 @task
+def mutters(x: int) -> int:
+    print(f"mutters {x} ", end="")
+    return x
+
+
+@task
 def is_even(x: int) -> bool:
     return x % 2 == 0
 

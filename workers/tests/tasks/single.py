@@ -24,6 +24,12 @@ def double(x: int) -> int:
 
 
 @task
+def mutters(x: int) -> int:
+    print(f"mutters {x} ", end="")
+    return x
+
+
+@task
 def nothing(x: int):
     Path(os.environ["WITNESS"]).write_text(str(x))
 

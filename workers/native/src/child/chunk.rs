@@ -1,6 +1,6 @@
 //! A chunk: item after item of one map.
 
-use super::{Loading, Worker};
+use super::{Loading, Worker, flush};
 use crate::context;
 use crate::error::{Error, Result};
 use crate::function::{Form, Given};
@@ -73,6 +73,7 @@ pub(super) fn run(worker: &mut Worker, loading: &Loading<'_>, job: ChunkJob) -> 
             sent = now;
         }
     }
+    flush();
     results.part.done = true;
     results.part.micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     worker.send(&results.part)?;

@@ -1,6 +1,6 @@
 //! One attempt.
 
-use super::{Loading, Worker};
+use super::{Loading, Worker, flush};
 use crate::context;
 use crate::error::{Error, Result};
 use crate::function::{Form, Given};
@@ -37,9 +37,12 @@ pub(super) fn run(worker: &mut Worker, loading: &Loading<'_>, single: Single) ->
     };
     if let (Some(encoded), Some(target)) = (&told.outputs, publish)
         && began.elapsed() >= PUBLISH_AFTER
+        && let Err(error) = place(&target, encoded)
     {
-        place(&target, encoded)?;
+        // The worker has them all the same, and waits until there is room.
+        eprintln!("skein: the outputs cannot be written to {target} as well: {error}");
     }
+    flush();
     worker.send(&Told { job: Some(job), is_finished: true, ..told })
 }
 
