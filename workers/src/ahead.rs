@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
 
 /// How much of what was announced waits for its turn. What is announced beyond that is imported when it is needed.
 const WANTED_MAX: usize = 16;
@@ -31,6 +32,8 @@ pub(crate) struct Ahead {
     state: Mutex<State>,
     turn: Arc<Semaphore>,
     changed: watch::Sender<()>,
+    /// What goes on beside the slots.
+    beside: Mutex<JoinSet<()>>,
 }
 
 #[derive(Default)]
@@ -51,7 +54,25 @@ pub(crate) struct Making<'a> {
 
 impl Ahead {
     pub(crate) fn new() -> Self {
-        Self { state: Mutex::default(), turn: Arc::new(Semaphore::new(1)), changed: watch::Sender::new(()) }
+        Self {
+            state: Mutex::default(),
+            turn: Arc::new(Semaphore::new(1)),
+            changed: watch::Sender::new(()),
+            beside: Mutex::default(),
+        }
+    }
+
+    /// Does something beside the slots, which ends with them.
+    fn beside(&self, does: impl Future<Output = ()> + Send + 'static) {
+        let mut beside = self.beside.lock().unwrap_or_else(PoisonError::into_inner);
+        while beside.try_join_next().is_some() {}
+        beside.spawn(does);
+    }
+
+    /// Ends what goes on beside the slots.
+    pub(crate) async fn end(&self) {
+        let mut beside = std::mem::take(&mut *self.beside.lock().unwrap_or_else(PoisonError::into_inner));
+        beside.shutdown().await;
     }
 
     /// Waits until no process is being made for work with this key; says whether there was anything to wait for.
@@ -131,7 +152,7 @@ fn expect(machine: &Arc<Machine>, work: Arc<Work>) {
     }
     drop(state);
     let machine = Arc::clone(machine);
-    tokio::spawn(async move {
+    machine.clone().ahead.beside(async move {
         let turn = Arc::clone(&machine.ahead.turn).acquire_owned().await;
         let is_made = {
             let mut state = machine.ahead.state();
@@ -153,8 +174,9 @@ fn begin(machine: &Arc<Machine>, work: &Arc<Work>, key: u64, turn: OwnedSemaphor
     let is_full = work.processes_max.is_some_and(|most| machine.processes(&work.task) >= most);
     let Some(place) = machine.place(work).filter(|_| !is_full) else { return false };
     machine.ahead.state().under_way = Some(key);
+    let ended = UnderWay { machine: Arc::clone(machine) };
     let (machine, work) = (Arc::clone(machine), Arc::clone(work));
-    tokio::spawn(async move {
+    machine.clone().ahead.beside(async move {
         let made = async {
             if lives_on(&work) { child(&machine, &work).await } else { nest(&machine, &work).await }
         };
@@ -166,12 +188,22 @@ fn begin(machine: &Arc<Machine>, work: &Arc<Work>, key: u64, turn: OwnedSemaphor
             }
             Err(_) => tracing::debug!(task, "its module takes too long to import before its work"),
         }
-        machine.ahead.state().under_way = None;
-        machine.ahead.changed.send_replace(());
-        drop((place, turn));
+        drop((ended, place, turn));
         machine.leases.ring();
     });
     true
+}
+
+/// Says that a process is being made beside the slots, until it is dropped.
+struct UnderWay {
+    machine: Arc<Machine>,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.machine.ahead.state().under_way = None;
+        self.machine.ahead.changed.send_replace(());
+    }
 }
 
 async fn child(machine: &Machine, work: &Work) -> Result<(), Failure> {

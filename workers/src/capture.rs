@@ -134,6 +134,8 @@ impl Reader {
     fn begin(&mut self, prefix: String, part: u32) {
         if let Some(held) = self.current.as_mut().filter(|output| output.is_held()) {
             (held.prefix, held.parts) = (prefix, part);
+            held.flush_at = Some(Instant::now() + self.limits.flush_every);
+            // What was cut is what came too early; from here on there is room again.
             held.is_cut = false;
         } else if self.current.as_ref().is_none_or(|output| output.prefix != prefix) {
             self.current = Some(Output::new(prefix, part));
@@ -216,9 +218,9 @@ impl Output {
         let kept = read.split_to(read.len().min(room));
         self.kept += kept.len() as u64;
         self.waiting.extend_from_slice(&kept);
-        if !read.is_empty() && !self.is_cut && !self.is_held() {
+        if !read.is_empty() && !self.is_cut {
             self.is_cut = true;
-            let line = format!("\n[skein: the output is cut here, after {} bytes]\n", limits.bytes_max);
+            let line = format!("\n[skein: the output is cut here, after {most} bytes]\n");
             self.waiting.extend_from_slice(line.as_bytes());
         }
         read.clear();
@@ -285,6 +287,27 @@ mod tests {
             rustix::io::write(&child, text.as_bytes()).expect("the other side is there");
             assert_eq!(capture.end().await.tail, text);
         }
+    }
+
+    #[tokio::test]
+    async fn what_was_held_back_belongs_to_the_first_who_begins_and_what_was_too_much_is_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (child, capture) = captured(folder.path());
+        capture.hold().await;
+        let early = "x".repeat(1_500);
+        rustix::io::write(&child, early.as_bytes()).expect("the other side is there");
+        let blobs = BlobStore::local(folder.path()).expect("a folder of our own");
+        let prefix = blobs.url("p");
+        capture.begin(&prefix).await;
+        let printed = capture.end().await;
+        assert_eq!(printed.tail, early);
+        let mut stored = Vec::new();
+        for part in 0..printed.parts {
+            let part = blobs.get(&paths::log_part(&prefix, part), u64::MAX).await;
+            stored.extend_from_slice(&part.expect("every part is there"));
+        }
+        let cut = "\n[skein: the output is cut here, after 1024 bytes]\n";
+        assert_eq!(String::from_utf8_lossy(&stored), early[..1024].to_owned() + cut);
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

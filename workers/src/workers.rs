@@ -66,6 +66,7 @@ impl Workers {
         }
         self.slots.shutdown().await;
         self.helpers.shutdown().await;
+        self.machine.ahead.end().await;
         self.machine.kept.clear();
         self.machine.interpreter.end().await;
         self.machine.programs.end().await;

@@ -6,11 +6,13 @@ use crate::failure;
 use crate::machine::{Machine, Prepared};
 use crate::nest::Nest;
 use crate::plain::{Interface, Plain};
-use crate::warm::Warm;
+use crate::warm::{Warm, within};
 use bytes::Bytes;
+use serde::Serialize;
 use skein_model::{Failure, Isolation, Work};
 use skein_protocol::messages::{AttemptJob, Single, SingleJob, Started};
 use std::collections::BTreeMap;
+use std::io;
 
 /// The most of an attempt's inputs that is sent to its process, in bytes. Larger ones are written to a file, which is read
 /// bit by bit.
@@ -59,7 +61,7 @@ pub(super) async fn begin(machine: &Machine, work: &Work) -> Result<Begun, Failu
     }
     prepared.line.redirect(&work.output_prefix, &prepared.folder.outputs().display().to_string());
     let host = match host.take() {
-        Some(loaded) => loaded.begin(machine, work, &prepared, values).await,
+        Some(loaded) => loaded.begin(machine, work, &prepared, values).await?,
         None => Host::Own(alone(machine, work, &prepared).await?),
     };
     Ok(Begun { prepared, interface, host })
@@ -108,7 +110,7 @@ impl Loaded {
         work: &Work,
         prepared: &Prepared,
         values: Option<BTreeMap<String, Plain>>,
-    ) -> Host {
+    ) -> Result<Host, Failure> {
         let setting =
             machine.setting(work, prepared.line.argv.clone(), &prepared.folder, prepared.code.as_ref());
         let outputs = prepared.folder.outputs().display().to_string();
@@ -126,9 +128,19 @@ impl Loaded {
         };
         let child = self.host.child_mut();
         child.capture.begin(&work.output_prefix).await;
-        // A child that is gone already is found by how it ended.
-        let _ = child.send(&SingleJob { single }).await;
-        self.host
+        give(child, work, &SingleJob { single }).await?;
+        Ok(self.host)
+    }
+}
+
+/// Gives a child its job, in the time that the attempt has. One that is gone already is found by how it ended.
+async fn give<T: Serialize>(child: &mut Child, work: &Work, job: &T) -> Result<(), Failure> {
+    match within(work.timeout, child.send(job)).await {
+        None => Err(failure::timed_out(work.timeout.unwrap_or_default())),
+        Some(Err(error)) if error.kind() == io::ErrorKind::InvalidInput => {
+            Err(failure::invalid(format!("the inputs of the attempt are {error}")))
+        }
+        Some(_) => Ok(()),
     }
 }
 
@@ -149,9 +161,9 @@ async fn alone(machine: &Machine, work: &Work, prepared: &Prepared) -> Result<Ch
         prefix: work.output_prefix.clone(),
         fresh: work.isolation == Some(Isolation::Fresh),
     };
-    // A child that is gone already is found by how it ended.
-    if child.send(&job).await.is_ok() {
-        let _ = child.receive::<Started>().await;
+    give(&mut child, work, &job).await?;
+    match within(work.timeout, child.receive::<Started>()).await {
+        None => Err(failure::timed_out(work.timeout.unwrap_or_default())),
+        Some(_) => Ok(child),
     }
-    Ok(child)
 }

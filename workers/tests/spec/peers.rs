@@ -5,7 +5,8 @@ use crate::reuse::{int, shared};
 use crate::support::{House, eventually, integer, integers, is_alive, range};
 use skein_model::command::Outcome;
 use skein_model::event::ItemRange;
-use skein_model::{Charge, Failure, FailureCause, Work};
+use skein_model::literals::{encode_literal_map, encode_string};
+use skein_model::{Charge, DataRef, Failure, FailureCause, Work};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -189,6 +190,16 @@ async fn a_process_that_reads_no_more_runs_out_of_the_items_time() {
     let chunk = house.chunk(work).await;
     assert_eq!(chunk.failures[0].failure.cause, FailureCause::TimedOut);
     assert!(chunk.failures.len() == 1 || chunk.returned.len() == 1, "{} failures", chunk.failures.len());
+}
+
+#[tokio::test]
+async fn a_process_that_reads_no_more_runs_out_of_the_attempts_time() {
+    let mut house = house("reads-no-more").await;
+    // More than a socket holds, and too little to be put into a file.
+    let inputs = encode_literal_map([("x", encode_string(&"x".repeat(900 * 1024)).as_ref())]);
+    let work = shared(&house, "identity", 1, int(), "x").await;
+    let work = Work { inputs: DataRef::Inline(inputs), timeout: Some(TIMEOUT), ..work };
+    assert_eq!(house.failure(work).await.cause, FailureCause::TimedOut);
 }
 
 #[tokio::test]

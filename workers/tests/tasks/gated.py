@@ -8,7 +8,7 @@ from flytekit import task
 _WITNESS = os.environ["WITNESS"]
 print("imported")
 with open(f"{_WITNESS}.imports", "a") as imports:
-    imports.write(f"{os.getpid()}\n")
+    imports.write(" ".join([str(os.getpid()), *filter(None, [os.environ.get("MARK")])]) + "\n")
 while os.path.exists(f"{_WITNESS}.gate"):
     time.sleep(0.01)
 
