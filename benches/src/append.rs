@@ -21,7 +21,6 @@ use skein_log::embedded::EmbeddedLog;
 use skein_model::{CauseId, ExecutionId, Head, JournalId, Record, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tempfile::TempDir;
 
 /// The size of a record's body in bytes: an attempt that ended, with small outputs.
 const BODY: usize = 200;
@@ -32,7 +31,7 @@ const JOURNALS: u64 = 64;
 
 fn main() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let folder = TempDir::new_in(".").expect("a folder beside the sources, on a real disk");
+    let folder = skein_benches::folder();
     let log: Arc<dyn EventLog> =
         Arc::new(EmbeddedLog::open(&folder.path().join("log")).expect("an empty folder"));
     let table = raw::Table::new(folder.path());

@@ -69,12 +69,9 @@ fn throughput(report: &mut Report, quick: bool) {
     report.line("| What | Log | A second | From creation to the end | MiB over idle |");
     report.line("| --- | --- | --- | --- | --- |");
     let runs = if quick { 1 } else { 3 };
-    for (load, count) in [
-        (Load::Items, 1_000_000),
-        (Load::Items, if quick { 1_000_000 } else { 10_000_000 }),
-        (Load::Chain, 1_000),
-        (Load::Swarm, 10_000),
-    ] {
+    let larger = (!quick).then_some((Load::Items, 10_000_000));
+    let others = [(Load::Chain, 1_000), (Load::Swarm, 10_000)];
+    for (load, count) in [(Load::Items, 1_000_000)].into_iter().chain(larger).chain(others) {
         for kept in [Kept::Memory, Kept::Embedded] {
             let points: Vec<Point> = (0..runs).map(|_| point::measure(load, kept, count)).collect();
             let whole = rates(&points, |point| point.seconds);

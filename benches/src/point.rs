@@ -9,7 +9,6 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 
 /// What is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -48,7 +47,7 @@ pub struct Point {
 /// # Panics
 /// When that cannot be started, or does not answer: a bench has nobody to tell.
 pub fn measure(load: Load, kept: Kept, count: u32) -> Point {
-    let folder = TempDir::new_in(".").expect("a folder beside the sources, on a real disk");
+    let folder = crate::folder();
     if matches!(load, Load::Fold | Load::LongFold) {
         leave_at_half(load, count, folder.path());
     }
@@ -71,6 +70,9 @@ fn word(value: impl clap::ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
+/// What a process says when its map is half way.
+const HALF: &str = "half";
+
 /// Has another process run a map to its half, and kills it there.
 fn leave_at_half(load: Load, count: u32, folder: &Path) {
     let mut command = this_program(load, Kept::Embedded, count, folder);
@@ -78,6 +80,7 @@ fn leave_at_half(load: Load, count: u32, folder: &Path) {
     let mut line = String::new();
     let out = child.stdout.take().expect("it is piped");
     std::io::BufRead::read_line(&mut std::io::BufReader::new(out), &mut line).expect("it says when");
+    assert_eq!(line.trim(), HALF, "it was to say when it is half way");
     child.kill().expect("it is ours");
     child.wait().expect("it is ours");
 }
@@ -151,7 +154,7 @@ async fn run_to_half(load: Load, count: u32, folder: &Path) -> Point {
     while simulation.items() + most * 2 < half {
         tokio::task::yield_now().await;
     }
-    println!("half");
+    println!("{HALF}");
     std::future::pending().await
 }
 

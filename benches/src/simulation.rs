@@ -53,8 +53,7 @@ impl Default for Pace {
 
 /// An engine with all it needs but workers.
 pub struct Simulation {
-    /// The log, for whoever reads what was recorded.
-    pub log: Arc<dyn EventLog>,
+    log: Arc<dyn EventLog>,
     inbox: Arc<MemoryInbox>,
     queue: Arc<MemoryQueue>,
     blobs: Arc<BlobStore>,
@@ -105,11 +104,6 @@ impl Simulation {
     pub async fn list(&self, items: u32) -> DataRef {
         let pieces = Box::pin(futures::stream::iter(values::integers(items).map(Ok::<_, std::io::Error>)));
         DataRef::Blob(self.blobs.put_stream(&self.blobs.url("list"), pieces, u64::MAX).await.expect("a disk"))
-    }
-
-    /// Creates an execution; durable when it answers.
-    pub async fn create(&self, name: &str, plan: &BlobRef, inputs: &DataRef) -> ExecutionId {
-        create(&self.log, self.blobs.root(), name, plan, inputs).await
     }
 
     /// Creates `count` executions, many at once; answers when all are durable.

@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: what Skein reaches on this machine, and what other engines do beside it.
 
 use crate::instructions;
-use crate::python::FLYTEKIT_ALONE;
+use crate::python::{FLYTEKIT_ALONE, SERVERS};
 use crate::repository::{cargo, release, root, target};
 use crate::steps::{loud, sdk_environment};
 use anyhow::{Context, Result};
@@ -40,6 +40,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let out = if options.quick { target().join("bench") } else { root().join("benches") };
     let mut alone = Command::new(&skein);
     alone.arg("bench").arg("--python").arg(&python).arg("--out").arg(&out);
+    alone.arg("--nats").arg(SERVERS.ensure(options.python.as_deref())?.join("nats-server"));
     if options.quick {
         alone.args(["--only", "chains,recovery"]);
     }

@@ -5,7 +5,7 @@
 
 use crate::repository::{cargo, root, target};
 use crate::steps::{loud, quiet};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -24,7 +24,8 @@ pub(crate) fn is_there() -> bool {
 pub(crate) fn build() -> Result<PathBuf> {
     let words = ["build", "--quiet", "--profile", "instructions", "--package", "skein-inner"];
     loud(Command::new(cargo()).current_dir(root()).args(words))?;
-    Ok(target().join("instructions/inner-once"))
+    // As callgrind names it.
+    Ok(target().join("instructions/inner-once").canonicalize()?)
 }
 
 /// Lists the parts that the program has.
@@ -33,6 +34,8 @@ pub(crate) fn build() -> Result<PathBuf> {
 /// When it cannot be run.
 pub(crate) fn parts(program: &Path) -> Result<Vec<String>> {
     let answer = Command::new(program).output().context("the parts cannot be listed")?;
+    let said = String::from_utf8_lossy(&answer.stderr);
+    ensure!(answer.status.success() && !answer.stdout.is_empty(), "the parts cannot be listed: {said}");
     Ok(String::from_utf8_lossy(&answer.stdout).lines().map(str::to_owned).collect())
 }
 

@@ -71,9 +71,8 @@ impl Client {
         &self,
         name: &str,
         length: u64,
-        mut pieces: impl Iterator<Item = Bytes>,
+        pieces: impl Iterator<Item = Bytes> + Send + 'static,
     ) -> anyhow::Result<String> {
-        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         let location = DataProxyServiceClient::new(self.channel.clone())
             .create_upload_location(service::CreateUploadLocationRequest {
                 project: PROJECT.to_owned(),
@@ -84,20 +83,14 @@ impl Client {
             })
             .await?
             .into_inner();
-        let url: tonic::codegen::http::Uri = location.signed_url.parse()?;
-        let (host, path) = (url.authority().context("a URL without a host")?, url.path_and_query());
-        let path = path.context("a URL without a path")?;
-        let mut server = tokio::net::TcpStream::connect(host.as_str()).await?;
-        let head = format!(
-            "PUT {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
-        );
-        server.write_all(head.as_bytes()).await?;
-        for piece in pieces.by_ref() {
-            server.write_all(&piece).await?;
-        }
-        let mut answer = String::new();
-        server.read_to_string(&mut answer).await?;
-        anyhow::ensure!(answer.starts_with("HTTP/1.1 200"), "the upload was answered by {answer}");
+        let pieces = futures::stream::iter(pieces.map(Ok::<_, std::convert::Infallible>));
+        reqwest::Client::new()
+            .put(location.signed_url)
+            .header(reqwest::header::CONTENT_LENGTH, length)
+            .body(reqwest::Body::wrap_stream(pieces))
+            .send()
+            .await?
+            .error_for_status()?;
         Ok(location.native_url)
     }
 

@@ -47,7 +47,7 @@ impl StoredIntegers {
     }
 
     /// Encodes it piece by piece.
-    pub(crate) fn pieces(&self) -> impl Iterator<Item = Bytes> {
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = Bytes> + use<> {
         let region: usize = self.regions().map(|region| region.len()).sum();
         let mut head = BytesMut::new();
         encode_key(COLLECTION, WireType::LengthDelimited, &mut head);
@@ -55,7 +55,7 @@ impl StoredIntegers {
         std::iter::once(head.freeze()).chain(self.regions())
     }
 
-    fn regions(&self) -> impl Iterator<Item = Bytes> {
+    fn regions(&self) -> impl Iterator<Item = Bytes> + use<> {
         let count = self.count;
         (0..count).step_by(PIECE_ELEMENTS as usize).map(move |start| {
             let mut region = CollectionBuilder::default();

@@ -32,8 +32,6 @@ pub struct Options {
     pub only: Vec<String>,
     /// How long it may take.
     pub effort: Effort,
-    /// More words for `up`, such as `--log nats://…`.
-    pub words: Vec<String>,
     /// A `nats-server` to start for the cases that keep the log in NATS; none to leave them out.
     pub nats: Option<PathBuf>,
     /// Where to write the figures as a Markdown table and a plot; none to print them only.

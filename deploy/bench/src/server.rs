@@ -164,10 +164,12 @@ impl Server {
             .args(["--journal", execution])
             .output()
             .await?;
+        let said = String::from_utf8_lossy(&told.stderr).into_owned();
+        anyhow::ensure!(told.status.success(), "the journal of {execution} cannot be read: {said}");
         let mut chunks = Vec::new();
         for line in String::from_utf8_lossy(&told.stdout).lines() {
             let record: serde_json::Value = serde_json::from_str(line)?;
-            let recorded = record["time_us"].as_f64().unwrap_or_default() / 1e6;
+            let recorded = record["time_us"].as_f64().context("a record without time_us")? / 1e6;
             for event in record["events"].as_array().into_iter().flatten() {
                 let range = &event["ItemsFinished"]["chunk"]["range"];
                 if let (Some(start), Some(end)) = (range["start"].as_u64(), range["end"].as_u64()) {

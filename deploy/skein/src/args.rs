@@ -179,9 +179,6 @@ pub struct Bench {
     /// The Python that runs user code; it needs flytekit. Default: as `skein up` finds it
     #[arg(long, value_name = "PATH")]
     pub python: Option<PathBuf>,
-    /// Where the log is kept.
-    #[command(flatten)]
-    pub kept: Kept,
     /// The nats-server that the case jetstream starts, one and then three. Default: the one on the PATH; without one the
     /// case is left out
     #[arg(long, value_name = "PATH")]

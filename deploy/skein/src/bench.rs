@@ -14,16 +14,11 @@ use std::process::ExitCode;
 pub async fn run(bench: Bench) -> anyhow::Result<ExitCode> {
     let python = python::find(bench.python.as_deref())?;
     let nats = nats(&bench)?;
-    let mut words = Vec::new();
-    if let Some(log) = bench.kept.log {
-        words = vec!["--log".to_owned(), log, "--replicas".to_owned(), bench.kept.replicas.to_string()];
-    }
     let options = Options {
         program: std::env::current_exe().context("this program's own file cannot be found")?,
         python: python.path,
         only: bench.only,
         effort: if bench.full { Effort::Full } else { Effort::Short },
-        words,
         nats,
         out: bench.out,
     };

@@ -31,16 +31,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ("skein-decoders", &["skein-gateway", "skein-idl", "skein-model", "skein-workers"]),
     (
         "skein-benches",
-        &[
-            "skein-core",
-            "skein-gateway",
-            "skein-idl",
-            "skein-inner",
-            "skein-log",
-            "skein-model",
-            "skein-runtime",
-            "skein-workers",
-        ],
+        &["skein-core", "skein-idl", "skein-inner", "skein-log", "skein-model", "skein-runtime"],
     ),
     ("skein-inner", &["skein-core", "skein-idl", "skein-model"]),
     ("skein-tidy", &[]),

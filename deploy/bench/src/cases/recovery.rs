@@ -40,6 +40,7 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
     let twice = all.len().saturating_sub(COUNT as usize);
     let recorded: Vec<Chunk> =
         server.chunks(&id.name).await?.into_iter().filter(|chunk| chunk.recorded < killed).collect();
+    anyhow::ensure!(!recorded.is_empty(), "half of the map has run, and no chunk of it is recorded");
     let slots = std::thread::available_parallelism()?.get() as f64;
     let rest = undisturbed * (1.0 - (killed - began).min(undisturbed) / undisturbed);
     Ok(vec![
