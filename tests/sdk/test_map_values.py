@@ -69,7 +69,7 @@ def test_items_of_another_type_are_refused_at_launch(client: Client, wrong: str)
 @pytest.mark.parametrize("wrong", [["two"], [1, "two"], [[1]], [None], {"a": 1}, "one"])
 def test_items_of_another_type_are_refused_by_the_sdk_or_the_server(client: Client, wrong: Any) -> None:
     """Whoever sees it first says so; nothing runs."""
-    with pytest.raises(Exception, match=r"(?s)\w{4}"):
+    with pytest.raises(Exception, match="(?i)xs|type|expected a list"):
         client.start("mapping.squares", {"xs": wrong})
 
 

@@ -83,7 +83,7 @@ def test_steps_in_rust_and_in_python_take_each_others_values(native: Client) -> 
     assert outputs(native, "chain", {"values": [1.0, 3.0]}) == {"o0": 2.0, "o1": 1.0}
 
 
-def test_a_chain_of_steps_in_rust_runs_in_one_process(native: Client) -> None:
+def test_a_chain_of_steps_in_rust_adds_up(native: Client) -> None:
     assert outputs(native, "sums", {"value": 3}) == {"o0": 60}
 
 

@@ -144,7 +144,7 @@ class Zygote(Frames):
 
     def __init__(self) -> None:
         super().__init__(socket.socket(fileno=os.dup(0)))
-        self._children: Dict[int, Child] = {}
+        self.children: Dict[int, Child] = {}
 
     def serve(self) -> None:
         files: List[int] = []
@@ -162,12 +162,12 @@ class Zygote(Frames):
 
     def _obey(self, order: Dict[str, Any], files: List[int]) -> None:
         if "fork" in order:
-            child = self._children[order["fork"]] = Child(order["fork"], self, files[:3])
+            child = self.children[order["fork"]] = Child(order["fork"], self, files[:3])
             del files[:3]
             FORKS.get(NAME, lambda zygote, number: zygote.say(forked=number, pid=1))(self, order["fork"])
             threading.Thread(target=child.run, daemon=True).start()
         else:
-            self._children[order["kill"]].exit(-order["signal"])
+            self.children[order["kill"]].exit(-order["signal"])
 
 
 def waits(*_: Any) -> None:
@@ -288,9 +288,9 @@ def garbles(zygote: Zygote, number: int) -> None:
 
 
 def ends_as_nothing_does(zygote: Zygote, number: int) -> None:
-    """Tells of its own child's end what no process can have."""
+    """Tells of its own child's end what no process can have. The child says nothing any more."""
     zygote.say(forked=number, pid=1)
-    zygote.say(exited=number, status=-(2**31))
+    zygote.children[number].exit(-(2**31))
 
 
 FORKS = {

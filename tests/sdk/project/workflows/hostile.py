@@ -184,6 +184,7 @@ def _tell(deed: str) -> list[str]:
         f"execution {current_context().execution_id.name}",
         f"variable {os.environ.get('FLYTE_INTERNAL_EXECUTION_ID')}",
         f"folder {os.path.isdir(os.getcwd()) and os.getcwd() != '/'}",
+        f"timer {signal.getitimer(signal.ITIMER_REAL)[0] > 0}",
         f"limit {sys.getrecursionlimit() >= 1000}",
         f"trace {sys.gettrace()} {sys.getprofile()} {gc.isenabled()}",
         f"signals {[str(signal.getsignal(number)) for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGALRM)]}",
