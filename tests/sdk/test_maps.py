@@ -48,8 +48,8 @@ def test_089_a_bound_value_is_passed_whole(client: Client) -> None:
 
 
 def test_090_lists_of_different_length_are_an_error(client: Client) -> None:
-    """Map inputs of different length fail with InvalidArrayLength."""
-    execution = client.finish("mapping.pairs", {"xs": [1, 2, 3], "ys": [1, 2]})
+    """Map inputs of different length fail with InvalidArrayLength, and their node is a map's although it never began."""
+    execution = client.wait(client.start("mapping.pairs", {"xs": [1, 2, 3], "ys": [1, 2]}), nodes=True)
     assert phase(execution) == "FAILED"
     assert client.get(execution).closure.error.code == "InvalidArrayLength"
     assert client.outputs("mapping.pairs", {"xs": [1, 2], "ys": [10, 20]})["o0"] == [11, 22]

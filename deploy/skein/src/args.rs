@@ -74,6 +74,10 @@ pub struct Up {
     /// A TOML file with settings for tasks, by project, domain and name. Default: what SKEIN_CONFIG names, else none
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Write where the server's time goes, as tables and a flamegraph: profile.md and profile.svg, when it ends and on
+    /// each SIGUSR1. Default: the folder profile in the data folder
+    #[arg(long, value_name = "DIR")]
+    pub profile: Option<Option<PathBuf>>,
     /// Allow an address that others can reach. There is no login yet: whoever reaches it can run code here.
     #[arg(long)]
     pub allow_remote: bool,

@@ -13,6 +13,7 @@ mod doctor;
 mod inspect;
 mod owner;
 mod parts;
+mod profile;
 mod python;
 mod signals;
 mod up;

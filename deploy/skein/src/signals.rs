@@ -1,4 +1,4 @@
-//! The two ways to be told to end.
+//! The two ways to be told to end, and the one to be told to write the profile.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -6,6 +6,24 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
+}
+
+/// Waits for SIGUSR1.
+pub struct Asked(Signal);
+
+impl Asked {
+    /// Takes the signal over from its default, which is to end at once.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn take() -> std::io::Result<Self> {
+        signal(SignalKind::user_defined1()).map(Self)
+    }
+
+    /// Waits for the next one.
+    pub async fn next(&mut self) {
+        self.0.recv().await;
+    }
 }
 
 impl Signals {

@@ -4,6 +4,7 @@ use crate::args::{self, Up};
 use crate::client;
 use crate::config::{self, Config};
 use crate::parts::{self, Parts};
+use crate::profile::{Profile, Profiling};
 use crate::python::{self, Python};
 use crate::signals::Signals;
 use anyhow::{Context as _, bail};
@@ -52,6 +53,7 @@ pub async fn run(up: Up) -> anyhow::Result<ExitCode> {
     let interpreter = (!up.no_workers).then(|| up.python.clone());
     let find = move || interpreter.map(|given| python::find(given.as_deref())).transpose();
     let python = tokio::task::spawn_blocking(find);
+    let profile = up.profile.as_ref().map(|folder| profiled(folder.as_deref(), &data)).transpose()?;
     let listener = listen(&up).await?;
     let address = listener.local_addr()?;
     let parts = parts::open(&up, &data).await?;
@@ -60,7 +62,17 @@ pub async fn run(up: Up) -> anyhow::Result<ExitCode> {
     let system = start(&up, &data, python.as_ref(), listener, address, parts, rules).await?;
     let client = client::write(&data, address).context("the client's configuration cannot be written")?;
     announce(begun.elapsed(), address, &data, &up, python.as_ref(), config.as_ref(), &client)?;
-    wait(system, &mut signals).await
+    let code = wait(system, &mut signals).await;
+    if let Some(profile) = profile {
+        profile.end().await;
+    }
+    code
+}
+
+/// Begins a profile, which is written on each SIGUSR1 until it ends.
+fn profiled(folder: Option<&Path>, data: &Path) -> anyhow::Result<Profiling> {
+    let folder = folder.map_or_else(|| data.join("profile"), Path::to_owned);
+    Profiling::start(Profile::start(folder)?)
 }
 
 fn telemetry(up: &Up) -> skein_telemetry::Settings {

@@ -198,7 +198,9 @@ pub(crate) struct NodeRow {
 }
 
 impl Row for NodeRow {
-    const COLUMNS: &'static str = "nodes.node_id, nodes.phase, nodes.is_array, nodes.created_at, nodes.updated_at, \
+    const COLUMNS: &'static str = "nodes.node_id, nodes.phase, \
+        coalesce((SELECT is_array FROM executions JOIN plan_nodes ON plan_nodes.plan = plan_digest \
+            WHERE key = nodes.execution AND plan_nodes.node_id = nodes.node_id), 0), nodes.created_at, nodes.updated_at, \
         nodes.started_at, nodes.ended_at, nodes.error_code, nodes.error_message, nodes.error_kind, nodes.inputs, \
         nodes.outputs, nodes.deck";
 

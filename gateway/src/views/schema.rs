@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// The number of this form of the tables. Raised with every change of `TABLES` or of what the fold writes: a file
 /// of another number is deleted and made again.
-const SCHEMA: i64 = 4;
+const SCHEMA: i64 = 5;
 
 const TABLES: &str = "
 CREATE TABLE cursors (category TEXT PRIMARY KEY, cursor BLOB NOT NULL) WITHOUT ROWID;
@@ -60,7 +60,7 @@ CREATE TABLE plan_nodes (
     PRIMARY KEY (plan, node_id)
 ) WITHOUT ROWID;
 CREATE TABLE nodes (
-    execution INTEGER NOT NULL, node_id TEXT NOT NULL, phase INTEGER NOT NULL, is_array INTEGER NOT NULL DEFAULT 0,
+    execution INTEGER NOT NULL, node_id TEXT NOT NULL, phase INTEGER NOT NULL,
     created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, started_at INTEGER, ended_at INTEGER,
     error_code TEXT, error_message TEXT, error_kind INTEGER, inputs BLOB, outputs BLOB, deck TEXT,
     PRIMARY KEY (execution, node_id)

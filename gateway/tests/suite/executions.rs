@@ -141,10 +141,22 @@ async fn an_attempt_that_was_recorded_when_it_had_ended_began_before_that() {
 }
 
 #[tokio::test]
+async fn a_map_is_a_map_before_its_items_are_counted() {
+    let harness = Harness::start().await;
+    launch_mapped(&harness, "abc").await;
+    let n0 = node("n0");
+    append(&harness, "abc", &[Event::Started, Event::NodeQueued { node: n0.clone() }]).await;
+    let is_array = async || nodes(&harness, "abc").await[0].metadata.as_ref().unwrap().is_array;
+    assert!(is_array().await, "the SDK takes a node that is not one for a task, and fails");
+    let failed = Event::NodeFailed { node: n0, failure: failure("InvalidArrayLength", "2 and 3") };
+    append(&harness, "abc", &[failed]).await;
+    assert!(is_array().await);
+}
+
+#[tokio::test]
 async fn a_map_is_one_task_execution_that_shows_every_run_of_an_item() {
     let harness = Harness::start().await;
-    register(&harness).await;
-    launch(&harness, "abc").await;
+    launch_mapped(&harness, "abc").await;
     let n0 = node("n0");
     let events = [
         Event::Started,

@@ -16,8 +16,9 @@ READY = re.compile(r"skein is ready: http://([0-9.]+:[0-9]+)")
 READY_SECONDS_MAX = 30
 STOP_SECONDS_MAX = 60
 VERIFY_SECONDS_MAX = 120
-NEVER_SAID = ("differs from the fold of its journal", "panicked at")
-"""What no server may ever have written: a debug build compares each execution with its journal at the execution's end."""
+NEVER_SAID = ("differs from the fold of its journal", "panicked at", "\x1b[")
+"""What no server may ever have written: a debug build compares each execution with its journal at the execution's end. Nor
+does it colour what goes into a file."""
 
 
 def free_port() -> int:

@@ -25,9 +25,7 @@ impl Row<'_> {
                 self.at
             ])?;
         self.tx
-            .prepare_cached(
-                "UPDATE nodes SET is_array = 1, updated_at = ?3 WHERE execution = ?1 AND node_id = ?2",
-            )?
+            .prepare_cached("UPDATE nodes SET updated_at = ?3 WHERE execution = ?1 AND node_id = ?2")?
             .execute(params![self.key, node.as_str(), self.at])?;
         Ok(())
     }
