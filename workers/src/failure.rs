@@ -1,6 +1,7 @@
 //! What the user is told about an attempt that produced nothing.
 
 use crate::child::Exit;
+use crate::zygote::StartError;
 use prost::Message;
 use skein_idl::flyteidl::core::{ContainerError, ErrorDocument, container_error, execution_error};
 use skein_model::{Charge, Failure, FailureCause, WorkId};
@@ -154,6 +155,16 @@ pub(crate) fn not_started(error: &(dyn std::error::Error + 'static)) -> Failure 
         cause: FailureCause::StartFailed,
         charge: Charge::System,
     }
+}
+
+/// A process for a task of a user's program could not be made. What the program is, and does when it is started, is charged to
+/// the user; that it is slow, or that the machine has no room, is not.
+pub(crate) fn program_not_started(error: &StartError) -> Failure {
+    let failure = not_started(error);
+    if error.is_the_programs() {
+        return Failure { code: "ProgramUnusable".to_owned(), charge: Charge::User, ..failure };
+    }
+    failure
 }
 
 /// The work cannot ever be run as it was offered.

@@ -197,7 +197,10 @@ impl Warm {
         let born = Instant::now();
         let interpreter = machine.origin_of(work, prepared).await?;
         let forked = interpreter.fork(&folder.progress()).await;
-        let mut child = forked.map_err(|error| failure::not_started(&error))?;
+        let mut child = forked.map_err(|error| match prepared.line.is_native() {
+            true => failure::program_not_started(&error),
+            false => failure::not_started(&error),
+        })?;
         // What the user's module prints when it is imported belongs to the chunk that needs it.
         match part {
             Some(part) => child.capture.begin_at(&work.output_prefix, part).await,

@@ -129,6 +129,20 @@ pub enum StartError {
     },
 }
 
+impl StartError {
+    /// Says whether the file that was to run is the reason: another machine, or another time, would make no difference.
+    pub(crate) fn is_the_programs(&self) -> bool {
+        match self {
+            Self::Spawn { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied)
+                    || source.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error())
+            }
+            Self::Ended { .. } | Self::Foreign { .. } => true,
+            Self::Slow { .. } => false,
+        }
+    }
+}
+
 /// What a child is born with.
 pub(crate) struct Birth {
     /// Its end of the socket.

@@ -5,7 +5,7 @@
 use skein_task::{Error, Isolation, Program, Result, Task, Timedelta, context};
 use std::collections::{BTreeMap, HashMap};
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -65,10 +65,18 @@ fn count(_x: i64) -> Vec<i64> {
     vec![i64::from(std::process::id()), CALLS.fetch_add(1, Ordering::Relaxed) + 1]
 }
 
-/// Starts a process that leaves the group of this one, and answers its id.
+/// Starts a process that leaves the group of this one, and has another that leaves it in turn. Answers the id of the latter.
 fn leaves(_x: i64) -> Result<i64> {
-    let left = Command::new("setsid").args(["sleep", "600"]).stdin(Stdio::null()).spawn()?;
-    Ok(i64::from(left.id()))
+    let script = "setsid sleep 600 >left & echo $!; exec sleep 600";
+    let mut left = Command::new("setsid")
+        .args(["sh", "-c", script])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let out = left.stdout.take().ok_or_else(|| Error::new("its output is a pipe"))?;
+    let mut line = String::new();
+    BufReader::new(out).read_line(&mut line)?;
+    Ok(line.trim().parse()?)
 }
 
 /// Does to its process, or answers, what `how` says.

@@ -55,7 +55,10 @@ impl<'a> Arguments<'a> {
 }
 
 fn wrong<T: Value>(name: &str, given: &Given) -> Error {
-    let wanted = crate::describe::literal_type(&T::literal_type());
+    let mut wanted = crate::describe::literal_type(&T::literal_type());
+    if let Some(limits) = T::limits() {
+        wanted = format!("{wanted}, {limits}");
+    }
     let found = match given {
         Given::Plain(plain) => crate::describe::plain(plain),
         Given::Literal(literal) => crate::describe::literal(literal),

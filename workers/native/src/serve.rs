@@ -160,14 +160,23 @@ impl Zygote {
             }
             None => None,
         };
-        // Whoever left the group was adopted by the child, and after its death by us.
-        for orphan in processes::children() {
-            if self.children.iter().all(|known| known.pid != orphan) {
+        self.end_orphans();
+        self.say(&Said { exited: Some(child.number), status, ..Said::default() })
+    }
+
+    /// Ends whoever left the group of a child that is dead: we have adopted them, and adopt what they leave behind in turn.
+    fn end_orphans(&self) {
+        loop {
+            let is_orphan = |pid: &Pid| self.children.iter().all(|known| known.pid != *pid);
+            let orphans: Vec<Pid> = processes::children().into_iter().filter(is_orphan).collect();
+            if orphans.is_empty() {
+                return;
+            }
+            for orphan in orphans {
                 processes::signal(orphan, Signal::KILL);
                 let _ = waitpid(Some(orphan), WaitOptions::empty());
             }
         }
-        self.say(&Said { exited: Some(child.number), status, ..Said::default() })
     }
 
     fn say(&mut self, said: &Said) -> io::Result<()> {

@@ -41,6 +41,12 @@ pub trait Value: Sized + Send + 'static + sealed::Sealed {
     #[doc(hidden)]
     fn into_literal(self) -> Literal;
 
+    /// Answers in words which values of the Flyte type it does not have; none when it has all.
+    #[doc(hidden)]
+    fn limits() -> Option<&'static str> {
+        None
+    }
+
     /// Answers the value of an input that was not given; none when it has to be.
     #[doc(hidden)]
     fn absent() -> Option<Self> {

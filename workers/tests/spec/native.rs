@@ -169,7 +169,7 @@ async fn what_is_optional_may_be_left_out_and_a_wrong_value_is_named() {
     let work = task(&house, "trials.nested", (&types, &types), given).await;
     let failure = house.failure(work).await;
     assert_eq!(failure.code, "USER:WrongInput");
-    assert_eq!(failure.message, "input wait is a timedelta of -3 s, and has to be timedelta");
+    assert_eq!(failure.message, "input wait is a timedelta of -3 s, and has to be timedelta, not negative");
 }
 
 #[tokio::test]
@@ -402,6 +402,7 @@ async fn a_file_that_speaks_no_protocol_or_another_version_is_told_as_it_is() {
     let mut house = House::open().await;
     let folder = house.folder.path().to_path_buf();
     let scripts = [
+        ("text", "no program", "cannot be started"),
         (
             "mute",
             "#!/bin/sh\necho 'I know nothing' >&2\nexit 1\n",
@@ -423,6 +424,8 @@ async fn a_file_that_speaks_no_protocol_or_another_version_is_told_as_it_is() {
         let work = task_of(&path, digest, &house, "t", types, map([("x", integer(1))])).await;
         let failure = house.failure(work).await;
         assert!(failure.message.contains(words), "{name}: {}", failure.message);
+        let told = (failure.code.as_str(), failure.cause, failure.charge);
+        assert_eq!(told, ("ProgramUnusable", FailureCause::StartFailed, Charge::User), "{name}");
     }
 }
 

@@ -5,12 +5,15 @@
 //! ```
 //!
 //! While one commit syncs, the next appends gather in the queue; so the busier the log, the fewer syncs an append
-//! costs. The thread neither spins for them nor yields to them: on a machine that is busy, that costs an append several
-//! times what it takes to be woken (measured). A commit that fails is not tried again: after a failed sync nobody knows what the disk holds, and the
-//! kernel reports the failure only once.
+//! costs. What comes while a group is written is taken into it: whoever was answered by the last commit mostly appends
+//! again, and would else wait for the commit after the next one. The thread neither spins for appends nor yields to them: on
+//! a machine that is busy, that costs an append several times what it takes to be woken (measured). Nor is a commit delayed
+//! for them: that brought nothing (measured with 64 writers). A commit that fails is not tried again: after a failed sync
+//! nobody knows what the disk holds, and the kernel reports the failure only once.
 
 use super::checkpoint::Checkpoints;
 use super::error::Fatal;
+use super::index::Index;
 use super::table::{INSERT, insert};
 use super::{OnFatal, Shared};
 use crate::event_log::{AppendError, Appended, Position};
@@ -57,25 +60,58 @@ struct Decided {
     answer: oneshot::Sender<Result<Appended, AppendError>>,
 }
 
-/// Appends that were taken out together.
-#[derive(Default)]
+/// Appends that are committed together.
 struct Group {
     decided: Vec<Decided>,
     /// Appends that do not follow their journal's head. Answered once the group is durable: what they lost against
     /// may be in it, and whoever is told of a conflict reads the journal next.
     refused: Vec<(oneshot::Sender<Result<Appended, AppendError>>, AppendError)>,
+    /// Heads as they will be after this commit.
+    heads: HashMap<JournalId, Head>,
+    /// The sequence of its last record, or of the last one before it.
+    sequence: u64,
+    /// How many appends it has, and of how many bytes.
+    appends: usize,
+    bytes: usize,
 }
 
 impl Group {
-    /// Tells whoever waits; whoever no longer does needs no answer.
-    fn refuse(refused: Vec<(oneshot::Sender<Result<Appended, AppendError>>, AppendError)>) {
-        for (answer, conflict) in refused {
-            let _ = answer.send(Err(conflict));
+    /// Begins one behind the record with this sequence.
+    fn behind(sequence: u64) -> Self {
+        Self {
+            decided: Vec::new(),
+            refused: Vec::new(),
+            heads: HashMap::new(),
+            sequence,
+            appends: 0,
+            bytes: 0,
         }
     }
 
+    const fn is_full(&self) -> bool {
+        self.appends >= GROUP_MAX || self.bytes >= GROUP_BYTES_MAX
+    }
+
+    /// Gives an append its place, and answers it; refuses one that does not name its journal's head.
+    fn decide(&mut self, request: Request, index: &Index) -> Option<&Decided> {
+        let Request { journal, after, record, answer } = request;
+        self.appends += 1;
+        self.bytes += record.body.len();
+        let actual = self.heads.get(&journal).copied().unwrap_or_else(|| index.head(&journal));
+        if (actual.version, actual.digest) != (after.version, after.digest) {
+            let (expected, actual) = (after.version, actual.version);
+            self.refused.push((answer, AppendError::Conflict { journal, expected, actual }));
+            return None;
+        }
+        self.sequence += 1;
+        let envelope = Envelope::seal(journal.clone(), actual, record);
+        self.heads.insert(journal, envelope.head(self.sequence));
+        self.decided.push(Decided { envelope, sequence: self.sequence, answer });
+        self.decided.last()
+    }
+
     /// Answers about how many bytes its commit takes in the write-ahead log.
-    fn bytes(&self) -> usize {
+    fn bytes_written(&self) -> usize {
         if self.decided.is_empty() {
             return 0;
         }
@@ -100,12 +136,28 @@ impl<'a> Statements<'a> {
         })
     }
 
-    fn run(&mut self, group: &[Decided]) -> rusqlite::Result<()> {
-        self.begin.execute(())?;
-        for Decided { envelope, sequence, .. } in group {
-            insert(&mut self.insert, *sequence, envelope)?;
+    /// Writes what waits, `first` before the rest, and what comes meanwhile; durable when it returns.
+    fn run(
+        &mut self,
+        group: &mut Group,
+        first: Request,
+        requests: &mut mpsc::Receiver<Request>,
+        index: &Index,
+    ) -> rusqlite::Result<()> {
+        let mut next = Some(first);
+        while let Some(request) = next {
+            let begins = group.decided.is_empty();
+            if let Some(Decided { envelope, sequence, .. }) = group.decide(request, index) {
+                if begins {
+                    self.begin.execute(())?;
+                }
+                insert(&mut self.insert, *sequence, envelope)?;
+            }
+            next = if group.is_full() { None } else { requests.try_recv().ok() };
         }
-        self.commit.execute(())?;
+        if !group.decided.is_empty() {
+            self.commit.execute(())?;
+        }
         Ok(())
     }
 }
@@ -123,16 +175,15 @@ impl Writer {
             Ok(statements) => statements,
             Err(error) => return fail(&mut requests, "commit", &error),
         };
-        while let Some(waiting) = next(&mut requests) {
-            let group = decide(waiting, &shared, *last.borrow());
-            if !group.decided.is_empty()
-                && let Err(error) = statements.run(&group.decided)
-            {
+        while let Some(first) = requests.blocking_recv() {
+            let mut group = Group::behind(*last.borrow());
+            let written = statements.run(&mut group, first, &mut requests, &shared.index());
+            if let Err(error) = written {
                 return fail(&mut requests, "commit", &error);
             }
-            let bytes = group.bytes();
+            let bytes = group.bytes_written();
             publish(&shared, &last, group.decided);
-            Group::refuse(group.refused);
+            refuse(group.refused);
             // After the answers, which need not wait for it.
             if let Err(error) = checkpoints.wrote(bytes, &connection) {
                 return fail(&mut requests, "checkpoint", &error);
@@ -141,40 +192,11 @@ impl Writer {
     }
 }
 
-/// Answers what waits, at least one; none when nobody can append any more.
-fn next(requests: &mut mpsc::Receiver<Request>) -> Option<Vec<Request>> {
-    let first = requests.blocking_recv()?;
-    let mut bytes = first.record.body.len();
-    let mut waiting = vec![first];
-    while waiting.len() < GROUP_MAX
-        && bytes < GROUP_BYTES_MAX
-        && let Ok(request) = requests.try_recv()
-    {
-        bytes += request.record.body.len();
-        waiting.push(request);
+/// Tells whoever waits; whoever no longer does needs no answer.
+fn refuse(refused: Vec<(oneshot::Sender<Result<Appended, AppendError>>, AppendError)>) {
+    for (answer, conflict) in refused {
+        let _ = answer.send(Err(conflict));
     }
-    Some(waiting)
-}
-
-/// Gives each append its place, and refuses what does not name its journal's head.
-fn decide(waiting: Vec<Request>, shared: &Shared, mut sequence: u64) -> Group {
-    let mut group = Group { decided: Vec::with_capacity(waiting.len()), refused: Vec::new() };
-    // Heads as they will be after this commit.
-    let mut heads: HashMap<JournalId, Head> = HashMap::new();
-    let index = shared.index();
-    for Request { journal, after, record, answer } in waiting {
-        let actual = heads.get(&journal).copied().unwrap_or_else(|| index.head(&journal));
-        if (actual.version, actual.digest) == (after.version, after.digest) {
-            sequence += 1;
-            let envelope = Envelope::seal(journal.clone(), actual, record);
-            heads.insert(journal, envelope.head(sequence));
-            group.decided.push(Decided { envelope, sequence, answer });
-        } else {
-            let (expected, actual) = (after.version, actual.version);
-            group.refused.push((answer, AppendError::Conflict { journal, expected, actual }));
-        }
-    }
-    group
 }
 
 fn publish(shared: &Shared, last: &watch::Sender<u64>, group: Vec<Decided>) {

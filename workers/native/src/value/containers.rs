@@ -20,6 +20,10 @@ impl<T: Value> Value for Vec<T> {
         "Typed List"
     }
 
+    fn limits() -> Option<&'static str> {
+        T::limits()
+    }
+
     fn from_plain(value: Plain) -> Option<Self> {
         if let Plain::List(values) = value { values.into_iter().map(T::from_plain).collect() } else { None }
     }
@@ -54,6 +58,10 @@ macro_rules! map {
 
             fn tag() -> &'static str {
                 "Typed Dict"
+            }
+
+            fn limits() -> Option<&'static str> {
+                T::limits()
             }
 
             fn from_plain(value: Plain) -> Option<Self> {
@@ -91,6 +99,10 @@ impl<T: Value> Value for Option<T> {
 
     fn tag() -> &'static str {
         "union"
+    }
+
+    fn limits() -> Option<&'static str> {
+        T::limits()
     }
 
     fn from_plain(value: Plain) -> Option<Self> {

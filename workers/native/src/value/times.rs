@@ -60,6 +60,10 @@ impl Value for Duration {
         Timedelta::tag()
     }
 
+    fn limits() -> Option<&'static str> {
+        Some("not negative")
+    }
+
     fn from_plain(value: Plain) -> Option<Self> {
         positive(Timedelta::from_plain(value)?)
     }
