@@ -1,9 +1,11 @@
-//! What is served over plain HTTP beside gRPC: health, metrics, objects by signed URL, logs, and progress.
+//! What is served over plain HTTP beside gRPC: health, metrics, objects by signed URL, logs, progress, and why.
 
 mod data;
+mod json;
 mod logs;
 mod metrics;
 mod progress;
+mod why;
 
 use crate::shared::Shared;
 use axum::Router;
@@ -49,6 +51,8 @@ pub(crate) fn routes(shared: Arc<Shared>, registry: Arc<Registry>) -> Router {
         .route("/logs/{project}/{domain}/{execution}/{node}/{attempt}", get(logs::attempt))
         .route("/logs/{project}/{domain}/{execution}/{node}/{attempt}/{items}", get(logs::items))
         .route("/api/v1/executions/{project}/{domain}/{name}/progress", get(progress::of_execution))
+        .route("/api/v1/executions/{project}/{domain}/{name}/why", get(why::of_execution))
+        .route("/api/v1/executions/{project}/{domain}/{name}/why/{node}", get(why::of_node))
         .with_state(shared)
         .merge(metrics)
 }

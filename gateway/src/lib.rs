@@ -38,6 +38,7 @@ mod task_executions;
 mod tasks;
 mod values;
 mod views;
+pub mod why;
 mod workflows;
 
 pub use config::{Config, Limits};

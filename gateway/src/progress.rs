@@ -8,7 +8,7 @@ mod follow;
 mod read;
 
 pub(crate) use follow::{Update, Watched, watch};
-pub(crate) use read::read;
+pub(crate) use read::{read, rfc3339, rounded};
 
 use serde::{Deserialize, Serialize};
 

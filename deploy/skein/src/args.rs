@@ -32,6 +32,8 @@ pub enum Command {
     Worker(Worker),
     /// Show how far an execution is until it has ended.
     Watch(crate::watch::Watch),
+    /// Say what each unfinished part of an execution waits for, and what each try that failed was charged to.
+    Why(crate::why::Why),
     /// Look into a log: a data folder (also one in use, or a copy), or a NATS URL. Changes nothing.
     #[command(subcommand)]
     Log(LogCommand),

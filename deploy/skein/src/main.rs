@@ -5,7 +5,9 @@
 //!
 //! - It contains no logic of the engine: it reads settings, puts parts together, and says what it found.
 
+mod address;
 mod args;
+mod ask;
 mod bench;
 mod client;
 mod config;
@@ -18,6 +20,8 @@ mod python;
 mod signals;
 mod up;
 mod watch;
+mod why;
+mod words;
 mod worker;
 
 use anyhow::Context as _;
@@ -44,6 +48,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Up(up) => runtime()?.block_on(up::run(up)),
         Command::Worker(worker) => runtime()?.block_on(worker::run(worker)),
         Command::Watch(watch) => Ok(runtime()?.block_on(watch::run(&watch))),
+        Command::Why(why) => Ok(runtime()?.block_on(why::run(&why))),
         Command::Log(LogCommand::Cat(cat)) => runtime()?.block_on(inspect::cat(&cat)),
         Command::Log(LogCommand::Verify(at)) => runtime()?.block_on(inspect::verify(&at)),
         Command::Log(LogCommand::Stats(at)) => runtime()?.block_on(inspect::stats(&at)),

@@ -1,12 +1,12 @@
 //! `skein watch`: shows how far an execution is until it has ended.
 
-mod address;
 mod draw;
 mod events;
 mod screen;
 mod source;
 
-use address::Server;
+use crate::address::{self, Server};
+use crate::words::is_broken_pipe;
 use screen::Screen;
 use skein_gateway::progress::{Phase, Progress};
 use skein_model::ExecutionId;
@@ -82,11 +82,6 @@ fn exit_code(phase: Phase, once: bool) -> ExitCode {
         phase if once && !phase.is_terminal() => ExitCode::SUCCESS,
         _ => ExitCode::from(ENDED_BADLY),
     }
-}
-
-/// Whoever reads may have seen enough (`| head`); that is no fault.
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// A progress as it came: what it says, and its JSON.

@@ -1,39 +1,19 @@
 //! How far an execution is: once as JSON, or as a stream of server-sent events while it runs.
 
-use super::Refused;
-use crate::error::ApiError;
+use super::json::{JSON, RefusedInJson, execution_of};
 use crate::progress::{self, Update};
 use crate::shared::Shared;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, header};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::{Stream, stream};
-use skein_model::ExecutionId;
 use std::convert::Infallible;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENT_STREAM: &str = "text/event-stream";
-
-/// A request that was not served, as JSON: `{"error": {"status": 404, "message": "…"}}`.
-pub(super) struct RefusedInJson(Refused);
-
-impl<E: Into<Refused>> From<E> for RefusedInJson {
-    fn from(error: E) -> Self {
-        Self(error.into())
-    }
-}
-
-impl IntoResponse for RefusedInJson {
-    fn into_response(self) -> Response {
-        let Self(Refused(status, message)) = self;
-        let body = serde_json::json!({ "error": { "status": status.as_u16(), "message": message } });
-        (status, [(header::CONTENT_TYPE, JSON)], format!("{body}\n")).into_response()
-    }
-}
 
 /// Says how far an execution is; goes on saying so at most once a second, until it has ended, to whoever accepts events.
 pub(super) async fn of_execution(
@@ -41,9 +21,7 @@ pub(super) async fn of_execution(
     path: Result<Path<(String, String, String)>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, RefusedInJson> {
-    let Path((project, domain, name)) =
-        path.map_err(|error| ApiError::invalid(format!("the path is not text in UTF-8: {error}")))?;
-    let id = ExecutionId::parse(&project, &domain, &name).map_err(ApiError::from)?;
+    let id = execution_of(path)?;
     let first = Update::of(&progress::read(&shared, &id).await?)?;
     if !accepts_events(&headers) {
         return Ok(([(header::CONTENT_TYPE, JSON)], first.json + "\n").into_response());
@@ -97,6 +75,7 @@ fn show(mut updates: watch::Receiver<Arc<Update>>) -> (Result<Event, Infallible>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::http::HeaderValue;
 
     fn accepting(values: &[&'static str]) -> HeaderMap {
         values.iter().map(|value| (header::ACCEPT, HeaderValue::from_static(value))).collect()

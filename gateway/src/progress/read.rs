@@ -215,11 +215,12 @@ fn node_phase(number: i32) -> Phase {
     }
 }
 
-fn rfc3339(at: Timestamp) -> String {
+/// Writes a time by RFC 3339 in UTC.
+pub(crate) fn rfc3339(at: Timestamp) -> String {
     prost_types::Timestamp::from(at).to_string()
 }
 
-/// Three digits are more than a person reads, and a record's time has no more to say.
-fn rounded(number: f64) -> f64 {
+/// Rounds seconds, or a rate. Three digits are more than a person reads, and a record's time has no more to say.
+pub(crate) fn rounded(number: f64) -> f64 {
     (number * 1_000.0).round() / 1_000.0
 }

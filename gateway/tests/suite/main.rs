@@ -20,3 +20,4 @@ mod progress;
 mod registration;
 mod single_calls;
 mod views;
+mod why;

@@ -1,5 +1,6 @@
 //! Draws how far an execution is: text from numbers, and nothing else.
 
+use crate::words::{harmless, span};
 use skein_gateway::progress::{Items, NodeProgress, Phase, Progress};
 
 /// How many characters a bar has between its brackets.
@@ -91,20 +92,6 @@ fn error_lines(progress: &Progress) -> Vec<String> {
     std::iter::once(first).chain(lines.map(|line| format!("  {line}"))).collect()
 }
 
-/// What user code says is shown, and not obeyed by the terminal.
-fn harmless(text: &str) -> String {
-    let shown = |c: char| {
-        if c == '\t' {
-            ' '
-        } else if c.is_control() {
-            '\u{fffd}'
-        } else {
-            c
-        }
-    };
-    text.chars().map(shown).collect()
-}
-
 /// Takes as many nodes as fit, in their order: those under way first, then those that have failed, then those that wait
 /// or have ended.
 fn chosen(nodes: &[NodeProgress], room: usize) -> Vec<&NodeProgress> {
@@ -184,25 +171,6 @@ fn short(number: f64) -> String {
         number if number >= 100.0 => format!("{number:.0}"),
         number if number >= 1.0 => format!("{number:.1}"),
         number => format!("{number:.2}"),
-    }
-}
-
-/// Says a time as a person does, in its two largest units.
-fn span(seconds: f64) -> String {
-    if seconds < 10.0 {
-        return format!("{seconds:.1} s");
-    }
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "whole seconds from ten on are meant"
-    )]
-    let whole = seconds.round() as u64;
-    match whole {
-        0..60 => format!("{whole} s"),
-        60..3_600 => format!("{} min {} s", whole / 60, whole % 60),
-        3_600..86_400 => format!("{} h {} min", whole / 3_600, whole % 3_600 / 60),
-        _ => format!("{} d {} h", whole / 86_400, whole % 86_400 / 3_600),
     }
 }
 
@@ -322,11 +290,5 @@ mod tests {
         let failed = Progress { error: Some(cause), ..execution(Phase::Failed, vec![]) };
         let expected = ["p/d/abc  FAILED  1 min 15 s", "USER:Bad: one", "   two\u{fffd}[2J"];
         assert_eq!(picture(&failed, ROOMY), expected);
-    }
-
-    #[test]
-    fn times_are_said_in_two_units() {
-        let spans = [0.04, 9.94, 59.6, 61.0, 7_260.0, 90_000.0].map(span);
-        assert_eq!(spans, ["0.0 s", "9.9 s", "1 min 0 s", "1 min 1 s", "2 h 1 min", "1 d 1 h"]);
     }
 }

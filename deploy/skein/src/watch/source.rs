@@ -1,26 +1,21 @@
 //! Asks a server how far an execution is.
 
 use super::Received;
-use super::address::Server;
 use super::events::{Event, Events};
-use anyhow::{Context as _, anyhow};
-use reqwest::header::{ACCEPT, HeaderValue};
-use reqwest::{Client, Response, Url};
-use serde::Deserialize;
+use crate::address::Server;
+use crate::ask::{self, Question, Refusal};
+use anyhow::anyhow;
+use reqwest::Response;
+use reqwest::header::HeaderValue;
 use skein_gateway::progress::Progress;
 use skein_model::ExecutionId;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// How long a server may take to be there.
-const CONNECT_MAX: Duration = Duration::from_secs(10);
-/// How long nothing may come: a server that watches says something every few seconds.
-const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// How long is waited before a server that was lost is asked again, and how often.
 const RETRY: Duration = Duration::from_secs(1);
 const RETRIES_MAX: u32 = 60;
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 
 /// What comes next.
@@ -33,40 +28,11 @@ pub enum Next {
 
 /// One execution on one server.
 pub struct Source {
-    client: Client,
-    url: Url,
-    server: String,
+    question: Question,
     stream: Option<Response>,
     events: Events,
     received: VecDeque<Event>,
     retries: u32,
-}
-
-/// Why a request was not served.
-enum Refusal {
-    /// The server says that it cannot be: asking again will not help.
-    Final(anyhow::Error),
-    /// It may be served later.
-    Passing(anyhow::Error),
-}
-
-impl From<Refusal> for anyhow::Error {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Final(error) | Refusal::Passing(error) => error,
-        }
-    }
-}
-
-/// What a server answers that refuses.
-#[derive(Deserialize)]
-struct Refused {
-    error: Why,
-}
-
-#[derive(Deserialize)]
-struct Why {
-    message: String,
 }
 
 impl Source {
@@ -75,23 +41,8 @@ impl Source {
     /// # Errors
     /// When the server's address is none.
     pub fn of(server: &Server, execution: &ExecutionId) -> anyhow::Result<Self> {
-        let Server { url, named_by } = server;
-        let shown = format!("{url} (named by {named_by})");
-        let mut url = Url::parse(url).with_context(|| format!("{shown} is no address of a server"))?;
-        let ExecutionId { project, domain, name } = execution;
-        url.path_segments_mut()
-            .map_err(|()| anyhow!("{shown} is no address of a server"))?
-            .pop_if_empty()
-            .extend(["api", "v1", "executions", project, domain, name, "progress"]);
-        let mut client = Client::builder().connect_timeout(CONNECT_MAX).read_timeout(SILENCE_MAX);
-        if is_local(&url) {
-            // A proxy would look for its own machine.
-            client = client.no_proxy();
-        }
         Ok(Self {
-            client: client.build().context("the HTTP client cannot be made")?,
-            url,
-            server: shown,
+            question: Question::of(server, execution, &["progress"])?,
             stream: None,
             events: Events::default(),
             received: VecDeque::new(),
@@ -104,10 +55,8 @@ impl Source {
     /// # Errors
     /// When the server does not answer, or refuses.
     pub async fn now(&self) -> anyhow::Result<Received> {
-        let answer = self.ask(JSON).await?;
-        let json = answer.text().await.context("the answer breaks off")?;
-        let json = json.trim_end().to_owned();
-        Ok((read(&json)?, json))
+        let json = self.question.json().await?;
+        Ok((ask::read(&json)?, json))
     }
 
     /// Begins to watch.
@@ -121,32 +70,8 @@ impl Source {
     async fn connect(&mut self) -> Result<(), Refusal> {
         self.events = Events::default();
         self.received.clear();
-        self.stream = Some(self.ask(EVENT_STREAM).await?);
+        self.stream = Some(self.question.ask(EVENT_STREAM).await?);
         Ok(())
-    }
-
-    async fn ask(&self, accept: HeaderValue) -> Result<Response, Refusal> {
-        let answer = self.client.get(self.url.clone()).header(ACCEPT, accept).send().await;
-        let answer = answer.map_err(|error| {
-            let text = format!(
-                "no server answers at {}; start one with `skein up`, or say --server URL",
-                self.server
-            );
-            Refusal::Passing(anyhow::Error::new(error).context(text))
-        })?;
-        let status = answer.status();
-        if status.is_success() {
-            return Ok(answer);
-        }
-        let body = answer.text().await.unwrap_or_default();
-        let why = match serde_json::from_str::<Refused>(&body) {
-            Ok(refused) => anyhow!("{} refuses: {}", self.server, refused.error.message),
-            // Something else listens there, or a Skein that does not have this yet.
-            Err(_) => {
-                anyhow!("{} answers {status} to {}, and not as a Skein does", self.server, self.url.path())
-            }
-        };
-        Err(if status.is_server_error() { Refusal::Passing(why) } else { Refusal::Final(why) })
     }
 
     /// Waits for what comes next. A server that is gone is asked again; that is told once.
@@ -158,7 +83,7 @@ impl Source {
             while let Some(event) = self.received.pop_front() {
                 if event.name == "progress" {
                     self.retries = 0;
-                    return Ok(Next::Progress(read(&event.data)?, event.data));
+                    return Ok(Next::Progress(ask::read(&event.data)?, event.data));
                 }
             }
             let Err(why) = self.receive().await else { continue };
@@ -166,10 +91,12 @@ impl Source {
             self.stream = None;
             self.retries += 1;
             if self.retries > RETRIES_MAX {
-                return Err(why.context(format!("{} was asked {RETRIES_MAX} times in vain", self.server)));
+                return Err(
+                    why.context(format!("{} was asked {RETRIES_MAX} times in vain", self.question.server))
+                );
             }
             if self.retries == 1 {
-                return Ok(Next::Lost(format!("{} is gone ({why:#}); asking again", self.server)));
+                return Ok(Next::Lost(format!("{} is gone ({why:#}); asking again", self.question.server)));
             }
         }
     }
@@ -186,13 +113,4 @@ impl Source {
         self.received.extend(events);
         Ok(())
     }
-}
-
-fn is_local(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-fn read(json: &str) -> anyhow::Result<Progress> {
-    serde_json::from_str(json).context("the server says what this version of skein does not understand")
 }

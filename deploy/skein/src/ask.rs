@@ -1,0 +1,127 @@
+//! Asks a server about an execution, over HTTP.
+
+use crate::address::Server;
+use anyhow::{Context as _, anyhow};
+use reqwest::header::{ACCEPT, HeaderValue};
+use reqwest::{Client, Response, Url};
+use serde::Deserialize;
+use skein_model::ExecutionId;
+use std::time::Duration;
+
+/// How long a server may take to be there.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+/// How long nothing may come: a server that is watched says something every few seconds.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// A question about one execution to one server.
+pub struct Question {
+    client: Client,
+    url: Url,
+    /// The server, and who named it.
+    pub server: String,
+}
+
+/// Why a request was not served.
+pub enum Refusal {
+    /// The server says that it cannot be: asking again will not help.
+    Final(anyhow::Error),
+    /// It may be served later.
+    Passing(anyhow::Error),
+}
+
+impl From<Refusal> for anyhow::Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Final(error) | Refusal::Passing(error) => error,
+        }
+    }
+}
+
+/// What a server answers that refuses.
+#[derive(Deserialize)]
+struct Refused {
+    error: Why,
+}
+
+#[derive(Deserialize)]
+struct Why {
+    message: String,
+}
+
+impl Question {
+    /// Prepares to ask for what stands at `what` below the execution's own address.
+    ///
+    /// # Errors
+    /// When the server's address is none.
+    pub fn of(server: &Server, execution: &ExecutionId, what: &[&str]) -> anyhow::Result<Self> {
+        let Server { url, named_by } = server;
+        let shown = format!("{url} (named by {named_by})");
+        let mut url = Url::parse(url).with_context(|| format!("{shown} is no address of a server"))?;
+        let ExecutionId { project, domain, name } = execution;
+        url.path_segments_mut()
+            .map_err(|()| anyhow!("{shown} is no address of a server"))?
+            .pop_if_empty()
+            .extend(["api", "v1", "executions", project, domain, name])
+            .extend(what);
+        let mut client = Client::builder().connect_timeout(CONNECT_MAX).read_timeout(SILENCE_MAX);
+        if is_local(&url) {
+            // A proxy would look for its own machine.
+            client = client.no_proxy();
+        }
+        let client = client.build().context("the HTTP client cannot be made")?;
+        Ok(Self { client, url, server: shown })
+    }
+
+    /// Asks once, and answers the JSON in one line.
+    ///
+    /// # Errors
+    /// When the server does not answer, or refuses.
+    pub async fn json(&self) -> anyhow::Result<String> {
+        let answer = self.ask(JSON).await?;
+        let json = answer.text().await.context("the answer breaks off")?;
+        Ok(json.trim_end().to_owned())
+    }
+
+    /// Asks for what `accept` names.
+    ///
+    /// # Errors
+    /// When the server does not answer, or refuses.
+    pub async fn ask(&self, accept: HeaderValue) -> Result<Response, Refusal> {
+        let answer = self.client.get(self.url.clone()).header(ACCEPT, accept).send().await;
+        let answer = answer.map_err(|error| {
+            let text = format!(
+                "no server answers at {}; start one with `skein up`, or say --server URL",
+                self.server
+            );
+            Refusal::Passing(anyhow::Error::new(error).context(text))
+        })?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let body = answer.text().await.unwrap_or_default();
+        let why = match serde_json::from_str::<Refused>(&body) {
+            Ok(refused) => anyhow!("{} refuses: {}", self.server, refused.error.message),
+            // Something else listens there, or a Skein that does not have this yet.
+            Err(_) => {
+                anyhow!("{} answers {status} to {}, and not as a Skein does", self.server, self.url.path())
+            }
+        };
+        Err(if status.is_server_error() { Refusal::Passing(why) } else { Refusal::Final(why) })
+    }
+}
+
+/// Takes what a server says in JSON.
+///
+/// # Errors
+/// When it is something else.
+pub fn read<T: for<'de> Deserialize<'de>>(json: &str) -> anyhow::Result<T> {
+    serde_json::from_str(json).context("the server says what this version of skein does not understand")
+}
+
+fn is_local(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}

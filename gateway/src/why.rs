@@ -1,0 +1,143 @@
+//! Why an execution is where it is: what each unfinished part waits for, and what each try that failed was charged to.
+//!
+//! All of it is from the execution's journal, and from the plan that its first record names. What is written down nowhere is not
+//! guessed: which items of a map a worker has in hands, or whether a worker that a try waits for is busy or not there.
+
+mod fold;
+mod plan;
+
+use crate::error::ApiError;
+use crate::progress::Phase;
+use crate::shared::Shared;
+use fold::Fold;
+use plan::Plan;
+use serde::{Deserialize, Serialize};
+use skein_model::{Event, ExecutionId, Head, JournalId, NodeId, codec};
+
+/// How many tries that failed are told one by one, the last ones; the others are counted.
+pub const TRIES_MAX: usize = 100;
+
+/// Why an execution, or a node of it, is where it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Why {
+    /// The execution, as `project/domain/name`.
+    pub execution: String,
+    /// Where it stands.
+    pub phase: Phase,
+    /// What its unfinished parts wait for, in the order of the workflow; none when all has ended.
+    pub waits: Vec<Wait>,
+    /// The tries that failed, at most [`TRIES_MAX`], the last ones, in the order in which they did.
+    pub tries: Vec<Try>,
+    /// How many failed before those.
+    pub earlier: u64,
+}
+
+/// What one part waits for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Wait {
+    /// The node; none for the execution itself.
+    pub node: Option<String>,
+    /// What it waits for, in words: "a worker".
+    pub what: String,
+    /// Since when, by RFC 3339 in UTC.
+    pub since: String,
+    /// How long that is by now, in seconds.
+    pub seconds: f64,
+    /// Until when at the most; none where nothing ends the wait.
+    pub until: Option<String>,
+}
+
+/// A try that failed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Try {
+    /// The node.
+    pub node: String,
+    /// The item of a map.
+    pub item: Option<u32>,
+    /// The number of the try, from 0.
+    pub attempt: u32,
+    /// When that was recorded, by RFC 3339 in UTC.
+    pub at: String,
+    /// The error's code.
+    pub code: String,
+    /// The error's message; a long one is cut.
+    pub message: String,
+    /// Whose retries it was charged to.
+    pub charged: Charged,
+    /// How many tries of the node, or of the item, were charged so, this one included; none for an item.
+    pub nth: Option<u32>,
+    /// Whether it was tried again.
+    pub again: bool,
+}
+
+/// Whose retries a try that failed was charged to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Charged {
+    /// The task's own.
+    Task,
+    /// The system's.
+    System,
+    /// Nobody's: it was interrupted.
+    Nobody,
+}
+
+impl Charged {
+    /// Answers the word that stands for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Task => "task",
+            Self::System => "system",
+            Self::Nobody => "nobody",
+        }
+    }
+}
+
+impl From<skein_model::Charge> for Charged {
+    fn from(charge: skein_model::Charge) -> Self {
+        match charge {
+            skein_model::Charge::User => Self::Task,
+            skein_model::Charge::System => Self::System,
+            skein_model::Charge::Interruption => Self::Nobody,
+        }
+    }
+}
+
+/// Says why an execution is where it is, or `node` of it alone.
+///
+/// # Errors
+/// [`ApiError::NotFound`] when there is no such execution, or no such node in it.
+pub(crate) async fn read(shared: &Shared, id: &ExecutionId, node: Option<&NodeId>) -> Result<Why, ApiError> {
+    let records = shared.log.read(&JournalId::execution(id), Head::EMPTY).await?;
+    let mut fold = None;
+    for envelope in &records {
+        let events: Vec<Event> = codec::decode(envelope.schema, &envelope.record.body)
+            .map_err(|error| ApiError::internal("a record of an execution", &error))?;
+        for event in &events {
+            match (&mut fold, event) {
+                (None, Event::Created(created)) => {
+                    let plan = Plan::of(&shared.blobs.get_checked(&created.plan).await?);
+                    fold = Some(Fold::new(
+                        plan,
+                        created.settings.max_parallelism,
+                        node.cloned(),
+                        envelope.record.time,
+                    ));
+                }
+                (Some(fold), event) => fold.apply(event, envelope.record.time),
+                (None, _) => {}
+            }
+        }
+    }
+    let fold = fold.ok_or_else(|| ApiError::no_execution(id))?;
+    if let Some(node) = node
+        && !fold.has(node)
+    {
+        let named: Vec<&str> = fold.nodes().collect();
+        return Err(ApiError::NotFound(format!(
+            "execution {id} has no node {node}; it has {}",
+            named.join(", ")
+        )));
+    }
+    Ok(fold.why(id, shared.now()))
+}

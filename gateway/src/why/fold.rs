@@ -1,0 +1,299 @@
+//! Folds the events of an execution into what its parts wait for.
+
+use super::plan::{Plan, PlanNode};
+use super::{Charged, TRIES_MAX, Try, Wait, Why};
+use crate::executions::cut;
+use crate::progress::{Phase, rfc3339, rounded};
+use skein_model::event::FinishedChunk;
+use skein_model::{Attempt, Event, ExecutionId, Failure, NodeId, Timestamp};
+use std::collections::{BTreeMap, VecDeque};
+
+/// How many of the nodes that one waits for are named.
+const NAMED_MAX: usize = 3;
+
+/// An execution as far as it is known.
+pub(super) struct Fold {
+    plan: Plan,
+    max_parallelism: u32,
+    phase: Phase,
+    /// Since when it is in that phase.
+    since: Timestamp,
+    nodes: BTreeMap<NodeId, Node>,
+    /// Of which node this is to be said; none is all.
+    only: Option<NodeId>,
+    tries: VecDeque<Try>,
+    earlier: u64,
+}
+
+/// A node that has begun.
+#[derive(Debug)]
+struct Node {
+    state: State,
+    since: Timestamp,
+    spent: BTreeMap<&'static str, u32>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Its inputs are put together.
+    Queued,
+    /// It has them, and nothing is asked for yet.
+    Begun,
+    /// A try waits.
+    Tried { not_before: Option<Timestamp> },
+    /// A try runs.
+    Running { worker: String },
+    /// Items wait or run.
+    Map { total: u32, ended: u32 },
+    /// It has ended, well or not.
+    Ended { well: bool },
+}
+
+impl Fold {
+    /// Begins with an execution that was asked for at `created`; `only` one node is to be told of, or all.
+    pub(super) fn new(plan: Plan, max_parallelism: u32, only: Option<NodeId>, created: Timestamp) -> Self {
+        Self {
+            plan,
+            max_parallelism,
+            phase: Phase::Queued,
+            since: created,
+            nodes: BTreeMap::new(),
+            only,
+            tries: VecDeque::new(),
+            earlier: 0,
+        }
+    }
+
+    /// Says whether there is such a node.
+    pub(super) fn has(&self, node: &NodeId) -> bool {
+        self.nodes().any(|id| id == node.as_str())
+    }
+
+    /// Lists the nodes, in the order of the workflow.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = &str> {
+        self.plan.0.iter().map(|node| node.id.as_str())
+    }
+
+    /// Takes what has happened next.
+    pub(super) fn apply(&mut self, event: &Event, at: Timestamp) {
+        match event {
+            Event::Started => self.turn(Phase::Running, at),
+            Event::NodeQueued { node } => self.set(node, State::Queued, at),
+            Event::NodeStarted { node, .. } => self.set(node, State::Begun, at),
+            Event::AttemptQueued { node, attempt, not_before } => {
+                if *attempt > Attempt(0)
+                    && let Some(last) = self.tries.iter_mut().rev().find(|one| one.node == node.as_str())
+                {
+                    last.again = true;
+                }
+                self.set(node, State::Tried { not_before: *not_before }, at);
+            }
+            Event::AttemptStarted { node, worker, micros_ago, .. } => {
+                let began = Timestamp::from_micros(at.as_micros().saturating_sub_unsigned(*micros_ago));
+                self.set(node, State::Running { worker: worker.clone() }, began);
+            }
+            Event::AttemptFailed { node, attempt, failure } => self.failed(node, None, *attempt, failure, at),
+            Event::MapStarted { node, size } => self.set(node, State::Map { total: *size, ended: 0 }, at),
+            Event::ItemsFinished { node, chunk, again } => self.chunk(node, chunk, again, at),
+            Event::NodeSucceeded { node, .. } => self.set(node, State::Ended { well: true }, at),
+            Event::NodeFailed { node, .. }
+            | Event::NodeTimedOut { node, .. }
+            | Event::NodeAborted { node, .. }
+            | Event::NodeSkipped { node } => self.set(node, State::Ended { well: false }, at),
+            Event::Succeeding => self.turn(Phase::Succeeding, at),
+            Event::Succeeded { .. } => self.turn(Phase::Succeeded, at),
+            Event::Failing { .. } => self.turn(Phase::Failing, at),
+            Event::Failed { .. } => self.turn(Phase::Failed, at),
+            Event::Aborting { .. } => self.turn(Phase::Aborting, at),
+            Event::Aborted => self.turn(Phase::Aborted, at),
+            // What follows on them stands in events of their own, or concerns nobody who waits.
+            Event::Created(_)
+            | Event::AttemptSucceeded { .. }
+            | Event::AttemptAborted { .. }
+            | Event::LateResultIgnored { .. }
+            | Event::Archived { .. } => {}
+        }
+    }
+
+    const fn turn(&mut self, phase: Phase, at: Timestamp) {
+        self.phase = phase;
+        self.since = at;
+    }
+
+    fn set(&mut self, node: &NodeId, state: State, since: Timestamp) {
+        match self.nodes.get_mut(node) {
+            Some(known) => (known.state, known.since) = (state, since),
+            None => {
+                self.nodes.insert(node.clone(), Node { state, since, spent: BTreeMap::new() });
+            }
+        }
+    }
+
+    fn failed(
+        &mut self,
+        node: &NodeId,
+        item: Option<u32>,
+        attempt: Attempt,
+        failure: &Failure,
+        at: Timestamp,
+    ) {
+        if !self.is_asked_for(node) {
+            return;
+        }
+        let charged = Charged::from(failure.charge);
+        let nth = match item {
+            Some(_) => None,
+            None => self.nodes.get_mut(node).map(|node| {
+                let spent = node.spent.entry(charged.word()).or_default();
+                *spent += 1;
+                *spent
+            }),
+        };
+        let mut message = failure.message.clone();
+        cut(&mut message);
+        if self.tries.len() == TRIES_MAX {
+            self.tries.pop_front();
+            self.earlier += 1;
+        }
+        self.tries.push_back(Try {
+            node: node.to_string(),
+            item,
+            attempt: attempt.0,
+            at: rfc3339(at),
+            code: failure.code.clone(),
+            message,
+            charged,
+            nth,
+            again: false,
+        });
+    }
+
+    fn chunk(&mut self, node: &NodeId, chunk: &FinishedChunk, again: &[u32], at: Timestamp) {
+        for failed in &chunk.failures {
+            self.failed(node, Some(failed.index), chunk.attempt, &failed.failure, at);
+            if again.binary_search(&failed.index).is_ok()
+                && let Some(last) = self.tries.back_mut()
+            {
+                last.again = true;
+            }
+        }
+        let returned: u32 = chunk.returned.iter().map(|range| range.len()).sum();
+        let open = returned.saturating_add(u32::try_from(again.len()).unwrap_or(u32::MAX));
+        if let Some(Node { state: State::Map { ended, .. }, .. }) = self.nodes.get_mut(node) {
+            *ended = ended.saturating_add(chunk.range.len().saturating_sub(open));
+        }
+    }
+
+    /// Says what waits for what.
+    pub(super) fn why(self, execution: &ExecutionId, now: Timestamp) -> Why {
+        let mut waits: Vec<Waiting> =
+            self.of_execution().filter(|_| self.only.is_none()).into_iter().collect();
+        if !self.phase.is_terminal() {
+            let nodes = self.plan.0.iter().filter(|node| self.is_asked_for(&node.id));
+            waits.extend(nodes.filter_map(|node| self.of_node(node, now)));
+        }
+        Why {
+            execution: execution.to_string(),
+            phase: self.phase,
+            waits: waits.into_iter().map(|wait| wait.told(now)).collect(),
+            tries: self.tries.into(),
+            earlier: self.earlier,
+        }
+    }
+
+    fn of_execution(&self) -> Option<Waiting> {
+        let what = match self.phase {
+            Phase::Queued => "the engine to take the execution up",
+            Phase::Succeeding => "its outputs to be put together",
+            Phase::Failing | Phase::Aborting => "what still runs to be stopped",
+            _ => return None,
+        };
+        Some(Waiting { node: None, what: what.to_owned(), since: self.since, until: None })
+    }
+
+    fn of_node(&self, node: &PlanNode, now: Timestamp) -> Option<Waiting> {
+        let Some(Node { state, since, .. }) = self.nodes.get(&node.id) else { return self.before(node) };
+        let (mut since, mut until) = (*since, None);
+        let what = match state {
+            State::Queued | State::Begun => "its inputs to be put together".to_owned(),
+            State::Tried { not_before: Some(at) } if *at > now => {
+                until = Some(*at);
+                "the time at which it is tried again".to_owned()
+            }
+            State::Tried { not_before } => {
+                since = not_before.map_or(since, |at| at.max(since));
+                "a worker".to_owned()
+            }
+            State::Running { worker } => {
+                until = node.timeout.map(|timeout| since.after(timeout));
+                format!("its task, which runs on {worker}")
+            }
+            State::Map { total, ended } => {
+                format!("{} of its {total} items to end", total.saturating_sub(*ended))
+            }
+            State::Ended { .. } => return None,
+        };
+        Some(Waiting { node: Some(node.id.clone()), what, since, until })
+    }
+
+    /// Says what a node waits for that has not begun; none when it never will.
+    fn before(&self, node: &PlanNode) -> Option<Waiting> {
+        let what = match self.phase {
+            Phase::Queued => "the engine to take the execution up".to_owned(),
+            Phase::Failing if node.handles_failure => "what still runs to be stopped".to_owned(),
+            Phase::Running if !node.handles_failure => {
+                let open = node.upstream.iter().filter(|id| !self.is_done(id)).map(NodeId::as_str);
+                match named(&open.collect::<Vec<_>>()) {
+                    Some(nodes) => format!("{nodes} to succeed"),
+                    None => format!("one of {} nodes to end that may run at once", self.max_parallelism),
+                }
+            }
+            _ => return None,
+        };
+        let ends = node.upstream.iter().filter_map(|id| self.nodes.get(id));
+        let since = ends.map(|node| node.since).fold(self.since, Timestamp::max);
+        let is_open = node.upstream.iter().any(|id| !self.is_done(id));
+        let since = if is_open { self.since } else { since };
+        Some(Waiting { node: Some(node.id.clone()), what, since, until: None })
+    }
+
+    fn is_done(&self, node: &NodeId) -> bool {
+        // The node that hands out the inputs has no events.
+        let state = self.nodes.get(node).map(|node| &node.state);
+        node.as_str() == NodeId::START || matches!(state, Some(State::Ended { well: true }))
+    }
+
+    fn is_asked_for(&self, node: &NodeId) -> bool {
+        self.only.as_ref().is_none_or(|only| only == node)
+    }
+}
+
+/// What one part waits for.
+struct Waiting {
+    node: Option<NodeId>,
+    what: String,
+    since: Timestamp,
+    until: Option<Timestamp>,
+}
+
+impl Waiting {
+    fn told(self, now: Timestamp) -> Wait {
+        Wait {
+            node: self.node.map(|node| node.to_string()),
+            what: self.what,
+            since: rfc3339(self.since),
+            seconds: rounded(now.since(self.since).as_secs_f64()),
+            until: self.until.map(rfc3339),
+        }
+    }
+}
+
+/// Names the first of some nodes, and how many more they are; none when they are none.
+fn named(nodes: &[&str]) -> Option<String> {
+    let (first, more) = nodes.split_at(nodes.len().min(NAMED_MAX));
+    match (first, more.len()) {
+        ([], _) => None,
+        (first, 0) => Some(first.join(", ")),
+        (first, more) => Some(format!("{} and {more} more", first.join(", "))),
+    }
+}
