@@ -18,6 +18,8 @@ mod read;
 mod rows;
 mod schema;
 
+pub(crate) use apply::{Plan, PlanNode};
+pub(crate) use decode::plan_of;
 pub(crate) use follow::Views;
 pub(crate) use pace::{Pace, rate};
 pub(crate) use read::{Reader, Row};

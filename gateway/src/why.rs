@@ -4,18 +4,20 @@
 //! guessed: which items of a map a worker has in hands, or whether a worker that a try waits for is busy or not there.
 
 mod fold;
-mod plan;
 
 use crate::error::ApiError;
 use crate::progress::Phase;
 use crate::shared::Shared;
+use crate::views::plan_of;
 use fold::Fold;
-use plan::Plan;
 use serde::{Deserialize, Serialize};
-use skein_model::{Event, ExecutionId, Head, JournalId, NodeId, codec};
+use skein_model::{Event, ExecutionId, Head, JournalId, codec};
 
 /// How many tries that failed are told one by one, the last ones; the others are counted.
 pub const TRIES_MAX: usize = 100;
+
+/// How many characters of a message are told.
+pub const MESSAGE_CHARS_MAX: usize = 1_024;
 
 /// Why an execution, or a node of it, is where it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,7 +62,7 @@ pub struct Try {
     pub at: String,
     /// The error's code.
     pub code: String,
-    /// The error's message; a long one is cut.
+    /// The end of the error's message, at most [`MESSAGE_CHARS_MAX`] characters: a traceback says last what it is about.
     pub message: String,
     /// Whose retries it was charged to.
     pub charged: Charged,
@@ -107,7 +109,7 @@ impl From<skein_model::Charge> for Charged {
 ///
 /// # Errors
 /// [`ApiError::NotFound`] when there is no such execution, or no such node in it.
-pub(crate) async fn read(shared: &Shared, id: &ExecutionId, node: Option<&NodeId>) -> Result<Why, ApiError> {
+pub(crate) async fn read(shared: &Shared, id: &ExecutionId, node: Option<&str>) -> Result<Why, ApiError> {
     let records = shared.log.read(&JournalId::execution(id), Head::EMPTY).await?;
     let mut fold = None;
     for envelope in &records {
@@ -116,11 +118,11 @@ pub(crate) async fn read(shared: &Shared, id: &ExecutionId, node: Option<&NodeId
         for event in &events {
             match (&mut fold, event) {
                 (None, Event::Created(created)) => {
-                    let plan = Plan::of(&shared.blobs.get_checked(&created.plan).await?);
+                    let plan = plan_of(&shared.blobs.get_checked(&created.plan).await?);
                     fold = Some(Fold::new(
                         plan,
                         created.settings.max_parallelism,
-                        node.cloned(),
+                        node.map(str::to_owned),
                         envelope.record.time,
                     ));
                 }

@@ -50,6 +50,7 @@ def test_each_retry_says_who_paid(client: Client, witness: Witness) -> None:
     assert len(tries) == 3, lines
     for told, line in zip(["(1), tried again", "(2), tried again", "(3), not tried again"], tries, strict=True):
         assert f"charged to the task {told}" in line
+        assert line.endswith("again 1")
 
 
 def test_what_is_not_there_is_named(client: Client) -> None:

@@ -8,7 +8,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use skein_model::{ExecutionId, NodeId};
+use skein_model::ExecutionId;
 use std::sync::Arc;
 
 /// Says what each unfinished part waits for, and what each try that failed was charged to.
@@ -26,10 +26,10 @@ pub(super) async fn of_node(
 ) -> Result<Response, RefusedInJson> {
     let (project, domain, name, node) = path_of(path)?;
     let id = ExecutionId::parse(&project, &domain, &name).map_err(ApiError::from)?;
-    answer(&shared, &id, Some(&NodeId::new(node))).await
+    answer(&shared, &id, Some(&node)).await
 }
 
-async fn answer(shared: &Shared, id: &ExecutionId, node: Option<&NodeId>) -> Result<Response, RefusedInJson> {
+async fn answer(shared: &Shared, id: &ExecutionId, node: Option<&str>) -> Result<Response, RefusedInJson> {
     let why = why::read(shared, id, node).await?;
     let json = serde_json::to_string(&why)
         .map_err(|error| ApiError::internal("what an execution waits for as JSON", &error))?;

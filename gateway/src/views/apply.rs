@@ -11,6 +11,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use skein_log::Cursor;
 use skein_model::{Category, Event, ExecutionId, RegistryEvent, Timestamp};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A record of the log as the tables take it: decoded, and with what the events only name.
 pub(super) enum Decoded {
@@ -40,23 +41,25 @@ pub(super) enum Decoded {
 
 /// What the tables know of a plan.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Plan {
-    pub(super) nodes: Vec<PlanNode>,
+pub(crate) struct Plan {
+    pub(crate) nodes: Vec<PlanNode>,
     /// Whether a failure leaves the end node to be shown as skipped: with the policy that lets other nodes finish.
     pub(super) skips_end: bool,
 }
 
 /// What the tables know of one node of a plan.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct PlanNode {
-    pub(super) id: String,
+pub(crate) struct PlanNode {
+    pub(crate) id: String,
     pub(super) is_array: bool,
     pub(super) task: skein_idl::flyteidl::core::Identifier,
     pub(super) task_type: String,
     /// The nodes that it waits for.
-    pub(super) upstream: Vec<String>,
+    pub(crate) upstream: Vec<String>,
     /// Whether it runs only when the execution fails.
-    pub(super) handles_failure: bool,
+    pub(crate) handles_failure: bool,
+    /// How long one try may run; none is no limit.
+    pub(crate) timeout: Option<Duration>,
 }
 
 /// What the tables know of a launch plan beside its id.

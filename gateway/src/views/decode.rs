@@ -7,6 +7,7 @@ use skein_log::{BlobError, BlobStore};
 use skein_model::{BlobRef, Category, Event, RegistryEvent, codec};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Plans that were read of late: many executions have the same.
 #[derive(Default)]
@@ -69,14 +70,17 @@ async fn decode_execution(
 }
 
 /// Answers the task nodes of an encoded closure and what task each runs, and its policy.
-fn plan_of(closure: &[u8]) -> Plan {
+pub(crate) fn plan_of(closure: &[u8]) -> Plan {
     use core::{node, task_node};
     let closure = core::CompiledWorkflowClosure::decode(closure).unwrap_or_default();
-    let types: std::collections::BTreeMap<(String, String), String> = closure
+    let tasks: std::collections::BTreeMap<(String, String), (String, Option<Duration>)> = closure
         .tasks
         .into_iter()
         .filter_map(|task| task.template)
-        .filter_map(|template| template.id.map(|id| ((id.name, id.version), template.r#type)))
+        .filter_map(|template| {
+            let timeout = template.metadata.and_then(|metadata| positive(metadata.timeout));
+            template.id.map(|id| ((id.name, id.version), (template.r#type, timeout)))
+        })
         .collect();
     let template = closure.primary.and_then(|primary| primary.template).unwrap_or_default();
     let skips_end = template.metadata.as_ref().is_some_and(|metadata| {
@@ -90,13 +94,20 @@ fn plan_of(closure: &[u8]) -> Plan {
         };
         let node::Target::TaskNode(task_node) = inner else { return None };
         let task_node::Reference::ReferenceId(task) = task_node.reference?;
-        let task_type = types.get(&(task.name.clone(), task.version.clone())).cloned().unwrap_or_default();
+        let known = tasks.get(&(task.name.clone(), task.version.clone())).cloned();
+        let (task_type, timeout) = known.unwrap_or_default();
+        let timeout = positive(node.metadata.and_then(|metadata| metadata.timeout)).or(timeout);
         let upstream = node.upstream_node_ids;
-        Some(PlanNode { id: node.id, is_array, task, task_type, upstream, handles_failure })
+        Some(PlanNode { id: node.id, is_array, task, task_type, upstream, handles_failure, timeout })
     };
     let nodes = template.nodes.into_iter().map(|node| (node, false));
     let nodes = nodes.chain(failure.map(|node| (node, true))).filter_map(plan_node).collect();
     Plan { nodes, skips_end }
+}
+
+/// Zero is no limit: the SDK sends it where nobody set one.
+fn positive(timeout: Option<prost_types::Duration>) -> Option<Duration> {
+    Duration::try_from(timeout?).ok().filter(|timeout| !timeout.is_zero())
 }
 
 async fn decode_registry(

@@ -1,9 +1,8 @@
 //! Folds the events of an execution into what its parts wait for.
 
-use super::plan::{Plan, PlanNode};
-use super::{Charged, TRIES_MAX, Try, Wait, Why};
-use crate::executions::cut;
+use super::{Charged, MESSAGE_CHARS_MAX, TRIES_MAX, Try, Wait, Why};
 use crate::progress::{Phase, rfc3339, rounded};
+use crate::views::{Plan, PlanNode};
 use skein_model::event::FinishedChunk;
 use skein_model::{Attempt, Event, ExecutionId, Failure, NodeId, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
@@ -18,9 +17,9 @@ pub(super) struct Fold {
     phase: Phase,
     /// Since when it is in that phase.
     since: Timestamp,
-    nodes: BTreeMap<NodeId, Node>,
+    nodes: BTreeMap<String, Node>,
     /// Of which node this is to be said; none is all.
-    only: Option<NodeId>,
+    only: Option<String>,
     tries: VecDeque<Try>,
     earlier: u64,
 }
@@ -51,7 +50,7 @@ enum State {
 
 impl Fold {
     /// Begins with an execution that was asked for at `created`; `only` one node is to be told of, or all.
-    pub(super) fn new(plan: Plan, max_parallelism: u32, only: Option<NodeId>, created: Timestamp) -> Self {
+    pub(super) fn new(plan: Plan, max_parallelism: u32, only: Option<String>, created: Timestamp) -> Self {
         Self {
             plan,
             max_parallelism,
@@ -65,13 +64,13 @@ impl Fold {
     }
 
     /// Says whether there is such a node.
-    pub(super) fn has(&self, node: &NodeId) -> bool {
-        self.nodes().any(|id| id == node.as_str())
+    pub(super) fn has(&self, node: &str) -> bool {
+        self.nodes().any(|id| id == node)
     }
 
     /// Lists the nodes, in the order of the workflow.
     pub(super) fn nodes(&self) -> impl Iterator<Item = &str> {
-        self.plan.0.iter().map(|node| node.id.as_str())
+        self.plan.nodes.iter().map(|node| node.id.as_str())
     }
 
     /// Takes what has happened next.
@@ -121,10 +120,10 @@ impl Fold {
     }
 
     fn set(&mut self, node: &NodeId, state: State, since: Timestamp) {
-        match self.nodes.get_mut(node) {
+        match self.nodes.get_mut(node.as_str()) {
             Some(known) => (known.state, known.since) = (state, since),
             None => {
-                self.nodes.insert(node.clone(), Node { state, since, spent: BTreeMap::new() });
+                self.nodes.insert(node.to_string(), Node { state, since, spent: BTreeMap::new() });
             }
         }
     }
@@ -137,20 +136,19 @@ impl Fold {
         failure: &Failure,
         at: Timestamp,
     ) {
-        if !self.is_asked_for(node) {
+        if !self.is_asked_for(node.as_str()) {
             return;
         }
         let charged = Charged::from(failure.charge);
         let nth = match item {
             Some(_) => None,
-            None => self.nodes.get_mut(node).map(|node| {
+            None => self.nodes.get_mut(node.as_str()).map(|node| {
                 let spent = node.spent.entry(charged.word()).or_default();
                 *spent += 1;
                 *spent
             }),
         };
-        let mut message = failure.message.clone();
-        cut(&mut message);
+        let message = end_of(&failure.message).to_owned();
         if self.tries.len() == TRIES_MAX {
             self.tries.pop_front();
             self.earlier += 1;
@@ -179,7 +177,7 @@ impl Fold {
         }
         let returned: u32 = chunk.returned.iter().map(|range| range.len()).sum();
         let open = returned.saturating_add(u32::try_from(again.len()).unwrap_or(u32::MAX));
-        if let Some(Node { state: State::Map { ended, .. }, .. }) = self.nodes.get_mut(node) {
+        if let Some(Node { state: State::Map { ended, .. }, .. }) = self.nodes.get_mut(node.as_str()) {
             *ended = ended.saturating_add(chunk.range.len().saturating_sub(open));
         }
     }
@@ -189,7 +187,7 @@ impl Fold {
         let mut waits: Vec<Waiting> =
             self.of_execution().filter(|_| self.only.is_none()).into_iter().collect();
         if !self.phase.is_terminal() {
-            let nodes = self.plan.0.iter().filter(|node| self.is_asked_for(&node.id));
+            let nodes = self.plan.nodes.iter().filter(|node| self.is_asked_for(&node.id));
             waits.extend(nodes.filter_map(|node| self.of_node(node, now)));
         }
         Why {
@@ -238,39 +236,41 @@ impl Fold {
 
     /// Says what a node waits for that has not begun; none when it never will.
     fn before(&self, node: &PlanNode) -> Option<Waiting> {
+        let mut since = self.since;
         let what = match self.phase {
             Phase::Queued => "the engine to take the execution up".to_owned(),
             Phase::Failing if node.handles_failure => "what still runs to be stopped".to_owned(),
             Phase::Running if !node.handles_failure => {
-                let open = node.upstream.iter().filter(|id| !self.is_done(id)).map(NodeId::as_str);
-                match named(&open.collect::<Vec<_>>()) {
+                let open: Vec<&str> =
+                    node.upstream.iter().map(String::as_str).filter(|id| !self.is_done(id)).collect();
+                match named(&open) {
                     Some(nodes) => format!("{nodes} to succeed"),
-                    None => format!("one of {} nodes to end that may run at once", self.max_parallelism),
+                    None => {
+                        let ends = node.upstream.iter().filter_map(|id| self.nodes.get(id.as_str()));
+                        since = ends.map(|node| node.since).fold(since, Timestamp::max);
+                        format!("one of {} nodes to end that may run at once", self.max_parallelism)
+                    }
                 }
             }
             _ => return None,
         };
-        let ends = node.upstream.iter().filter_map(|id| self.nodes.get(id));
-        let since = ends.map(|node| node.since).fold(self.since, Timestamp::max);
-        let is_open = node.upstream.iter().any(|id| !self.is_done(id));
-        let since = if is_open { self.since } else { since };
         Some(Waiting { node: Some(node.id.clone()), what, since, until: None })
     }
 
-    fn is_done(&self, node: &NodeId) -> bool {
+    fn is_done(&self, node: &str) -> bool {
         // The node that hands out the inputs has no events.
         let state = self.nodes.get(node).map(|node| &node.state);
-        node.as_str() == NodeId::START || matches!(state, Some(State::Ended { well: true }))
+        node == NodeId::START || matches!(state, Some(State::Ended { well: true }))
     }
 
-    fn is_asked_for(&self, node: &NodeId) -> bool {
-        self.only.as_ref().is_none_or(|only| only == node)
+    fn is_asked_for(&self, node: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| only == node)
     }
 }
 
 /// What one part waits for.
 struct Waiting {
-    node: Option<NodeId>,
+    node: Option<String>,
     what: String,
     since: Timestamp,
     until: Option<Timestamp>,
@@ -279,12 +279,19 @@ struct Waiting {
 impl Waiting {
     fn told(self, now: Timestamp) -> Wait {
         Wait {
-            node: self.node.map(|node| node.to_string()),
+            node: self.node,
             what: self.what,
             since: rfc3339(self.since),
             seconds: rounded(now.since(self.since).as_secs_f64()),
             until: self.until.map(rfc3339),
         }
+    }
+}
+
+fn end_of(message: &str) -> &str {
+    match message.char_indices().rev().nth(MESSAGE_CHARS_MAX - 1) {
+        Some((begin, _)) => &message[begin..],
+        None => message,
     }
 }
 

@@ -107,6 +107,19 @@ async fn each_try_that_failed_says_whose_retries_paid_for_it() {
 }
 
 #[tokio::test]
+async fn of_a_long_message_the_end_is_told() {
+    let harness = Harness::start().await;
+    register(&harness).await;
+    launch(&harness, "abc").await;
+    let long = failure("USER:ValueError", &format!("{}é the reason", "a traceback\n".repeat(1_000)));
+    let ends = Event::AttemptFailed { node: node("n0"), attempt: Attempt(0), failure: long };
+    append_unseen(&harness, "abc", &[Event::Started, queued(0, None), ends]).await;
+    let message = why(&harness).await.tries.pop().unwrap().message;
+    assert_eq!(message.chars().count(), 1_024);
+    assert!(message.ends_with("a traceback\né the reason"), "{message}");
+}
+
+#[tokio::test]
 async fn a_map_says_how_many_of_its_items_are_to_end_and_which_failed() {
     let harness = Harness::start().await;
     launch_mapped(&harness, "abc").await;

@@ -100,7 +100,7 @@ fn insert_plan(tx: &Transaction<'_>, digest: i64, plan: &Plan) -> Result<(), rus
     let mut node = tx.prepare_cached(
         "INSERT OR IGNORE INTO plan_nodes VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?;
-    for (place, PlanNode { id, is_array, task, task_type, upstream, handles_failure }) in
+    for (place, PlanNode { id, is_array, task, task_type, upstream, handles_failure, timeout: _ }) in
         (0_u32..).zip(&plan.nodes)
     {
         node.execute(params![
