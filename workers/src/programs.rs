@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::failure;
 use crate::interpreter::Interpreter;
 use crate::zygote::Origin;
+use rustix::fs::{Access, access};
 use skein_log::BlobStore;
 use skein_model::{Failure, Work};
 use skein_protocol::{NativeCommand, native};
@@ -78,8 +79,11 @@ async fn check(work: &Work, command: &NativeCommand) -> Result<(), Failure> {
         );
         return Err(failure::program("ProgramNotFound", message));
     }
-    match digest(path).await {
-        Ok(found) if found == *wanted => Ok(()),
+    match digest(path.clone()).await {
+        Ok(found) if found == *wanted => access(&path, Access::EXEC_OK).map_err(|_| {
+            let message = format!("the program {program} of task {task} may not be run: chmod +x {program}");
+            failure::program("ProgramUnusable", message)
+        }),
         Ok(found) => Err(failure::program(
             "ProgramChanged",
             format!(

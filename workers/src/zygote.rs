@@ -4,11 +4,16 @@
 //! alone knows which process ids are still theirs. It kills all of them when the socket closes, so nothing outlives
 //! this program, however it ends.
 
+mod error;
+
+pub use error::StartError;
+
 use crate::child::Exit;
 use crate::config::Config;
 use crate::frames::Frames;
 use crate::nest::Ground;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::process::Signal;
 use skein_protocol::{Control, PROTOCOL, Said, VERSION, frames, native};
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, IoSlice};
@@ -86,63 +91,6 @@ impl Origin {
     }
 }
 
-/// An interpreter or a program that could not be started.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// The program cannot be run at all.
-    #[error("{origin} cannot be started")]
-    Spawn {
-        /// What it is.
-        origin: String,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// It ended before it was ready, mostly because a package is missing.
-    #[error("{origin} ended and did not {task}: {complaint}")]
-    Ended {
-        /// What it is.
-        origin: String,
-        /// What it had to do first.
-        task: &'static str,
-        /// The end of what it printed.
-        complaint: String,
-    },
-    /// It says something else than what speaks this worker's version of the protocol.
-    #[error("{origin} does not speak as this worker does: {said}")]
-    Foreign {
-        /// What it is.
-        origin: String,
-        /// What it said.
-        said: String,
-    },
-    /// It took too long.
-    #[error("{origin} did not {task} within {waited:?}")]
-    Slow {
-        /// What it is.
-        origin: String,
-        /// What it had to do first.
-        task: &'static str,
-        /// How long it had.
-        waited: Duration,
-    },
-}
-
-impl StartError {
-    /// Says whether the file that was to run is the reason: another machine, or another time, would make no difference.
-    pub(crate) fn is_the_programs(&self) -> bool {
-        match self {
-            Self::Spawn { source, .. } => {
-                matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied)
-                    || source.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error())
-            }
-            Self::Ended { .. } | Self::Foreign { .. } => true,
-            Self::Slow { .. } => false,
-        }
-    }
-}
-
 /// What a child is born with.
 pub(crate) struct Birth {
     /// Its end of the socket.
@@ -213,8 +161,9 @@ impl Zygote {
                 other => other,
             },
             Ok(Ok(None)) => {
+                let is_killed = is_killed(&mut process).await;
                 let complaint = complaint.await.unwrap_or_default();
-                return Err(StartError::Ended { origin, task, complaint });
+                return Err(StartError::Ended { origin, task, complaint, is_killed });
             }
             Err(_) => None,
             Ok(Ok(Some(_))) => Some("it did not say that it is ready".to_owned()),
@@ -256,7 +205,7 @@ impl Zygote {
     }
 
     /// Orders a signal to a child's process group; without effect when the child has ended.
-    pub(crate) fn kill(&self, number: u64, signal: rustix::process::Signal) {
+    pub(crate) fn kill(&self, number: u64, signal: Signal) {
         // When nobody takes the order the zygote is gone, and its children with it.
         let _ = self.orders.send(Order::Kill(number, signal.as_raw()));
     }
@@ -291,6 +240,19 @@ fn spawn_process(config: &Config, origin: &Origin) -> io::Result<(Process, StdUn
         .process_group(0)
         .spawn()?;
     Ok((process, ours))
+}
+
+/// Waits for the end of a process that has closed its socket, and says whether a signal that it cannot catch ended it. One that goes
+/// on is killed, and that does not count.
+async fn is_killed(process: &mut Process) -> bool {
+    use std::os::unix::process::ExitStatusExt as _;
+    match tokio::time::timeout(END_TIMEOUT, process.wait()).await {
+        Ok(ended) => ended.is_ok_and(|status| status.signal() == Some(Signal::KILL.as_raw())),
+        Err(_) => {
+            let _ = process.kill().await;
+            false
+        }
+    }
 }
 
 /// Answers what is wrong with the version that a zygote says it speaks; none when it is this worker's.

@@ -14,5 +14,6 @@ mod lives;
 mod native;
 mod orphans;
 mod peers;
+mod programs;
 mod reuse;
 mod support;

@@ -1,4 +1,4 @@
-//! Tasks of programs of their own: what they get and give, how they fail, and which program it has to be.
+//! Tasks of programs of their own: what they get and give, and how they fail.
 
 use crate::support::{
     House, collection, eventually, integer, is_alive, list_of, map, map_of, primitive, range, simple, string,
@@ -31,7 +31,7 @@ pub(crate) fn program() -> PathBuf {
     path
 }
 
-type Types<'a> = &'a [(&'a str, LiteralType)];
+pub(crate) type Types<'a> = &'a [(&'a str, LiteralType)];
 
 async fn template(house: &House, inputs: Types<'_>, outputs: Types<'_>) -> BlobRef {
     let variables = |types: Types<'_>| {
@@ -48,7 +48,7 @@ async fn template(house: &House, inputs: Types<'_>, outputs: Types<'_>) -> BlobR
 }
 
 /// One try of a task of `program`.
-async fn task_of(
+pub(crate) async fn task_of(
     program: &Path,
     digest: String,
     house: &House,
@@ -74,7 +74,7 @@ async fn task(house: &House, name: &str, types: (Types<'_>, Types<'_>), inputs: 
     task_of(&program, digest, house, name, types, inputs).await
 }
 
-fn int() -> LiteralType {
+pub(crate) fn int() -> LiteralType {
     simple(SimpleType::Integer)
 }
 
@@ -368,65 +368,6 @@ async fn a_map_whose_values_are_not_plain_goes_by_literals() {
     assert_eq!(chunk.failures.iter().map(|item| item.index).collect::<Vec<_>>(), [1]);
     let outputs = house.load(&chunk.outputs).await.literals;
     assert_eq!(outputs["wait"], collection(vec![wait(1), wait(3)]));
-}
-
-#[tokio::test]
-async fn a_program_that_is_not_there_or_another_one_is_an_error_that_says_what_would_be_right() {
-    let mut house = House::open().await;
-    let folder = house.folder.path().to_path_buf();
-    let (inputs, types) = (map([("x", integer(2))]), ([("x", int())], [("o0", int())]));
-    let absent = folder.join("absent");
-    let copy = folder.join("copy");
-    let mut bytes = std::fs::read(program()).unwrap();
-    bytes.push(0);
-    std::fs::write(&copy, bytes).unwrap();
-    let digest = native::digest(&program()).unwrap();
-    for (path, code, words) in [
-        (absent.as_path(), "ProgramNotFound", "cannot be read"),
-        (copy.as_path(), "ProgramChanged", "but what is there has xxh3:"),
-        (Path::new("trials"), "ProgramNotFound", "an absolute path is needed"),
-    ] {
-        let types: (Types<'_>, Types<'_>) = (&types.0, &types.1);
-        let work = task_of(path, digest.clone(), &house, "trials.square", types, inputs.clone()).await;
-        let failure = house.failure(work).await;
-        assert_eq!((failure.code.as_str(), failure.charge), (code, Charge::User), "{}", failure.message);
-        assert!(failure.message.contains(words), "{}", failure.message);
-        assert!(failure.message.contains("trials.square"), "{}", failure.message);
-        assert!(failure.message.contains(&path.display().to_string()), "{}", failure.message);
-    }
-}
-
-#[tokio::test]
-async fn a_file_that_speaks_no_protocol_or_another_version_is_told_as_it_is() {
-    use std::os::unix::fs::PermissionsExt;
-    let mut house = House::open().await;
-    let folder = house.folder.path().to_path_buf();
-    let scripts = [
-        ("text", "no program", "cannot be started"),
-        (
-            "mute",
-            "#!/bin/sh\necho 'I know nothing' >&2\nexit 1\n",
-            "ended and did not say which protocol it speaks: I know nothing",
-        ),
-        // {ready: {protocol: "0"}}
-        (
-            "old",
-            "#!/bin/sh\nprintf '\\000\\000\\000\\023\\201\\245ready\\201\\250protocol\\2410' >&0\nsleep 5\n",
-            "speaks version 0 of the worker protocol, and this worker version 1",
-        ),
-    ];
-    for (name, text, words) in scripts {
-        let path = folder.join(name);
-        std::fs::write(&path, text).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let digest = native::digest(&path).unwrap();
-        let types: (Types<'_>, Types<'_>) = (&[("x", int())], &[("o0", int())]);
-        let work = task_of(&path, digest, &house, "t", types, map([("x", integer(1))])).await;
-        let failure = house.failure(work).await;
-        assert!(failure.message.contains(words), "{name}: {}", failure.message);
-        let told = (failure.code.as_str(), failure.cause, failure.charge);
-        assert_eq!(told, ("ProgramUnusable", FailureCause::StartFailed, Charge::User), "{name}");
-    }
 }
 
 #[tokio::test]
