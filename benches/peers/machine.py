@@ -31,14 +31,14 @@ def _said(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT).stdout.strip()
 
 
-def describe(skein: Path, began: float, load: tuple[float, float, float], quick: bool) -> list[str]:
+def describe(skein: Path, began: float, load: tuple[float, float, float], options: str) -> list[str]:
     """Gives one line for each thing that a reader has to know.
 
     Args:
         skein: Our program.
         began: When the first run began, in seconds since the epoch.
         load: The load average then.
-        quick: Whether everything was small.
+        options: What was asked for beside the program, as it is typed.
     """
     memory = int(_field("/proc/meminfo", "MemTotal", ":").split()[0]) / (1 << 20)
     cpu = _field("/proc/cpuinfo", "model name", ":")
@@ -48,7 +48,7 @@ def describe(skein: Path, began: float, load: tuple[float, float, float], quick:
     minutes = (time.time() - began) / 60
     loads = f"{load[0]:.1f} before, {os.getloadavg()[0]:.1f} after"
     commit = _said("git", "describe", "--always", "--dirty")
-    command = f"`python benches/peers/run.py --skein target/release/skein{' --quick' if quick else ''}`"
+    command = f"`python benches/peers/run.py --skein target/release/skein{options}`"
     return [
         f"Machine: {os.cpu_count()} cores ({cpu}), {memory:.0f} GiB, {system}, Linux {platform.release()}, {files}",
         f"Taken: {date} UTC, in {minutes:.0f} minutes; load average {loads}",

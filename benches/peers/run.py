@@ -29,6 +29,7 @@ FULL = [Workload("map", count) for count in (1_000, 10_000, 100_000)]
 FULL += [Workload("chain", STEPS), Workload(FORKED, STEPS), Workload("cold", 1), Workload(RECOVERY, 10_000)]
 QUICK = [Workload("map", 1_000), Workload("chain", STEPS), Workload(FORKED, STEPS), Workload("cold", 1)]
 QUICK += [Workload(RECOVERY, 1_000)]
+LIMIT_SECONDS = 120
 
 
 def arguments() -> argparse.Namespace:
@@ -39,7 +40,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", help=f"these peers beside ours, with a comma between: {', '.join(names)}")
     parser.add_argument("--quick", action="store_true", help="small maps, one round")
     parser.add_argument("--rounds", type=int, help="how often everything runs (3, with --quick 1)")
-    parser.add_argument("--limit", type=float, default=120, help="seconds that a run may take (120)")
+    parser.add_argument("--limit", type=float, default=LIMIT_SECONDS, help=f"seconds that a run may take ({LIMIT_SECONDS})")
     parser.add_argument("--out", type=Path, help="where to write the results (benches/, with --quick target/peers/quick/)")
     parsed = parser.parse_args()
     unknown = set(parsed.only.split(",")) - set(names) if parsed.only else set()
@@ -48,6 +49,15 @@ def arguments() -> argparse.Namespace:
     if not parsed.skein.is_file():
         parser.error(f"{parsed.skein} is not there: build it with `cargo build --release --package skein`")
     return parsed
+
+
+def said(options: argparse.Namespace) -> str:
+    """What was asked for beside the program."""
+    words = ["--quick"] if options.quick else []
+    words += [f"--only {options.only}"] if options.only else []
+    words += [f"--rounds {options.rounds}"] if options.rounds else []
+    words += [f"--limit {options.limit:g}"] if options.limit != LIMIT_SECONDS else []
+    return "".join(f" {word}" for word in words)
 
 
 def prepare(peers: list[Peer]) -> tuple[dict[str, Environment], dict[str, str]]:
@@ -88,7 +98,7 @@ def main() -> None:
             missing,
             options.limit,
             rounds,
-            machine.describe(options.skein, began, load, options.quick),
+            machine.describe(options.skein, began, load, said(options)),
         )
         (out / "RESULTS.md").write_text(report.markdown(taken), encoding="utf-8")
         (out / "results.svg").write_text(plot.svg(report.charts(taken)), encoding="utf-8")

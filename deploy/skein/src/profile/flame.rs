@@ -1,4 +1,6 @@
 //! Draws stacks as a flamegraph: a box for each function, as wide as its share, on the box of its caller.
+//!
+//! Drawn here because the crate that is kept for it, `inferno`, has a licence that is not permissive (CDDL).
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
