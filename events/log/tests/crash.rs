@@ -177,6 +177,17 @@ async fn some_log(folder: &Path) -> PathBuf {
     folder.join("journals.sqlite")
 }
 
+#[tokio::test]
+async fn a_log_that_is_closed_is_in_one_file() {
+    for _ in 0..200 {
+        let folder = tempfile::tempdir().unwrap();
+        let log = EmbeddedLog::open(folder.path()).unwrap();
+        append(&log, &journal("j0"), Head::EMPTY).await;
+        drop(log);
+        assert!(!folder.path().join("journals.sqlite-wal").exists(), "whoever copies the file has all of it");
+    }
+}
+
 fn flip(file: &Path, position: usize) {
     let mut bytes = fs::read(file).unwrap();
     bytes[position] ^= 0x10;
