@@ -89,7 +89,7 @@ fn of_try(failed: &Try) -> String {
     };
     let nth = failed.nth.map(|nth| format!(" ({nth})")).unwrap_or_default();
     let again = if failed.again { "tried again" } else { "not tried again" };
-    let message = failed.message.trim().lines().last().unwrap_or_default();
+    let message = failed.message.trim().lines().last().unwrap_or_default().trim_start();
     format!(
         "{of}  try {} failed at {}, {charged}{nth}, {again}: {}: {}",
         failed.attempt.saturating_add(1),
@@ -129,7 +129,7 @@ mod tests {
             attempt: 0,
             at: "2026-11-25T00:00:00Z".to_owned(),
             code: "USER:Bad".to_owned(),
-            message: "Traceback:\n  here\nBad: no \x1b[2Jwool\n".to_owned(),
+            message: "Traceback:\n  here\n    Bad: no \x1b[2Jwool\n".to_owned(),
             charged: Charged::Task,
             nth: None,
             again: true,

@@ -189,8 +189,8 @@ impl Writer {
                 return fail(&mut requests, "checkpoint", &error);
             }
         }
-        // Before the checkpoints, whose thread ends with them: whoever closes last leaves all in one file, and of two who close at
-        // the same time neither is the last.
+        // Before the checkpoints, whose thread ends with them: whoever closes last leaves all in one file, if nobody reads it any
+        // more, and of two who close at the same time neither is the last.
         drop(statements);
         drop(connection);
     }
