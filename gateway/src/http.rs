@@ -1,5 +1,6 @@
-//! What is served over plain HTTP beside gRPC: health, metrics, objects by signed URL, logs, progress, and why.
+//! What is served over plain HTTP beside gRPC: health, metrics, objects by signed URL, logs, progress, why, and the cache.
 
+mod cache;
 mod data;
 mod json;
 mod logs;
@@ -11,7 +12,7 @@ use crate::shared::Shared;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{delete, get};
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
 
@@ -50,6 +51,10 @@ pub(crate) fn routes(shared: Arc<Shared>, registry: Arc<Registry>) -> Router {
         .route("/signed/{query}/{*path}", get(data::get_signed).head(data::head_signed))
         .route("/logs/{project}/{domain}/{execution}/{node}/{attempt}", get(logs::attempt))
         .route("/logs/{project}/{domain}/{execution}/{node}/{attempt}/{items}", get(logs::items))
+        .route("/api/v1/cache", get(cache::list))
+        .route("/api/v1/cache/{project}/{domain}/{task}", delete(cache::evict))
+        .route("/api/v1/executions/{project}/{domain}/{name}/cache", delete(cache::evict_execution))
+        .route("/api/v1/executions/{project}/{domain}/{name}/cache/{node}", delete(cache::evict_node))
         .route("/api/v1/executions/{project}/{domain}/{name}/progress", get(progress::of_execution))
         .route("/api/v1/executions/{project}/{domain}/{name}/why", get(why::of_execution))
         .route("/api/v1/executions/{project}/{domain}/{name}/why/{node}", get(why::of_node))

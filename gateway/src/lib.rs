@@ -13,6 +13,7 @@
 
 mod admin;
 mod attributes;
+pub mod cache;
 mod config;
 mod data_proxy;
 mod entities;

@@ -1,5 +1,6 @@
 //! Gets and lists the nodes of executions.
 
+use crate::cache;
 use crate::error::ApiError;
 use crate::executions::{self, cut, error_to_proto};
 use crate::listing::{Asked, NODES};
@@ -7,10 +8,12 @@ use crate::shared::{Shared, execution_id, proto_duration, select_execution};
 use crate::values::{self, Pair, pair};
 use crate::views::{ExecutionRow, NodeRow, Reader as _};
 use rusqlite::types::Value;
-use skein_idl::flyteidl::admin::{self, node_execution_closure::OutputResult};
+use skein_idl::flyteidl::admin;
+use skein_idl::flyteidl::admin::node_execution_closure::{OutputResult, TargetMetadata};
 use skein_idl::flyteidl::core;
 use skein_model::ids::check_name;
 use skein_model::{DataRef, ExecutionId, NodeId};
+use std::collections::BTreeMap;
 
 /// Takes the id of a node of an execution from a request.
 ///
@@ -54,7 +57,8 @@ pub(crate) async fn get(
 ) -> Result<admin::NodeExecution, ApiError> {
     let (execution, node) = node_id(request.id.as_ref())?;
     let (execution, node) = find(shared, &execution, &node).await?;
-    Ok(to_proto(&execution, node))
+    let cached = cache::metadata(shared, &execution, &node).await?;
+    Ok(to_proto(&execution, node, cached))
 }
 
 /// Lists the nodes of an execution, or the children of one of them.
@@ -85,11 +89,18 @@ pub(crate) async fn list(
         Ok(Some((execution, NODES.page::<NodeRow>(tables, scope, &query)?)))
     });
     let Some((execution, page)) = found.await? else { return Ok(admin::NodeExecutionList::default()) };
+    let mut cached = BTreeMap::new();
+    for node in &page.rows {
+        if let Some(metadata) = cache::metadata(shared, &execution, node).await? {
+            cached.insert(node.node_id.clone(), metadata);
+        }
+    }
     let (node_executions, token) = page.fit(shared.config.limits.answer_bytes_max, |mut node| {
         if let Some(error) = &mut node.error {
             cut(&mut error.message);
         }
-        to_proto(&execution, node)
+        let cached = cached.remove(&node.node_id);
+        to_proto(&execution, node, cached)
     })?;
     Ok(admin::NodeExecutionList { node_executions, token })
 }
@@ -179,7 +190,11 @@ fn taken_and_given<'r>(
     (node.inputs.as_ref(), node.outputs.as_ref())
 }
 
-fn to_proto(execution: &ExecutionRow, node: NodeRow) -> admin::NodeExecution {
+fn to_proto(
+    execution: &ExecutionRow,
+    node: NodeRow,
+    cached: Option<admin::TaskNodeMetadata>,
+) -> admin::NodeExecution {
     let urls = flyte_urls(&execution.id, &node.node_id, None, false);
     let (inputs, outputs) = taken_and_given(execution, &node);
     let input_uri = inputs.map(|inputs| values::uri(inputs, urls.inputs)).unwrap_or_default();
@@ -203,6 +218,7 @@ fn to_proto(execution: &ExecutionRow, node: NodeRow) -> admin::NodeExecution {
             created_at: Some(node.created_at.into()),
             updated_at: Some(node.updated_at.into()),
             deck_uri: node.deck.unwrap_or_default(),
+            target_metadata: cached.map(TargetMetadata::TaskNodeMetadata),
             ..Default::default()
         }),
         metadata: Some(admin::NodeExecutionMetaData {

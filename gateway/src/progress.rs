@@ -78,7 +78,7 @@ pub struct Items {
     pub aborted: u32,
     /// How many tries beyond the first were asked for, over all items.
     pub retried: u64,
-    /// How many were taken from the cache. There is none yet, so it is 0.
+    /// How many of those with outputs the cache had.
     pub cached: u32,
 }
 

@@ -12,6 +12,7 @@ use crate::shared::{Clock, Shared};
 use crate::views::Views;
 use crate::{http, projects};
 use prometheus_client::registry::Registry;
+use skein_catalog::Catalog;
 use skein_idl::flyteidl::service::admin_service_server::AdminServiceServer;
 use skein_idl::flyteidl::service::auth_metadata_service_server::AuthMetadataServiceServer;
 use skein_idl::flyteidl::service::data_proxy_service_server::DataProxyServiceServer;
@@ -76,7 +77,9 @@ impl Gateway {
         let views = Views::open(views_folder, log.clone(), blobs.clone(), wait_max);
         let views = views.await.map_err(GatewayError::Start)?;
         let (launches, watched) = (Launches::default(), Watched::default());
-        let shared = Shared { config, log, inbox, blobs, signer, clock, views, launches, watched, metrics };
+        let catalog = Catalog::new(Arc::clone(&log), skein_catalog::MEMORY_MAX);
+        let shared =
+            Shared { config, log, inbox, blobs, signer, clock, views, launches, watched, metrics, catalog };
         Ok(Self { shared: Arc::new(shared), registry: Arc::new(registry) })
     }
 

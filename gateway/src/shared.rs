@@ -8,6 +8,7 @@ use crate::progress::Watched;
 use crate::views::Views;
 use prost::Message;
 use rusqlite::types::Value;
+use skein_catalog::Catalog;
 use skein_idl::flyteidl::{admin, core};
 use skein_log::blob_store::{Method, UrlSigner};
 use skein_log::{BlobStore, EventLog, Inbox};
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) launches: Launches,
     pub(crate) watched: Watched,
     pub(crate) metrics: Metrics,
+    pub(crate) catalog: Catalog,
 }
 
 impl Shared {

@@ -11,6 +11,7 @@ use crate::values::{self, Pair, pair};
 use crate::views::{AttemptRow, ChunkRow, ExecutionRow, Reader as _};
 use rusqlite::types::Value;
 use skein_idl::flyteidl::admin::{self, task_execution_closure::OutputResult};
+use skein_idl::flyteidl::event::task_execution_metadata::InstanceClass;
 use skein_idl::flyteidl::{core, event};
 use skein_model::{ExecutionId, NodeId};
 
@@ -130,18 +131,25 @@ fn to_proto(
     attempt: AttemptRow,
     chunks: &[ChunkRow],
 ) -> admin::TaskExecution {
+    let class = match attempt.is_interruptible {
+        true => InstanceClass::Interruptible,
+        false => InstanceClass::Default,
+    };
     let metadata = if attempt.is_array {
-        let links =
-            items::Links { base: log_base(shared, &execution.id, node), execution: &execution.id.name, node };
+        let base = log_base(shared, &execution.id, node);
+        let keeps = attempt.is_cached;
+        let links = items::Links { base, execution: &execution.id.name, node, keeps };
         event::TaskExecutionMetadata {
             external_resources: links.resources(chunks, shared.config.limits.external_resources_max),
             plugin_identifier: "k8s-array".to_owned(),
+            instance_class: class.into(),
             ..Default::default()
         }
     } else {
         event::TaskExecutionMetadata {
             generated_name: format!("{}-{node}-{}", execution.id.name, attempt.attempt),
             plugin_identifier: "container".to_owned(),
+            instance_class: class.into(),
             ..Default::default()
         }
     };

@@ -20,10 +20,10 @@ mod schema;
 
 pub(crate) use apply::{Plan, PlanNode};
 pub(crate) use decode::plan_of;
-pub(crate) use follow::Views;
+pub(crate) use follow::{FOLLOWED, Views};
 pub(crate) use pace::{Pace, rate};
 pub(crate) use read::{Reader, Row};
 pub(crate) use rows::{
-    AttemptRow, ChunkRow, EntityRow, ErrorRow, ExecutionRow, NodeProgressRow, NodeRow, ProgressRow,
+    AttemptRow, CacheRow, ChunkRow, EntityRow, ErrorRow, ExecutionRow, NodeProgressRow, NodeRow, ProgressRow,
     ProjectRow, TryRow,
 };

@@ -59,7 +59,11 @@ impl Execution {
         let wanted = match effect {
             Effect::ResolveInputs { node } => Wanted::of_node(self, node)?,
             Effect::ResolveOutputs => Wanted::of_outputs(self)?,
-            Effect::RunAttempt { .. }
+            Effect::LookUpCache { .. }
+            | Effect::StoreCache { .. }
+            | Effect::HoldReservation { .. }
+            | Effect::ReleaseReservation { .. }
+            | Effect::RunAttempt { .. }
             | Effect::RunItems { .. }
             | Effect::AssembleMap { .. }
             | Effect::Withdraw { .. } => return None,

@@ -3,11 +3,12 @@
 //! Total: what stands in the journal has happened. An event that does not fit the plan (a node that is not there)
 //! changes nothing; the log's chain and the golden tests keep that from being more than a theory.
 
-use crate::execution::{Execution, NodeState, TaskRun};
+use crate::execution::{Caching, Execution, NodeState, TaskRun};
 use crate::map_task::MapRun;
-use crate::plan::NodeIndex;
+use crate::plan::{NodeIndex, Target};
 use crate::retry::Spent;
-use skein_model::{Attempt, DataRef, Event, ExecutionPhase, Failure, NodeId, NodePhase, Timestamp};
+use skein_model::cache::CacheFound;
+use skein_model::{Attempt, CacheKey, DataRef, Event, ExecutionPhase, Failure, NodeId, NodePhase, Timestamp};
 use std::sync::Arc;
 
 impl Execution {
@@ -38,6 +39,8 @@ impl Execution {
             Event::Archived { archived, .. } => self.archived = *archived,
             Event::NodeQueued { node }
             | Event::NodeStarted { node, .. }
+            | Event::CacheLookedUp { node, .. }
+            | Event::CacheStored { node, .. }
             | Event::AttemptQueued { node, .. }
             | Event::AttemptStarted { node, .. }
             | Event::AttemptSucceeded { node, .. }
@@ -46,6 +49,7 @@ impl Execution {
             | Event::LateResultIgnored { node, .. }
             | Event::MapStarted { node, .. }
             | Event::ItemsFinished { node, .. }
+            | Event::ItemsCached { node, .. }
             | Event::NodeSucceeded { node, .. }
             | Event::NodeFailed { node, .. }
             | Event::NodeTimedOut { node, .. }
@@ -64,12 +68,23 @@ impl Execution {
             }
             Event::AttemptStarted { .. } => self.with_task(place, |run| run.started = true),
             Event::AttemptFailed { failure, .. } => self.attempt_failed(place, failure),
-            Event::AttemptSucceeded { .. } | Event::AttemptAborted { .. } => {}
+            Event::CacheLookedUp { key, found, .. } => {
+                self.with_task(place, |run| run.caching = after_look_up(*key, found));
+            }
+            Event::AttemptSucceeded { outputs, .. } => {
+                self.with_task(place, |run| begin_storing(run, outputs))
+            }
+            Event::AttemptAborted { .. } | Event::CacheStored { .. } => {}
             Event::LateResultIgnored { .. } => self.late(place),
             Event::MapStarted { size, .. } => self.map_started(place, *size),
             Event::ItemsFinished { chunk, again, .. } => {
                 if let NodeState::Map(map) = &mut self.nodes[place] {
                     map.record(chunk, again);
+                }
+            }
+            Event::ItemsCached { items, .. } => {
+                if let NodeState::Map(map) = &mut self.nodes[place] {
+                    map.record_cached(items);
                 }
             }
             Event::NodeSucceeded { outputs, .. } => {
@@ -105,6 +120,8 @@ impl Execution {
     }
 
     fn started(&mut self, place: NodeIndex, inputs: &DataRef) {
+        let node = &self.plan.nodes[place];
+        let is_asked = node.cache.is_some() && matches!(node.target, Target::Task { .. });
         self.nodes[place] = NodeState::Task(TaskRun {
             inputs: inputs.clone(),
             attempt: Attempt(0),
@@ -112,6 +129,7 @@ impl Execution {
             started: false,
             not_before: None,
             spent: Spent::default(),
+            caching: if is_asked { Caching::Asked } else { Caching::Off },
         });
     }
 
@@ -121,6 +139,10 @@ impl Execution {
             run.queued = true;
             run.started = false;
             run.not_before = not_before;
+            // It was recorded before there was a cache.
+            if run.caching == Caching::Asked {
+                run.caching = Caching::Off;
+            }
         });
     }
 
@@ -175,5 +197,25 @@ impl Execution {
                 self.ready.insert(*next);
             }
         }
+    }
+}
+
+fn after_look_up(key: Option<CacheKey>, found: &CacheFound) -> Caching {
+    match (found, key) {
+        (CacheFound::Waiting { .. }, _) => Caching::Waiting,
+        (CacheFound::Missing { reserved, .. } | CacheFound::Skipped { reserved }, Some(key)) => {
+            Caching::Running { key, reserved: *reserved }
+        }
+        // An entry that cannot be looked for can still be made.
+        (CacheFound::Failed { .. }, Some(key)) => Caching::Running { key, reserved: false },
+        (CacheFound::Hit { .. } | CacheFound::Failed { .. }, _)
+        | (CacheFound::Missing { .. } | CacheFound::Skipped { .. }, None) => Caching::Off,
+    }
+}
+
+fn begin_storing(run: &mut TaskRun, outputs: &DataRef) {
+    if let Caching::Running { key, reserved } = run.caching {
+        run.queued = false;
+        run.caching = Caching::Storing { key, outputs: outputs.clone(), reserved };
     }
 }

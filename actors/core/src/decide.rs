@@ -1,6 +1,7 @@
 //! What next: from a state, a command and the time to the events that are to be recorded.
 
 mod attempt;
+mod cache;
 mod finish;
 mod inputs;
 mod map;
@@ -42,6 +43,9 @@ impl Execution {
             Command::Start => Ok(self.decide_start()),
             Command::InputsResolved { node, inputs, items } => self.decide_inputs(node, inputs, *items),
             Command::InputsFailed { node, failure } => self.decide_inputs_failed(node, failure),
+            Command::CacheLookedUp { node, key, found } => self.decide_looked_up(node, *key, found),
+            Command::CacheStored { node, failure } => self.decide_stored(node, failure.as_deref()),
+            Command::ItemsCached { node, items } => self.decide_cached(node, items),
             Command::AttemptStarted { node, attempt, worker } => self.decide_started(node, *attempt, worker),
             Command::AttemptFinished { node, attempt, outcome, began } => {
                 self.decide_finished(node, *attempt, outcome, began.as_ref(), now)

@@ -1,14 +1,38 @@
 //! What is asked of the world once an event is durable, and what is still unanswered after a restart.
 
-use crate::execution::{Execution, NodeState};
+use crate::execution::{Caching, Execution, NodeState, TaskRun};
 use crate::map_task::MapRun;
-use skein_model::{Attempt, Event, ExecutionPhase, NodeId, Timestamp};
+use skein_model::{Attempt, CacheKey, Event, ExecutionPhase, NodeId, Timestamp};
 
-/// Something the shell is to do. All but [`Effect::Withdraw`] are answered by a command.
+/// Something the shell is to do. All are answered by a command, but for those that say that they are not.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Effect {
     /// Put a node's inputs together; answered by `InputsResolved` or `InputsFailed`.
     ResolveInputs {
+        /// The node.
+        node: NodeId,
+    },
+    /// Ask the cache for a node's outputs; answered by `CacheLookedUp`.
+    LookUpCache {
+        /// The node.
+        node: NodeId,
+        /// Whether to wait for the entry or the reservation that somebody else makes or holds.
+        wait: bool,
+    },
+    /// Give a node's outputs to the cache; answered by `CacheStored`.
+    StoreCache {
+        /// The node.
+        node: NodeId,
+    },
+    /// Keep the reservation of a node's key until [`Effect::ReleaseReservation`]. Not answered.
+    HoldReservation {
+        /// The node.
+        node: NodeId,
+        /// The key.
+        key: CacheKey,
+    },
+    /// Give up the reservation that the node holds, if it does. Not answered.
+    ReleaseReservation {
         /// The node.
         node: NodeId,
     },
@@ -54,25 +78,36 @@ impl Execution {
                 not_before: *not_before,
                 started: false,
             }],
+            Event::NodeStarted { node, .. } => self.look_up(node),
+            Event::CacheLookedUp { node, .. } => self.after_look_up(node),
+            Event::AttemptSucceeded { node, .. } => match self.caching_of(node) {
+                Some(Caching::Storing { .. }) => vec![Effect::StoreCache { node: node.clone() }],
+                Some(Caching::Off | Caching::Asked | Caching::Waiting | Caching::Running { .. }) | None => {
+                    Vec::new()
+                }
+            },
             Event::MapStarted { node, size: 0 } => vec![Effect::AssembleMap { node: node.clone() }],
             Event::MapStarted { node, .. } => vec![Effect::RunItems { node: node.clone() }],
-            Event::ItemsFinished { node, .. } => match self.map_of(node) {
+            Event::ItemsFinished { node, .. } | Event::ItemsCached { node, .. } => match self.map_of(node) {
                 Some(map) if map.is_complete() => vec![Effect::AssembleMap { node: node.clone() }],
                 Some(_) | None => Vec::new(),
             },
             Event::Succeeding => vec![Effect::ResolveOutputs],
+            Event::NodeSucceeded { node, .. } => self.release_of(node),
             Event::NodeAborted { node, .. }
             | Event::NodeFailed { node, .. }
-            | Event::NodeTimedOut { node, .. } => vec![Effect::Withdraw { node: node.clone() }],
+            | Event::NodeTimedOut { node, .. } => {
+                let mut effects = vec![Effect::Withdraw { node: node.clone() }];
+                effects.extend(self.release_of(node));
+                effects
+            }
             Event::Created(_)
             | Event::Started
-            | Event::NodeStarted { .. }
+            | Event::CacheStored { .. }
             | Event::AttemptStarted { .. }
-            | Event::AttemptSucceeded { .. }
             | Event::AttemptFailed { .. }
             | Event::AttemptAborted { .. }
             | Event::LateResultIgnored { .. }
-            | Event::NodeSucceeded { .. }
             | Event::NodeSkipped { .. }
             | Event::Failing { .. }
             | Event::Aborting { .. }
@@ -88,28 +123,76 @@ impl Execution {
         if self.phase.is_terminal() {
             return Vec::new();
         }
-        let mut effects: Vec<_> =
-            self.active.iter().filter_map(|place| self.outstanding_of(*place)).collect();
+        let mut effects: Vec<_> = self.active.iter().flat_map(|place| self.outstanding_of(*place)).collect();
         if self.phase == ExecutionPhase::Succeeding {
             effects.push(Effect::ResolveOutputs);
         }
         effects
     }
 
-    fn outstanding_of(&self, place: usize) -> Option<Effect> {
+    fn outstanding_of(&self, place: usize) -> Vec<Effect> {
         let node = self.id_of(place);
         match &self.nodes[place] {
-            NodeState::Resolving => Some(Effect::ResolveInputs { node }),
-            NodeState::Task(run) if run.queued => Some(Effect::RunAttempt {
-                node,
-                attempt: run.attempt,
-                not_before: run.not_before,
-                started: run.started,
-            }),
-            NodeState::Map(map) => Some(outstanding_of_map(node, map)),
-            NodeState::Task(_) | NodeState::Waiting | NodeState::Ended { .. } => None,
+            NodeState::Resolving => vec![Effect::ResolveInputs { node }],
+            NodeState::Task(run) => outstanding_of_task(node, run),
+            NodeState::Map(map) => vec![outstanding_of_map(node, map)],
+            NodeState::Waiting | NodeState::Ended { .. } => Vec::new(),
         }
     }
+
+    fn caching_of(&self, node: &NodeId) -> Option<&Caching> {
+        match self.node(node)? {
+            NodeState::Task(run) => Some(&run.caching),
+            NodeState::Waiting | NodeState::Resolving | NodeState::Map(_) | NodeState::Ended { .. } => None,
+        }
+    }
+
+    fn look_up(&self, node: &NodeId) -> Vec<Effect> {
+        match self.caching_of(node) {
+            Some(Caching::Asked) => vec![Effect::LookUpCache { node: node.clone(), wait: false }],
+            _ => Vec::new(),
+        }
+    }
+
+    fn after_look_up(&self, node: &NodeId) -> Vec<Effect> {
+        let node = node.clone();
+        match self.caching_of(&node) {
+            Some(Caching::Waiting) => vec![Effect::LookUpCache { node, wait: true }],
+            Some(Caching::Running { key, reserved: true }) => {
+                vec![Effect::HoldReservation { node, key: *key }]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether it holds one is for the shell to know: the state of a node that has ended does not say.
+    fn release_of(&self, node: &NodeId) -> Vec<Effect> {
+        let rule = self.plan.find(node).and_then(|place| self.plan.nodes[place].cache.as_ref());
+        match rule {
+            Some(rule) if rule.serialize => vec![Effect::ReleaseReservation { node: node.clone() }],
+            Some(_) | None => Vec::new(),
+        }
+    }
+}
+
+fn outstanding_of_task(node: NodeId, run: &TaskRun) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    match &run.caching {
+        Caching::Asked => effects.push(Effect::LookUpCache { node: node.clone(), wait: false }),
+        Caching::Waiting => effects.push(Effect::LookUpCache { node: node.clone(), wait: true }),
+        Caching::Storing { .. } => effects.push(Effect::StoreCache { node: node.clone() }),
+        Caching::Off | Caching::Running { .. } => {}
+    }
+    if let Caching::Running { key, reserved: true } | Caching::Storing { key, reserved: true, .. } =
+        &run.caching
+    {
+        effects.push(Effect::HoldReservation { node: node.clone(), key: *key });
+    }
+    if run.queued {
+        let TaskRun { attempt, not_before, started, .. } = *run;
+        effects.push(Effect::RunAttempt { node, attempt, not_before, started });
+    }
+    effects
 }
 
 fn outstanding_of_map(node: NodeId, map: &MapRun) -> Effect {

@@ -4,7 +4,7 @@ use crate::map_task::MapRun;
 use crate::plan::{NodeIndex, Plan};
 use crate::retry::Spent;
 use skein_model::event::Created;
-use skein_model::{Attempt, DataRef, ExecutionPhase, Failure, NodeId, NodePhase, Timestamp};
+use skein_model::{Attempt, CacheKey, DataRef, ExecutionPhase, Failure, NodeId, NodePhase, Timestamp};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -65,6 +65,35 @@ pub struct TaskRun {
     pub not_before: Option<Timestamp>,
     /// What the tries before it were charged to.
     pub spent: Spent,
+    /// How far it is with the cache.
+    pub caching: Caching,
+}
+
+/// How far a task node is with the cache.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Caching {
+    /// It has nothing to do with it, or no more.
+    Off,
+    /// The cache is asked whether it has the outputs.
+    Asked,
+    /// Somebody else computes them.
+    Waiting,
+    /// The cache does not have them, and is given them when they are there.
+    Running {
+        /// Under what key.
+        key: CacheKey,
+        /// Whether the node holds the key's reservation.
+        reserved: bool,
+    },
+    /// The cache is given them.
+    Storing {
+        /// Under what key.
+        key: CacheKey,
+        /// They.
+        outputs: DataRef,
+        /// Whether the node holds the key's reservation.
+        reserved: bool,
+    },
 }
 
 impl Execution {
@@ -151,6 +180,11 @@ impl Execution {
         let nodes = nodes.filter(|((one, two), _)| one != two).map(|(_, node)| format!("node {}", node.id));
         let parts = parts.into_iter().filter(|(_, same)| !same).map(|(name, _)| name.to_owned());
         parts.chain(nodes).collect()
+    }
+
+    /// Answers what chance says of a try.
+    pub(crate) fn draw(&self, node: &NodeId, attempt: Attempt) -> u64 {
+        self.created.as_ref().map_or(0, |created| created.execution.draw(node, attempt))
     }
 
     pub(crate) fn id_of(&self, node: NodeIndex) -> NodeId {

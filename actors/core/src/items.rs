@@ -43,6 +43,25 @@ impl Items {
         self.out.insert(chunk)
     }
 
+    /// Lists the ranges that wait.
+    pub fn waiting_ranges(&self) -> impl Iterator<Item = Chunk> + '_ {
+        self.waiting.iter().copied()
+    }
+
+    /// Takes items out of what waits: they need not run.
+    pub fn skip(&mut self, need_not: impl Fn(u32) -> bool) {
+        let mut left: VecDeque<Chunk> = VecDeque::new();
+        for (range, attempt) in self.waiting.drain(..) {
+            for item in (range.start..range.end).filter(|item| !need_not(*item)) {
+                match left.back_mut() {
+                    Some((last, of)) if last.end == item && *of == attempt => last.end = item + 1,
+                    _ => left.push_back((ItemRange { start: item, end: item + 1 }, attempt)),
+                }
+            }
+        }
+        self.waiting = left;
+    }
+
     /// Takes the next chunk of at most `length` items out of what waits.
     pub fn cut(&mut self, length: u32) -> Option<Chunk> {
         let (range, attempt) = self.waiting.front_mut()?;
@@ -100,6 +119,16 @@ mod tests {
 
     fn items(size: u32) -> Items {
         Items::new(vec![chunk(0, size)])
+    }
+
+    #[test]
+    fn what_need_not_run_waits_no_more() {
+        let mut items = items(10);
+        assert_eq!(items.cut(2), Some(chunk(0, 2)));
+        items.skip(|item| item == 1 || item == 4 || item >= 8);
+        let waiting: Vec<Chunk> = items.waiting_ranges().collect();
+        assert_eq!(waiting, [chunk(2, 4), chunk(5, 8)]);
+        assert_eq!(items.out(), 1, "what is out stays out");
     }
 
     #[test]

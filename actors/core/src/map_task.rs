@@ -3,7 +3,7 @@
 //! Costs two bits an item, an entry a chunk of outputs, and an entry for each item that failed at least once.
 
 use crate::retry::Spent;
-use skein_model::event::{FinishedChunk, ItemRange};
+use skein_model::event::{CachedItems, FinishedChunk, ItemRange};
 use skein_model::{Attempt, DataRef, Failure};
 use std::collections::BTreeMap;
 
@@ -67,6 +67,8 @@ pub struct MapRun {
     pub size: u32,
     /// Items with outputs.
     pub succeeded: ItemSet,
+    /// How many of those the cache had.
+    pub cached: u32,
     /// Items that failed for good.
     pub failed: ItemSet,
     /// Items that failed at least once.
@@ -84,6 +86,7 @@ impl MapRun {
             inputs,
             size,
             succeeded: ItemSet::of_size(size),
+            cached: 0,
             failed: ItemSet::of_size(size),
             troubled: BTreeMap::new(),
             parts: Vec::new(),
@@ -130,6 +133,31 @@ impl MapRun {
             }
         }
         ranges
+    }
+
+    /// Says whether what the cache has may be recorded: outputs of at least one item, all of them of items that wait.
+    pub fn expects_cached(&self, items: &CachedItems) -> bool {
+        let ItemRange { start, end } = items.range;
+        let is_absent = |item: &u32| items.absent.binary_search(item).is_ok();
+        end <= self.size
+            && items.absent.len() < items.range.len() as usize
+            && is_ascending(
+                items.absent.iter().map(|item| ItemRange { start: *item, end: item + 1 }),
+                items.range,
+            )
+            && (start..end).filter(|item| !is_absent(item)).all(|item| self.is_pending(item))
+    }
+
+    /// Notes what the cache has.
+    pub fn record_cached(&mut self, items: &CachedItems) {
+        let CachedItems { range, absent, outputs } = items;
+        for item in range.start..range.end {
+            if absent.binary_search(&item).is_err() {
+                self.succeeded.insert(item);
+                self.cached += 1;
+            }
+        }
+        self.parts.push(Part { range: *range, absent: absent.clone(), outputs: outputs.clone() });
     }
 
     /// Notes what became of a chunk.

@@ -5,6 +5,7 @@ mod parse;
 pub use parse::PlanError;
 
 use skein_idl::flyteidl::core;
+use skein_model::cache::CacheRule;
 use skein_model::{Failure, NodeId, TaskSettings};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -84,6 +85,8 @@ pub struct PlanNode {
     pub timeout: Option<Duration>,
     /// What the task says of how it is run.
     pub settings: TaskSettings,
+    /// How its outputs are kept for others, if they are.
+    pub cache: Option<CacheRule>,
 }
 
 /// What a node runs.

@@ -21,6 +21,9 @@ pub struct Config {
     pub commands_max: usize,
     /// Outputs of a map that have more bytes in all are put together piece by piece and never held whole. Default: 16 MiB.
     pub outputs_at_once_max: u64,
+    /// How long the reservation of a key of the cache counts without being renewed; it is renewed three times as often.
+    /// Default: 30 s. Longer makes others wait longer for somebody who died; shorter writes more.
+    pub reservation: Duration,
     /// The wait before an execution whose actor failed is taken up again; doubles each time. Default: 100 ms.
     pub restart_first: Duration,
     /// The longest such wait. Default: 30 s.
@@ -39,6 +42,7 @@ impl Default for Config {
             executions_max: 10_000,
             commands_max: 1_024,
             outputs_at_once_max: 16 * 1024 * 1024,
+            reservation: Duration::from_secs(30),
             restart_first: Duration::from_millis(100),
             restart_max: Duration::from_secs(30),
             rules: TaskRules::default(),

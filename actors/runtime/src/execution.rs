@@ -206,7 +206,14 @@ impl ExecutionActor {
                     drop(map.cast(map::Msg::Ended { chunk: map::Ended::of(chunk, again) }));
                 }
             }
+            Event::ItemsCached { items, .. } => {
+                let found =
+                    items.range.len().saturating_sub(u32::try_from(items.absent.len()).unwrap_or(u32::MAX));
+                self.ports.metrics.items.inc_by(u64::from(found));
+            }
             Event::Created(_)
+            | Event::CacheLookedUp { .. }
+            | Event::CacheStored { .. }
             | Event::NodeQueued { .. }
             | Event::NodeStarted { .. }
             | Event::AttemptQueued { .. }
@@ -244,10 +251,21 @@ impl ExecutionActor {
                 live.maps.insert(node, map);
             }
             Effect::AssembleMap { node } => {
-                if let Some(map) = live.maps.remove(&node) {
-                    map.stop(None);
+                let assembly = perform::Assembly::of(&live.execution, &node);
+                let (Some(assembly), to) = (assembly, myself.clone()) else { return Ok(()) };
+                let ports = Arc::clone(&self.ports);
+                let finish = map::Msg::Finish(Box::new(move || perform::assemble_map(&ports, assembly, to)));
+                // Behind all that it was told before; without an actor nothing is on the way.
+                let unsent = match live.maps.remove(&node) {
+                    Some(map) => map.cast(finish).err().and_then(|error| match error {
+                        ractor::MessagingErr::SendErr(unsent) => Some(unsent),
+                        ractor::MessagingErr::ChannelClosed | ractor::MessagingErr::InvalidActorType => None,
+                    }),
+                    None => Some(finish),
+                };
+                if let Some(map::Msg::Finish(finish)) = unsent {
+                    finish();
                 }
-                perform::assemble_map(&self.ports, &live.execution, node, myself.clone());
             }
             Effect::Withdraw { node } => {
                 if let Some(map) = live.maps.remove(&node) {
@@ -257,6 +275,18 @@ impl ExecutionActor {
             }
             Effect::ResolveInputs { node } => {
                 perform::resolve_inputs(&self.ports, &live.execution, &node, myself.clone());
+            }
+            Effect::LookUpCache { node, wait } => {
+                perform::cache::look_up(&self.ports, &live.execution, &node, wait, myself.clone());
+            }
+            Effect::StoreCache { node } => {
+                perform::cache::store(&self.ports, &live.execution, &node, myself.clone());
+            }
+            Effect::HoldReservation { node, key } => {
+                perform::cache::hold(&self.ports, &live.execution, &node, key, myself);
+            }
+            Effect::ReleaseReservation { node } => {
+                perform::cache::release(&self.ports, &live.execution, &node);
             }
             Effect::RunAttempt { node, attempt, not_before, started } => {
                 let wanted =

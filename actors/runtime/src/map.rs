@@ -3,6 +3,8 @@
 //! It knows nothing that journal and queue do not: when it ends, another is made from what is still pending, and adopts
 //! the chunks that are out already.
 
+mod cached;
+
 use crate::dispatch;
 use crate::execution;
 use crate::perform::{announce, work};
@@ -10,6 +12,7 @@ use crate::ports::Ports;
 use crate::settings::settings_of;
 use crate::stored::StoredList;
 use bytes::Bytes;
+use cached::Cached;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use skein_core::chunk::{Bounds, Measured};
 use skein_core::items::{Chunk, Items};
@@ -29,6 +32,8 @@ pub(crate) enum Msg {
     Load,
     /// A chunk ended, and that is durable.
     Ended { chunk: Ended },
+    /// Every item has ended: this is to be done when nothing is on the way to the cache any more.
+    Finish(Box<dyn FnOnce() + Send>),
 }
 
 /// What matters here of a chunk that ended.
@@ -37,6 +42,9 @@ pub(crate) struct Ended {
     items: u32,
     micros: u64,
     again: Vec<Chunk>,
+    /// Its items without outputs, in ascending order.
+    absent: Vec<u32>,
+    outputs: DataRef,
 }
 
 impl Ended {
@@ -52,11 +60,17 @@ impl Ended {
         }
         let returned: u32 = chunk.returned.iter().map(|range| range.len()).sum();
         let of = (chunk.range, chunk.attempt);
+        let failed = chunk.failures.iter().map(|failure| failure.index);
+        let mut absent: Vec<u32> =
+            failed.chain(chunk.returned.iter().flat_map(|range| range.start..range.end)).collect();
+        absent.sort_unstable();
         Self {
             chunk: of,
             items: chunk.range.len().saturating_sub(returned),
             micros: chunk.micros,
             again: pending,
+            absent,
+            outputs: chunk.outputs.clone(),
         }
     }
 }
@@ -71,7 +85,7 @@ pub(crate) struct Args {
     size: u32,
     trace: Option<TraceContext>,
     /// Whoever made it; gone, there is nobody to work for.
-    _execution: ActorRef<execution::Msg>,
+    execution: ActorRef<execution::Msg>,
 }
 
 impl Args {
@@ -91,7 +105,7 @@ impl Args {
             items: Items::new(map.pending()),
             size: map.size,
             trace,
-            _execution: owner,
+            execution: owner,
         })
     }
 }
@@ -131,6 +145,8 @@ pub(crate) struct State {
     measured: Measured,
     settings: TaskSettings,
     bounds: Bounds,
+    /// What it has to do with the cache, if it has.
+    cache: Option<Cached>,
 }
 
 /// One input of the map.
@@ -152,18 +168,20 @@ impl Actor for MapActor {
         myself.cast(Msg::Load)?;
         let settings = settings_of(&self.ports.config, &args.plan, place(&args)?, &args.created.execution);
         let bounds = Bounds::of(&settings);
-        Ok(State { args, inputs: Vec::new(), measured: Measured::default(), settings, bounds })
+        let measured = Measured::default();
+        Ok(State { args, inputs: Vec::new(), measured, settings, bounds, cache: None })
     }
 
     async fn handle(
         &self,
-        _: ActorRef<Msg>,
+        myself: ActorRef<Msg>,
         message: Msg,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
             Msg::Load => {
                 state.inputs = self.load(&state.args).await?;
+                self.take_from_cache(state).await?;
                 self.offer(state).await?;
                 let source = state.args.source(Attempt(0))?;
                 announce::what_follows(&self.ports, &source).await;
@@ -171,8 +189,17 @@ impl Actor for MapActor {
             }
             Msg::Ended { chunk } => {
                 state.measured.add(chunk.items, chunk.micros);
+                self.give_to_cache(state, &chunk);
                 let in_vain = state.args.items.end(chunk.chunk, chunk.again);
                 self.take_back(&state.args, in_vain).await;
+            }
+            Msg::Finish(then) => {
+                if let Some(cache) = &mut state.cache {
+                    cache.finish().await;
+                }
+                then();
+                myself.stop(None);
+                return Ok(());
             }
         }
         self.offer(state).await

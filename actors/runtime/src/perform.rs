@@ -2,6 +2,7 @@
 
 pub(crate) mod announce;
 mod assemble;
+pub(crate) mod cache;
 mod inputs;
 mod outcome;
 pub(crate) mod work;
@@ -49,10 +50,18 @@ fn resolve(ports: &Arc<Ports>, wanted: Option<resolve::Wanted>, to: ActorRef<Msg
     });
 }
 
+/// A map whose items have all ended.
+pub(crate) struct Assembly(Arc<assemble::Wanted>);
+
+impl Assembly {
+    /// Takes it from an execution's state; none when the node runs no map.
+    pub(crate) fn of(execution: &Execution, node: &NodeId) -> Option<Self> {
+        Some(Self(Arc::new(assemble::Wanted::of(execution, node.clone())?)))
+    }
+}
+
 /// Puts a map's outputs together.
-pub(crate) fn assemble_map(ports: &Arc<Ports>, execution: &Execution, node: NodeId, to: ActorRef<Msg>) {
-    let Some(wanted) = assemble::Wanted::of(execution, node) else { return };
-    let wanted = Arc::new(wanted);
+pub(crate) fn assemble_map(ports: &Arc<Ports>, Assembly(wanted): Assembly, to: ActorRef<Msg>) {
     answer(to, Arc::clone(ports), move |ports| {
         let wanted = Arc::clone(&wanted);
         async move { assemble::outputs(&ports, &wanted).await }

@@ -4,7 +4,9 @@ use crate::config::Config;
 use crate::dispatch::Dispatch;
 use crate::metrics::Metrics;
 use crate::perform::announce::Announced;
+use crate::perform::cache::Reservations;
 use crate::plans::Plans;
+use skein_catalog::Catalog;
 use skein_log::{BlobStore, EventLog};
 use skein_model::{BlobRef, Timestamp};
 use std::collections::BTreeMap;
@@ -24,6 +26,8 @@ pub(crate) struct Ports {
     pub(crate) templates: Templates,
     pub(crate) announced: Announced,
     pub(crate) metrics: Metrics,
+    pub(crate) catalog: Catalog,
+    pub(crate) reservations: Reservations,
 }
 
 /// The task templates that this engine has put into the blob store, by digest. Bounded: one that is forgotten is only

@@ -6,9 +6,11 @@ use crate::engine::{EngineActor, Msg};
 use crate::intake;
 use crate::metrics::Metrics;
 use crate::perform::announce::Announced;
+use crate::perform::cache::Reservations;
 use crate::plans::Plans;
 use crate::ports::{Clock, Ports, Templates};
 use ractor::{Actor, ActorRef};
+use skein_catalog::Catalog;
 use skein_log::{BlobStore, EventLog, Inbox, QueueError, ReadError, TaskQueue};
 use skein_model::{Category, ExecutionId};
 use std::collections::BTreeSet;
@@ -60,6 +62,7 @@ impl Engine {
         let dispatch = Arc::new(Dispatch::new(queue, config.handed_out_max));
         // Before any result can be recorded: what is done by then is not taken for out.
         dispatch.find(&config.pool, &open).await?;
+        let catalog = Catalog::new(Arc::clone(&log), skein_catalog::MEMORY_MAX);
         let ports = Arc::new(Ports {
             config,
             log,
@@ -70,6 +73,8 @@ impl Engine {
             templates: Templates::default(),
             announced: Announced::default(),
             metrics,
+            catalog,
+            reservations: Reservations::default(),
         });
         let (supervisor, running) = Actor::spawn(None, EngineActor { ports: Arc::clone(&ports) }, ()).await?;
         if !open.is_empty() {

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use yaml_rust2::YamlLoader;
 
 /// The project and domain of an execution that is named without: those that the SDK's command line takes.
-const PROJECT: &str = "flytesnacks";
-const DOMAIN: &str = "development";
+pub const PROJECT: &str = "flytesnacks";
+pub const DOMAIN: &str = "development";
 /// Where `skein up` listens unless it is told otherwise.
 const LOCAL: &str = "http://127.0.0.1:8090";
 /// The variables that name a client's configuration, in the order in which they count.

@@ -34,6 +34,9 @@ pub enum Command {
     Watch(crate::watch::Watch),
     /// Say what each unfinished part of an execution waits for, and what each try that failed was charged to.
     Why(crate::why::Why),
+    /// List what cached tasks have left for others, or have it no longer count.
+    #[command(subcommand)]
+    Cache(crate::cache::Cache),
     /// Look into a log: a data folder (also one in use, or a copy), or a NATS URL. Changes nothing.
     #[command(subcommand)]
     Log(LogCommand),

@@ -1,9 +1,9 @@
-//! Asks a server about an execution, over HTTP.
+//! Asks a server over HTTP, mostly about an execution.
 
 use crate::address::Server;
 use anyhow::{Context as _, anyhow};
 use reqwest::header::{ACCEPT, HeaderValue};
-use reqwest::{Client, Response, Url};
+use reqwest::{Client, RequestBuilder, Response, Url};
 use serde::Deserialize;
 use skein_model::ExecutionId;
 use std::time::Duration;
@@ -15,7 +15,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// A question about one execution to one server.
+/// A question to one server.
 pub struct Question {
     client: Client,
     url: Url,
@@ -56,15 +56,28 @@ impl Question {
     /// # Errors
     /// When the server's address is none.
     pub fn of(server: &Server, execution: &ExecutionId, what: &[&str]) -> anyhow::Result<Self> {
+        let ExecutionId { project, domain, name } = execution;
+        let below: Vec<&str> =
+            ["executions", project, domain, name].into_iter().chain(what.iter().copied()).collect();
+        Self::at(server, &below, &[])
+    }
+
+    /// Prepares to ask for what stands at `path` below the address of the interface, narrowed by the pairs of `query`.
+    ///
+    /// # Errors
+    /// When the server's address is none.
+    pub fn at(server: &Server, path: &[&str], query: &[(&str, &str)]) -> anyhow::Result<Self> {
         let Server { url, named_by } = server;
         let shown = format!("{url} (named by {named_by})");
         let mut url = Url::parse(url).with_context(|| format!("{shown} is no address of a server"))?;
-        let ExecutionId { project, domain, name } = execution;
         url.path_segments_mut()
             .map_err(|()| anyhow!("{shown} is no address of a server"))?
             .pop_if_empty()
-            .extend(["api", "v1", "executions", project, domain, name])
-            .extend(what);
+            .extend(["api", "v1"])
+            .extend(path);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
         let mut client = Client::builder().connect_timeout(CONNECT_MAX).read_timeout(SILENCE_MAX);
         if is_local(&url) {
             // A proxy would look for its own machine.
@@ -79,9 +92,15 @@ impl Question {
     /// # Errors
     /// When the server does not answer, or refuses.
     pub async fn json(&self) -> anyhow::Result<String> {
-        let answer = self.ask(JSON).await?;
-        let json = answer.text().await.context("the answer breaks off")?;
-        Ok(json.trim_end().to_owned())
+        text(self.ask(JSON).await?).await
+    }
+
+    /// Asks for it to be taken away, and answers what the server says of that, JSON in one line.
+    ///
+    /// # Errors
+    /// When the server does not answer, or refuses.
+    pub async fn delete(&self) -> anyhow::Result<String> {
+        text(self.answered(self.client.delete(self.url.clone())).await?).await
     }
 
     /// Asks for what `accept` names.
@@ -89,8 +108,11 @@ impl Question {
     /// # Errors
     /// When the server does not answer, or refuses.
     pub async fn ask(&self, accept: HeaderValue) -> Result<Response, Refusal> {
-        let answer = self.client.get(self.url.clone()).header(ACCEPT, accept).send().await;
-        let answer = answer.map_err(|error| {
+        self.answered(self.client.get(self.url.clone()).header(ACCEPT, accept)).await
+    }
+
+    async fn answered(&self, request: RequestBuilder) -> Result<Response, Refusal> {
+        let answer = request.send().await.map_err(|error| {
             let text = format!(
                 "no server answers at {}; start one with `skein up`, or say --server URL",
                 self.server
@@ -111,6 +133,11 @@ impl Question {
         };
         Err(if status.is_server_error() { Refusal::Passing(why) } else { Refusal::Final(why) })
     }
+}
+
+async fn text(answer: Response) -> anyhow::Result<String> {
+    let json = answer.text().await.context("the answer breaks off")?;
+    Ok(json.trim_end().to_owned())
 }
 
 /// Takes what a server says in JSON.

@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use serde::Serialize;
 use skein_log::embedded::EmbeddedReader;
 use skein_log::{Cursor, EventLog as _, Followed, ReadError, jetstream};
-use skein_model::{Category, Envelope, Event, Head, JournalId, RegistryEvent, codec};
+use skein_model::{CatalogEvent, Category, Envelope, Event, Head, JournalId, RegistryEvent, codec};
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -69,6 +69,7 @@ struct Line<'a> {
 enum Events<'a> {
     Execution(Vec<Event>),
     Registry(Vec<RegistryEvent>),
+    Catalog(Vec<CatalogEvent>),
     Unreadable { unreadable: String, bytes: &'a [u8] },
 }
 
@@ -94,6 +95,7 @@ fn events(envelope: &Envelope) -> Events<'_> {
     let read = match envelope.journal.category() {
         Category::Execution => codec::decode(envelope.schema, bytes).map(Events::Execution),
         Category::Registry => codec::decode(envelope.schema, bytes).map(Events::Registry),
+        Category::Catalog => codec::decode(envelope.schema, bytes).map(Events::Catalog),
     };
     read.unwrap_or_else(|error| Events::Unreadable { unreadable: error.to_string(), bytes })
 }

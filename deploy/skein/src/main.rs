@@ -9,6 +9,7 @@ mod address;
 mod args;
 mod ask;
 mod bench;
+mod cache;
 mod client;
 mod config;
 mod doctor;
@@ -49,6 +50,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Worker(worker) => runtime()?.block_on(worker::run(worker)),
         Command::Watch(watch) => Ok(runtime()?.block_on(watch::run(&watch))),
         Command::Why(why) => Ok(runtime()?.block_on(why::run(&why))),
+        Command::Cache(cache) => Ok(runtime()?.block_on(cache::run(&cache))),
         Command::Log(LogCommand::Cat(cat)) => runtime()?.block_on(inspect::cat(&cat)),
         Command::Log(LogCommand::Verify(at)) => runtime()?.block_on(inspect::verify(&at)),
         Command::Log(LogCommand::Stats(at)) => runtime()?.block_on(inspect::stats(&at)),

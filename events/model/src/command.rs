@@ -1,7 +1,8 @@
 //! What an execution is asked to do. Decided by the core, answered by events or by a rejection.
 
+use crate::cache::{CacheFound, CacheKey};
 use crate::data::DataRef;
-use crate::event::FinishedChunk;
+use crate::event::{CachedItems, FinishedChunk};
 use crate::failure::Failure;
 use crate::ids::{Attempt, CauseId, NodeId};
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,29 @@ pub enum Command {
         node: NodeId,
         /// Why.
         failure: Failure,
+    },
+    /// The cache was asked for a node's outputs.
+    CacheLookedUp {
+        /// The node.
+        node: NodeId,
+        /// The key of its inputs; none when they cannot be read.
+        key: Option<CacheKey>,
+        /// What it answered.
+        found: CacheFound,
+    },
+    /// A node's outputs were given to the cache.
+    CacheStored {
+        /// The node.
+        node: NodeId,
+        /// Why it did not take them; none when it did.
+        failure: Option<String>,
+    },
+    /// The cache has the outputs of items of a map.
+    ItemsCached {
+        /// The node.
+        node: NodeId,
+        /// What it has.
+        items: CachedItems,
     },
     /// User code of a try began to run.
     AttemptStarted {
@@ -102,6 +126,9 @@ impl Command {
             Self::Start => "start",
             Self::InputsResolved { .. } => "inputs resolved",
             Self::InputsFailed { .. } => "inputs failed",
+            Self::CacheLookedUp { .. } => "cache looked up",
+            Self::CacheStored { .. } => "cache stored",
+            Self::ItemsCached { .. } => "items cached",
             Self::AttemptStarted { .. } => "attempt started",
             Self::AttemptFinished { .. } => "attempt finished",
             Self::ItemsFinished { .. } => "items finished",

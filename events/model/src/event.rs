@@ -1,5 +1,6 @@
 //! What has happened to an execution. The state of an execution is a fold of these and of nothing else.
 
+use crate::cache::{CacheFound, CacheKey};
 use crate::data::{BlobRef, DataRef};
 use crate::failure::Failure;
 use crate::ids::{Attempt, EntityId, ExecutionId, NodeId};
@@ -26,6 +27,15 @@ pub enum Event {
         node: NodeId,
         /// Its inputs, an encoded `LiteralMap`.
         inputs: DataRef,
+    },
+    /// The cache was asked for the node's outputs, or is waited for.
+    CacheLookedUp {
+        /// The node.
+        node: NodeId,
+        /// The key of its inputs; none when there is none because they cannot be read.
+        key: Option<CacheKey>,
+        /// What it answered.
+        found: CacheFound,
     },
     /// A try of the node's task waits for a worker.
     AttemptQueued {
@@ -97,6 +107,21 @@ pub enum Event {
         chunk: FinishedChunk,
         /// Which of the items that failed are tried again, in ascending order; the others have failed for good.
         again: Vec<u32>,
+    },
+    /// The cache has the outputs of items of a map.
+    ItemsCached {
+        /// The node.
+        node: NodeId,
+        /// What it has.
+        items: CachedItems,
+    },
+    /// The node's outputs were given to the cache.
+    CacheStored {
+        /// The node.
+        node: NodeId,
+        /// Why it did not take them; none when it did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<String>,
     },
     /// The node is done.
     NodeSucceeded {
@@ -256,6 +281,17 @@ pub struct FinishedChunk {
     pub micros: u64,
     /// The worker that ran it.
     pub worker: String,
+}
+
+/// Outputs of items that need not run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CachedItems {
+    /// The items that were looked up.
+    pub range: ItemRange,
+    /// Those among them that the cache does not have, in ascending order.
+    pub absent: Vec<u32>,
+    /// The outputs of the others, in order: an encoded `LiteralMap` whose every value is a collection with one element for each.
+    pub outputs: DataRef,
 }
 
 /// One item that failed.

@@ -1,5 +1,6 @@
 //! Names of things. A name that came from outside is checked once, here, and trusted afterwards.
 
+use crate::cache::{CacheKey, Dataset};
 use serde::{Deserialize, Serialize};
 use skein_idl::flyteidl::core;
 use std::fmt;
@@ -178,6 +179,12 @@ pub struct ExecutionId {
 }
 
 impl ExecutionId {
+    /// Draws a number for a try of a node: the same each time it is asked for, and like chance from one try to another.
+    pub fn draw(&self, node: &NodeId, attempt: Attempt) -> u64 {
+        let Self { project, domain, name } = self;
+        xxhash_rust::xxh3::xxh3_64(format!("{project}/{domain}/{name}/{node}/{attempt}").as_bytes())
+    }
+
     /// Checks the three parts.
     ///
     /// # Errors
@@ -293,17 +300,20 @@ pub enum Category {
     Registry,
     /// Executions: [`crate::Event`].
     Execution,
+    /// What cached tasks produced: [`crate::CatalogEvent`].
+    Catalog,
 }
 
 impl Category {
     /// Every category.
-    pub const ALL: [Self; 2] = [Self::Registry, Self::Execution];
+    pub const ALL: [Self; 3] = [Self::Registry, Self::Execution, Self::Catalog];
 
     /// Answers the word used in keys and subjects.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Registry => "registry",
             Self::Execution => "execution",
+            Self::Catalog => "catalog",
         }
     }
 }
@@ -344,6 +354,26 @@ impl JournalId {
     /// The journal of a project.
     pub fn project(project: &str) -> Self {
         Self { category: Category::Registry, key: format!("project/{project}").into() }
+    }
+
+    /// The journal of what is kept in a dataset.
+    pub fn dataset(dataset: &Dataset) -> Self {
+        let Dataset { project, domain, task, version, interface } = dataset;
+        // A version may hold anything, so its hash stands here.
+        let version = xxhash_rust::xxh3::xxh3_128(version.as_bytes());
+        let key = format!("{project}/{domain}/{task}/{version:032x}-{interface:032x}");
+        Self { category: Category::Catalog, key: key.into() }
+    }
+
+    /// The journal of who computes what a key of a dataset stands for.
+    pub fn reservation(dataset: &Dataset, key: CacheKey) -> Self {
+        let of = Self::dataset(dataset);
+        Self { category: Category::Catalog, key: format!("{}/{key}", of.key).into() }
+    }
+
+    /// Says whether this is the journal of a dataset.
+    pub fn is_dataset(&self) -> bool {
+        self.category == Category::Catalog && self.key.split('/').count() == 4
     }
 
     /// Takes a journal from its stored parts.

@@ -8,6 +8,7 @@
 //!   is read for as long as it exists. Golden files in `tests/golden` hold that.
 
 pub mod bindings;
+pub mod cache;
 pub mod codec;
 pub mod command;
 pub mod compile;
@@ -16,6 +17,7 @@ pub mod envelope;
 pub mod event;
 pub mod failure;
 pub mod ids;
+pub mod interruptible;
 pub mod launch;
 pub mod literals;
 pub mod paths;
@@ -28,6 +30,7 @@ pub mod time;
 pub mod types;
 pub mod work;
 
+pub use cache::{CacheKey, CacheSource, CatalogEvent, Dataset};
 pub use command::Command;
 pub use data::{BlobRef, DataRef, INLINE_BYTES_MAX};
 pub use envelope::{Digest, Envelope, Head, Record, Version};
@@ -36,6 +39,7 @@ pub use failure::{Charge, Failure, FailureCause};
 pub use ids::{
     Attempt, Category, CauseId, EntityId, EntityKind, ExecutionId, IdError, JournalId, NodeId, PoolId,
 };
+pub use interruptible::Interruptible;
 pub use phase::{ExecutionPhase, NodePhase};
 pub use registry::RegistryEvent;
 pub use task_rules::{TaskRule, TaskRules};

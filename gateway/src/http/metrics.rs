@@ -3,11 +3,11 @@
 use super::Refused;
 use crate::metrics::LagLabels;
 use crate::shared::Shared;
+use crate::views::FOLLOWED;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use prometheus_client::registry::Registry;
-use skein_model::Category;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub(super) async fn text(
 ) -> Result<Response, Refused> {
     shared.metrics.views_caught_up.set(i64::from(shared.views.is_caught_up()));
     shared.metrics.watched_executions.set(shared.watched.count());
-    for category in Category::ALL {
+    for category in FOLLOWED {
         let labels = LagLabels { category: category.word() };
         if let Ok(Ok(end)) = tokio::time::timeout(END_MAX, shared.log.end(category)).await {
             let lag = i64::try_from(shared.views.lag(category, &end)).unwrap_or(i64::MAX);

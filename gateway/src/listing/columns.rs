@@ -250,7 +250,7 @@ pub(crate) const NODES: Listing = Listing {
         column("parent_id", "NULL", Kind::Integer),
         column("error_kind", "nodes.error_kind", Kind::ErrorOrigin),
         column("error_code", "nodes.error_code", Kind::Text),
-        column("cache_status", "NULL", Kind::Text),
+        column("cache_status", "nodes.cache_status", Kind::CacheStatus),
     ],
     joins: &[Join { prefix: "execution", columns: EXECUTION, exists: None }],
     order: "nodes.node_id",

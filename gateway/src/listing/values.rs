@@ -34,6 +34,8 @@ pub(super) enum Kind {
     ProjectState,
     /// Whose fault an error is.
     ErrorOrigin,
+    /// What the cache did.
+    CacheStatus,
     /// What kind of definition was launched.
     Resource,
 }
@@ -88,6 +90,9 @@ impl Kind {
             }
             Self::ErrorOrigin => {
                 number(core::execution_error::ErrorKind::from_str_name(value).map(|kind| kind as i64))
+            }
+            Self::CacheStatus => {
+                number(core::CatalogCacheStatus::from_str_name(value).map(|status| status as i64))
             }
             Self::Resource => number(core::ResourceType::from_str_name(value).map(|kind| kind as i64)),
         }

@@ -171,10 +171,10 @@ impl Whole {
 }
 
 fn items(last: &TryRow, phase: Phase) -> Items {
-    let TryRow { size, succeeded, failed, retried, .. } = *last;
+    let TryRow { size, succeeded, failed, retried, cached, .. } = *last;
     let rest = size.saturating_sub(succeeded).saturating_sub(failed);
     let (waiting, aborted) = if phase.is_terminal() { (0, rest) } else { (rest, 0) };
-    Items { total: size, succeeded, failed, waiting, aborted, retried, cached: 0 }
+    Items { total: size, succeeded, failed, waiting, aborted, retried, cached }
 }
 
 fn per_second(items: &Items, row: &NodeProgressRow, phase: Phase, end: Timestamp) -> Option<f64> {

@@ -11,12 +11,16 @@ pub(super) struct Links<'a> {
     pub(super) base: String,
     pub(super) execution: &'a str,
     pub(super) node: &'a NodeId,
+    /// Whether what ran is kept in the cache.
+    pub(super) keeps: bool,
 }
 
 struct Run {
     index: u32,
     attempt: u32,
     failed: bool,
+    /// Whether the cache had it.
+    cached: bool,
     /// The range that was run together: its log is one.
     range: ItemRange,
 }
@@ -33,30 +37,36 @@ impl Links<'_> {
     }
 
     fn resource(&self, run: &Run) -> event::ExternalResourceInfo {
-        let Run { index, attempt, failed, range } = run;
+        let Run { index, attempt, failed, cached, range } = run;
         let (execution, node, base) = (self.execution, self.node, &self.base);
         let phase = if *failed { Phase::Failed } else { Phase::Succeeded };
+        let log = || core::TaskLog {
+            uri: format!("{base}/{attempt}/{}-{}", range.start, range.end),
+            name: format!("Task Logs-{index}"),
+            ..Default::default()
+        };
+        let status = match (*failed, *cached) {
+            (_, true) => core::CatalogCacheStatus::CacheHit,
+            (false, false) if self.keeps => core::CatalogCacheStatus::CachePopulated,
+            (true | false, false) => core::CatalogCacheStatus::CacheDisabled,
+        };
         event::ExternalResourceInfo {
             external_id: format!("{execution}-{node}-0-n{index}-{attempt}"),
             index: *index,
             retry_attempt: *attempt,
             phase: phase.into(),
-            logs: vec![core::TaskLog {
-                uri: format!("{base}/{attempt}/{}-{}", range.start, range.end),
-                name: format!("Task Logs-{index}"),
-                ..Default::default()
-            }],
+            cache_status: status.into(),
+            // Nothing ran that could have printed.
+            logs: if *cached { Vec::new() } else { vec![log()] },
             ..Default::default()
         }
     }
 }
 
 fn failed(chunks: &[ChunkRow]) -> impl Iterator<Item = Run> {
-    chunks.iter().flat_map(|chunk| {
-        let run =
-            |index: &u32| Run { index: *index, attempt: chunk.attempt, failed: true, range: chunk.range };
-        chunk.failures.iter().map(run)
-    })
+    chunks
+        .iter()
+        .flat_map(|chunk| chunk.failures.iter().map(|index| Run { failed: true, ..run_of(chunk, *index) }))
 }
 
 fn succeeded(chunks: &[ChunkRow]) -> impl Iterator<Item = Run> {
@@ -65,8 +75,13 @@ fn succeeded(chunks: &[ChunkRow]) -> impl Iterator<Item = Run> {
             |index: u32| chunk.returned.iter().any(|range| (range.start..range.end).contains(&index));
         (chunk.range.start..chunk.range.end)
             .filter(move |index| chunk.failures.binary_search(index).is_err() && !was_returned(*index))
-            .map(|index| Run { index, attempt: chunk.attempt, failed: false, range: chunk.range })
+            .map(|index| run_of(chunk, index))
     })
+}
+
+const fn run_of(chunk: &ChunkRow, index: u32) -> Run {
+    let ChunkRow { range, attempt, cached, .. } = chunk;
+    Run { index, attempt: *attempt, failed: false, cached: *cached, range: *range }
 }
 
 #[cfg(test)]
@@ -79,12 +94,14 @@ mod tests {
             attempt,
             failures: failures.to_vec(),
             returned: returned.iter().map(|&(start, end)| ItemRange { start, end }).collect(),
+            cached: false,
         }
     }
 
     fn shown(chunks: &[ChunkRow], max: usize) -> Vec<(String, i32)> {
         let node = NodeId::new("n0");
-        let links = Links { base: "http://x/logs/p/d/e/n0".to_owned(), execution: "e", node: &node };
+        let links =
+            Links { base: "http://x/logs/p/d/e/n0".to_owned(), execution: "e", node: &node, keeps: false };
         let resources = links.resources(chunks, max);
         resources.into_iter().map(|resource| (resource.external_id, resource.phase)).collect()
     }
@@ -111,6 +128,18 @@ mod tests {
     }
 
     #[test]
+    fn an_item_that_the_cache_had_shows_that_and_has_no_log() {
+        let node = NodeId::new("n0");
+        let links = Links { base: "b".to_owned(), execution: "e", node: &node, keeps: true };
+        let chunks = [ChunkRow { cached: true, ..chunk(0, 2, 0, &[], &[(1, 2)]) }, chunk(1, 2, 0, &[], &[])];
+        let resources = links.resources(&chunks, 9);
+        let shown: Vec<_> =
+            resources.iter().map(|one| (one.index, one.cache_status(), one.logs.len())).collect();
+        let (hit, populated) = (core::CatalogCacheStatus::CacheHit, core::CatalogCacheStatus::CachePopulated);
+        assert_eq!(shown, [(0, hit, 0), (1, populated, 1)]);
+    }
+
+    #[test]
     fn of_too_many_items_the_failed_ones_are_shown_first() {
         let chunks = [chunk(0, 1_000, 0, &[998, 999], &[])];
         let shown = shown(&chunks, 3);
@@ -121,7 +150,8 @@ mod tests {
     #[test]
     fn the_log_of_an_item_is_the_log_of_the_range_it_ran_with() {
         let node = NodeId::new("n0");
-        let links = Links { base: "http://x/logs/p/d/e/n0".to_owned(), execution: "e", node: &node };
+        let links =
+            Links { base: "http://x/logs/p/d/e/n0".to_owned(), execution: "e", node: &node, keeps: false };
         let resources = links.resources(&[chunk(4, 8, 1, &[], &[])], 1);
         assert_eq!(resources[0].logs[0].uri, "http://x/logs/p/d/e/n0/1/4-8");
         assert_eq!(resources[0].logs[0].name, "Task Logs-4");

@@ -9,7 +9,7 @@ pub(super) use registry::apply_registry;
 use super::blobs::encode;
 use rusqlite::{OptionalExtension, Transaction, params};
 use skein_log::Cursor;
-use skein_model::{Category, Event, ExecutionId, RegistryEvent, Timestamp};
+use skein_model::{Category, Dataset, Event, ExecutionId, Interruptible, RegistryEvent, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +60,10 @@ pub(crate) struct PlanNode {
     pub(crate) handles_failure: bool,
     /// How long one try may run; none is no limit.
     pub(crate) timeout: Option<Duration>,
+    /// Where its outputs are kept for others, if they are.
+    pub(crate) cache: Option<Dataset>,
+    /// Which of its tries may run on capacity that can be taken away.
+    pub(super) interruptible: Interruptible,
 }
 
 /// What the tables know of a launch plan beside its id.

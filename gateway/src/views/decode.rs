@@ -4,7 +4,9 @@ use super::apply::{Decoded, LaunchFacts, Plan, PlanNode};
 use prost::Message as _;
 use skein_idl::flyteidl::{admin, core};
 use skein_log::{BlobError, BlobStore};
-use skein_model::{BlobRef, Category, Event, RegistryEvent, codec};
+use skein_model::cache::CacheRule;
+use skein_model::interruptible::retries;
+use skein_model::{BlobRef, Category, Event, Interruptible, RegistryEvent, codec};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +46,8 @@ pub(super) async fn decode(
     let decoded = match category {
         Category::Execution => decode_execution(envelope, blobs, plans).await,
         Category::Registry => decode_registry(envelope, blobs).await,
+        // The catalog is asked, not followed.
+        Category::Catalog => Ok(None),
     };
     decoded.unwrap_or_else(|error| {
         let version = envelope.version.0;
@@ -73,32 +77,51 @@ async fn decode_execution(
 pub(crate) fn plan_of(closure: &[u8]) -> Plan {
     use core::{node, task_node};
     let closure = core::CompiledWorkflowClosure::decode(closure).unwrap_or_default();
-    let tasks: std::collections::BTreeMap<(String, String), (String, Option<Duration>)> = closure
-        .tasks
-        .into_iter()
-        .filter_map(|task| task.template)
-        .filter_map(|template| {
-            let timeout = template.metadata.and_then(|metadata| positive(metadata.timeout));
-            template.id.map(|id| ((id.name, id.version), (template.r#type, timeout)))
-        })
-        .collect();
+    let templates = closure.tasks.into_iter().filter_map(|task| task.template);
+    let named = |template: core::TaskTemplate| {
+        let id = template.id.as_ref()?;
+        Some(((id.name.clone(), id.version.clone()), template))
+    };
+    let tasks: std::collections::BTreeMap<(String, String), core::TaskTemplate> =
+        templates.filter_map(named).collect();
     let template = closure.primary.and_then(|primary| primary.template).unwrap_or_default();
     let skips_end = template.metadata.as_ref().is_some_and(|metadata| {
         metadata.on_failure() == core::workflow_metadata::OnFailurePolicy::FailAfterExecutableNodesComplete
     });
     let failure = template.failure_node;
+    let defaults = template.metadata_defaults;
+    let nothing = core::TaskTemplate::default();
     let plan_node = |(node, handles_failure): (core::Node, bool)| {
-        let (inner, is_array) = match node.target? {
-            node::Target::ArrayNode(array) => (array.node?.target?, true),
-            other => (other, false),
+        let (inner, of_items, is_array) = match node.target? {
+            node::Target::ArrayNode(array) => {
+                let inner = array.node?;
+                (inner.target?, inner.metadata, true)
+            }
+            other => (other, None, false),
         };
         let node::Target::TaskNode(task_node) = inner else { return None };
         let task_node::Reference::ReferenceId(task) = task_node.reference?;
-        let known = tasks.get(&(task.name.clone(), task.version.clone())).cloned();
-        let (task_type, timeout) = known.unwrap_or_default();
-        let timeout = positive(node.metadata.and_then(|metadata| metadata.timeout)).or(timeout);
-        let upstream = node.upstream_node_ids;
-        Some(PlanNode { id: node.id, is_array, task, task_type, upstream, handles_failure, timeout })
+        let known = tasks.get(&(task.name.clone(), task.version.clone()));
+        let metadata = of_items.as_ref().or(node.metadata.as_ref());
+        let known = known.unwrap_or(&nothing);
+        let cache = CacheRule::of(metadata, known).map(|rule| rule.dataset);
+        let retries = retries(metadata, known);
+        let interruptible = Interruptible::of(metadata, known, defaults.as_ref(), retries);
+        let of_node = node.metadata.as_ref().and_then(|metadata| metadata.timeout);
+        let of_task = known.metadata.as_ref().and_then(|metadata| metadata.timeout);
+        let timeout = positive(of_node).or_else(|| positive(of_task));
+        let (id, upstream, task_type) = (node.id, node.upstream_node_ids, known.r#type.clone());
+        Some(PlanNode {
+            id,
+            is_array,
+            task,
+            task_type,
+            upstream,
+            handles_failure,
+            timeout,
+            cache,
+            interruptible,
+        })
     };
     let nodes = template.nodes.into_iter().map(|node| (node, false));
     let nodes = nodes.chain(failure.map(|node| (node, true))).filter_map(plan_node).collect();

@@ -1,8 +1,12 @@
 //! What an event of an execution changes in the tables: pure, so that a rebuild gives what the first fold gave.
 
 use skein_idl::flyteidl::core;
-use skein_model::event::{Created, FinishedChunk};
-use skein_model::{Attempt, Charge, DataRef, Event, ExecutionPhase, Failure, NodeId, NodePhase, Timestamp};
+use skein_model::cache::CacheFound;
+use skein_model::event::{CachedItems, Created, FinishedChunk};
+use skein_model::{
+    Attempt, CacheKey, CacheSource, Charge, DataRef, Event, ExecutionPhase, Failure, NodeId, NodePhase,
+    Timestamp,
+};
 
 /// One change of the tables, by one event.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +41,10 @@ pub(super) enum Change<'e> {
     EndNodeSkipped,
     /// A node changed.
     Node(&'e NodeId, NodeChange<'e>),
+    /// The cache has answered for a node, or was given its outputs.
+    Cache(&'e NodeId, CacheChange<'e>),
+    /// The cache had the outputs of items of a map.
+    CachedItems(&'e NodeId, &'e CachedItems),
     /// A try changed.
     Attempt(&'e NodeId, Attempt, AttemptChange<'e>),
     /// The node is a map of so many items.
@@ -54,6 +62,38 @@ pub(super) struct NodeChange<'e> {
     pub(super) inputs: Option<&'e DataRef>,
     pub(super) outputs: Option<&'e DataRef>,
     pub(super) error: Option<Error>,
+}
+
+/// What changed between a node and the cache.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct CacheChange<'e> {
+    pub(super) status: core::CatalogCacheStatus,
+    /// The key, where it is told.
+    pub(super) key: Option<CacheKey>,
+    /// Whose outputs the entry holds, when they are another's.
+    pub(super) source: Option<&'e CacheSource>,
+    /// Whether the node's task will run now, or does not yet and perhaps never will; none when it has run.
+    pub(super) runs: Option<bool>,
+}
+
+impl<'e> CacheChange<'e> {
+    fn looked_up(key: Option<CacheKey>, found: &'e CacheFound) -> Self {
+        use core::CatalogCacheStatus as Status;
+        let (status, source, runs) = match found {
+            CacheFound::Hit { source, .. } => (Status::CacheHit, Some(source), false),
+            CacheFound::Missing { .. } => (Status::CacheMiss, None, true),
+            CacheFound::Waiting { .. } => (Status::CacheMiss, None, false),
+            CacheFound::Skipped { .. } => (Status::CacheSkipped, None, true),
+            CacheFound::Failed { .. } => (Status::CacheLookupFailure, None, true),
+        };
+        Self { status, key, source, runs: Some(runs) }
+    }
+
+    fn stored(failure: Option<&str>) -> Self {
+        use core::CatalogCacheStatus as Status;
+        let status = if failure.is_none() { Status::CachePopulated } else { Status::CachePutFailure };
+        Self { status, key: None, source: None, runs: None }
+    }
 }
 
 /// What changed in a try.
@@ -154,6 +194,13 @@ pub(super) fn changes(event: &Event) -> Vec<Change<'_>> {
                 NodeChange { inputs: Some(inputs), ..NodeChange::to(NodePhase::Running) },
             )]
         }
+        Event::CacheLookedUp { node, key, found } => {
+            vec![Change::Cache(node, CacheChange::looked_up(*key, found))]
+        }
+        Event::CacheStored { node, failure } => {
+            vec![Change::Cache(node, CacheChange::stored(failure.as_deref()))]
+        }
+        Event::ItemsCached { node, items } => vec![Change::CachedItems(node, items)],
         Event::AttemptQueued { node, attempt, not_before } => {
             vec![Change::Attempt(node, *attempt, AttemptChange::queued(*not_before))]
         }

@@ -51,10 +51,14 @@ impl Drop for Views {
     }
 }
 
+/// The categories that are folded into the tables. The catalog is asked when somebody wants to know, and not followed.
+pub(crate) const FOLLOWED: [Category; 2] = [Category::Registry, Category::Execution];
+
+/// Answers the place of what tells how far a category is; of one that is not followed, that of the executions that fill it.
 const fn index(category: Category) -> usize {
     match category {
         Category::Registry => 0,
-        Category::Execution => 1,
+        Category::Execution | Category::Catalog => 1,
     }
 }
 
@@ -80,7 +84,7 @@ impl Views {
         let (publish_registry, registry) = watch::channel(cursors[0].clone());
         let (publish_execution, execution) = watch::channel(cursors[1].clone());
         let mut followers = Vec::new();
-        for category in Category::ALL {
+        for category in FOLLOWED {
             let cursor = cursors[index(category)].clone();
             followers.push(tokio::spawn(follow(category, cursor, log.clone(), blobs.clone(), items.clone())));
         }
@@ -178,7 +182,7 @@ impl Views {
     }
 
     async fn wait_for_start(&self) -> Result<(), ApiError> {
-        for category in Category::ALL {
+        for category in FOLLOWED {
             let target = &self.targets[index(category)];
             if !covers_all(&self.progress[index(category)].borrow(), target) {
                 self.wait_for_all(category, target).await?;
@@ -277,7 +281,7 @@ fn write_batch(
     for decoded in batch.iter().filter_map(|item| item.decoded.as_ref()) {
         apply(&tx, decoded)?;
     }
-    for category in Category::ALL {
+    for category in FOLLOWED {
         store_cursor(&tx, category, &cursors[index(category)])?;
     }
     tx.commit()

@@ -7,8 +7,12 @@ pub(crate) use progress::{NodeProgressRow, ProgressRow, TryRow};
 use super::blobs::decode_data;
 use super::read::Row;
 use rusqlite::types::Type;
+use serde::{Deserialize, Serialize};
 use skein_model::event::ItemRange;
-use skein_model::{DataRef, EntityId, EntityKind, ExecutionId, Timestamp};
+use skein_model::{
+    Attempt, CacheKey, CacheSource, DataRef, Dataset, EntityId, EntityKind, ExecutionId, Interruptible,
+    Timestamp,
+};
 use std::collections::BTreeMap;
 
 type Read<T> = Result<T, rusqlite::Error>;
@@ -195,6 +199,39 @@ pub(crate) struct NodeRow {
     pub(crate) inputs: Option<DataRef>,
     pub(crate) outputs: Option<DataRef>,
     pub(crate) deck: Option<String>,
+    /// A number of `CatalogCacheStatus`.
+    pub(crate) cache_status: i32,
+    /// Its entry in the cache, if its outputs are kept there.
+    pub(crate) cache: Option<CacheRow>,
+    /// The version of its task.
+    pub(crate) task_version: String,
+}
+
+/// A node's entry in the cache.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct CacheRow {
+    pub(crate) dataset: Dataset,
+    /// None before it is looked up, and for a map, whose items have entries of their own.
+    pub(crate) entry: Option<CacheEntry>,
+}
+
+/// What the tables keep of an entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CacheEntry {
+    pub(crate) key: CacheKey,
+    /// Whose outputs it holds; none for the node's own.
+    pub(crate) source: Option<CacheSource>,
+    /// The node's own try that made it.
+    pub(crate) attempt: u32,
+}
+
+fn cache(row: &SqlRow<'_>, at: usize) -> Read<Option<CacheRow>> {
+    let is_there = |at| Ok::<_, rusqlite::Error>(row.get::<_, Option<Vec<u8>>>(at)?.is_some());
+    if !is_there(at + 1)? {
+        return Ok(None);
+    }
+    let entry = if is_there(at)? { Some(packed(row, at)?) } else { None };
+    Ok(Some(CacheRow { entry, dataset: packed(row, at + 1)? }))
 }
 
 impl Row for NodeRow {
@@ -202,7 +239,11 @@ impl Row for NodeRow {
         coalesce((SELECT is_array FROM executions JOIN plan_nodes ON plan_nodes.plan = plan_digest \
             WHERE key = nodes.execution AND plan_nodes.node_id = nodes.node_id), 0), nodes.created_at, nodes.updated_at, \
         nodes.started_at, nodes.ended_at, nodes.error_code, nodes.error_message, nodes.error_kind, nodes.inputs, \
-        nodes.outputs, nodes.deck";
+        nodes.outputs, nodes.deck, nodes.cache_status, nodes.cache, \
+        (SELECT plan_nodes.cache FROM executions JOIN plan_nodes ON plan_nodes.plan = plan_digest \
+            WHERE key = nodes.execution AND plan_nodes.node_id = nodes.node_id), \
+        coalesce((SELECT plan_nodes.task_version FROM executions JOIN plan_nodes ON plan_nodes.plan = plan_digest \
+            WHERE key = nodes.execution AND plan_nodes.node_id = nodes.node_id), '')";
 
     fn read(row: &SqlRow<'_>) -> Read<Self> {
         Ok(Self {
@@ -217,6 +258,9 @@ impl Row for NodeRow {
             inputs: optional_data(row, 10)?,
             outputs: optional_data(row, 11)?,
             deck: row.get(12)?,
+            cache_status: row.get(13)?,
+            cache: cache(row, 14)?,
+            task_version: row.get(16)?,
         })
     }
 }
@@ -239,6 +283,17 @@ pub(crate) struct AttemptRow {
     pub(crate) worker: String,
     pub(crate) task: EntityId,
     pub(crate) task_type: String,
+    /// Whether its outputs are kept for others.
+    pub(crate) is_cached: bool,
+    /// Whether it may run on capacity that can be taken away.
+    pub(crate) is_interruptible: bool,
+}
+
+fn interruptible(row: &SqlRow<'_>, at: usize) -> Read<bool> {
+    let stored: Option<Vec<u8>> = row.get(at)?;
+    let Some(stored) = stored else { return Ok(false) };
+    let of: Interruptible = rmp_serde::from_slice(&stored).map_err(|error| conversion(at, error))?;
+    Ok(of.is(row.get(at + 1)?, Attempt(row.get(0)?)))
 }
 
 impl Row for AttemptRow {
@@ -247,7 +302,9 @@ impl Row for AttemptRow {
         attempts.error_kind, nodes.inputs, CASE attempts.is_array WHEN 0 THEN attempts.outputs ELSE nodes.outputs END, \
         attempts.worker, coalesce(plan_nodes.task_project, ''), coalesce(plan_nodes.task_domain, ''), \
         coalesce(plan_nodes.task_name, ''), coalesce(plan_nodes.task_version, ''), \
-        coalesce(plan_nodes.task_type, '')";
+        coalesce(plan_nodes.task_type, ''), plan_nodes.cache IS NOT NULL, \
+        plan_nodes.interruptible, \
+        (SELECT executions.interruptible FROM executions WHERE executions.key = attempts.execution)";
 
     fn read(row: &SqlRow<'_>) -> Read<Self> {
         Ok(Self {
@@ -264,6 +321,8 @@ impl Row for AttemptRow {
             worker: row.get(12)?,
             task: entity(row, EntityKind::Task, 13)?,
             task_type: row.get(17)?,
+            is_cached: row.get(18)?,
+            is_interruptible: interruptible(row, 19)?,
         })
     }
 }
@@ -275,11 +334,13 @@ pub(crate) struct ChunkRow {
     pub(crate) attempt: u32,
     pub(crate) failures: Vec<u32>,
     pub(crate) returned: Vec<ItemRange>,
+    /// Whether the cache had them, so that nothing ran.
+    pub(crate) cached: bool,
 }
 
 impl Row for ChunkRow {
-    const COLUMNS: &'static str =
-        "map_chunks.first, map_chunks.last, map_chunks.attempt, map_chunks.failures, map_chunks.returned";
+    const COLUMNS: &'static str = "map_chunks.first, map_chunks.last, map_chunks.attempt, map_chunks.failures, map_chunks.returned, \
+        map_chunks.cached";
 
     fn read(row: &SqlRow<'_>) -> Read<Self> {
         Ok(Self {
@@ -287,6 +348,7 @@ impl Row for ChunkRow {
             attempt: row.get(2)?,
             failures: packed(row, 3)?,
             returned: packed(row, 4)?,
+            cached: row.get(5)?,
         })
     }
 }

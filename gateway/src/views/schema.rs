@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// The number of this form of the tables. Raised with every change of `TABLES` or of what the fold writes: a file
 /// of another number is deleted and made again.
-const SCHEMA: i64 = 5;
+const SCHEMA: i64 = 6;
 
 const TABLES: &str = "
 CREATE TABLE cursors (category TEXT PRIMARY KEY, cursor BLOB NOT NULL) WITHOUT ROWID;
@@ -44,7 +44,7 @@ CREATE TABLE executions (
     error_code TEXT, error_message TEXT, error_kind INTEGER, abort_cause TEXT, abort_principal TEXT,
     spec BLOB NOT NULL, plan BLOB NOT NULL, plan_digest INTEGER NOT NULL, inputs BLOB NOT NULL,
     user_inputs BLOB NOT NULL, outputs BLOB, data_prefix TEXT NOT NULL, raw_prefix TEXT NOT NULL,
-    skips_end INTEGER NOT NULL,
+    skips_end INTEGER NOT NULL, interruptible INTEGER,
     UNIQUE (project, domain, name)
 );
 CREATE INDEX executions_by_age ON executions (project, domain, created_at);
@@ -56,13 +56,15 @@ CREATE INDEX execution_tags_by_tag ON execution_tags (tag, value);
 CREATE TABLE plan_nodes (
     plan INTEGER NOT NULL, node_id TEXT NOT NULL, is_array INTEGER NOT NULL, task_type TEXT NOT NULL,
     task_project TEXT NOT NULL, task_domain TEXT NOT NULL, task_name TEXT NOT NULL, task_version TEXT NOT NULL,
-    place INTEGER NOT NULL, upstream BLOB NOT NULL, handles_failure INTEGER NOT NULL,
+    place INTEGER NOT NULL, upstream BLOB NOT NULL, handles_failure INTEGER NOT NULL, cache BLOB,
+    interruptible BLOB NOT NULL,
     PRIMARY KEY (plan, node_id)
 ) WITHOUT ROWID;
 CREATE TABLE nodes (
     execution INTEGER NOT NULL, node_id TEXT NOT NULL, phase INTEGER NOT NULL,
     created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, started_at INTEGER, ended_at INTEGER,
     error_code TEXT, error_message TEXT, error_kind INTEGER, inputs BLOB, outputs BLOB, deck TEXT,
+    cache_status INTEGER NOT NULL DEFAULT 0, cache BLOB,
     PRIMARY KEY (execution, node_id)
 ) WITHOUT ROWID;
 CREATE TABLE attempts (
@@ -71,13 +73,13 @@ CREATE TABLE attempts (
     created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, started_at INTEGER, ended_at INTEGER,
     error_code TEXT, error_message TEXT, error_kind INTEGER, outputs BLOB, worker TEXT NOT NULL DEFAULT '',
     not_before INTEGER, succeeded INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0,
-    retried INTEGER NOT NULL DEFAULT 0, pace BLOB,
+    retried INTEGER NOT NULL DEFAULT 0, cached INTEGER NOT NULL DEFAULT 0, pace BLOB,
     PRIMARY KEY (execution, node_id, attempt)
 ) WITHOUT ROWID;
 CREATE TABLE map_chunks (
     execution INTEGER NOT NULL, node_id TEXT NOT NULL, first INTEGER NOT NULL, attempt INTEGER NOT NULL,
     last INTEGER NOT NULL, failures BLOB NOT NULL, returned BLOB NOT NULL, ended_at INTEGER NOT NULL,
-    PRIMARY KEY (execution, node_id, first, attempt, last, ended_at)
+    cached INTEGER NOT NULL, PRIMARY KEY (execution, node_id, first, attempt, last, ended_at, cached)
 ) WITHOUT ROWID;
 ";
 

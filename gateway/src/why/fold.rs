@@ -3,6 +3,7 @@
 use super::{Charged, MESSAGE_CHARS_MAX, TRIES_MAX, Try, Wait, Why};
 use crate::progress::{Phase, rfc3339, rounded};
 use crate::views::{Plan, PlanNode};
+use skein_model::cache::CacheFound;
 use skein_model::event::FinishedChunk;
 use skein_model::{Attempt, Event, ExecutionId, Failure, NodeId, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
@@ -38,6 +39,10 @@ enum State {
     Queued,
     /// It has them, and nothing is asked for yet.
     Begun,
+    /// Somebody else computes what the cache is to have.
+    Reserved { owner: String },
+    /// Its outputs are given to the cache.
+    Storing,
     /// A try waits.
     Tried { not_before: Option<Timestamp> },
     /// A try runs.
@@ -79,6 +84,14 @@ impl Fold {
             Event::Started => self.turn(Phase::Running, at),
             Event::NodeQueued { node } => self.set(node, State::Queued, at),
             Event::NodeStarted { node, .. } => self.set(node, State::Begun, at),
+            Event::CacheLookedUp { node, found: CacheFound::Waiting { owner }, .. } => {
+                self.set(node, State::Reserved { owner: owner.to_string() }, at);
+            }
+            Event::AttemptSucceeded { node, .. } => self.set(node, State::Storing, at),
+            Event::ItemsCached { node, items } => {
+                let absent = u32::try_from(items.absent.len()).unwrap_or(u32::MAX);
+                self.ended(node, items.range.len().saturating_sub(absent));
+            }
             Event::AttemptQueued { node, attempt, not_before } => {
                 if *attempt > Attempt(0)
                     && let Some(last) = self.tries.iter_mut().rev().find(|one| one.node == node.as_str())
@@ -107,7 +120,8 @@ impl Fold {
             Event::Aborted => self.turn(Phase::Aborted, at),
             // What follows on them stands in events of their own, or concerns nobody who waits.
             Event::Created(_)
-            | Event::AttemptSucceeded { .. }
+            | Event::CacheLookedUp { .. }
+            | Event::CacheStored { .. }
             | Event::AttemptAborted { .. }
             | Event::LateResultIgnored { .. }
             | Event::Archived { .. } => {}
@@ -177,8 +191,12 @@ impl Fold {
         }
         let returned: u32 = chunk.returned.iter().map(|range| range.len()).sum();
         let open = returned.saturating_add(u32::try_from(again.len()).unwrap_or(u32::MAX));
+        self.ended(node, chunk.range.len().saturating_sub(open));
+    }
+
+    fn ended(&mut self, node: &NodeId, items: u32) {
         if let Some(Node { state: State::Map { ended, .. }, .. }) = self.nodes.get_mut(node.as_str()) {
-            *ended = ended.saturating_add(chunk.range.len().saturating_sub(open));
+            *ended = ended.saturating_add(items);
         }
     }
 
@@ -213,7 +231,13 @@ impl Fold {
         let Some(Node { state, since, .. }) = self.nodes.get(&node.id) else { return self.before(node) };
         let (mut since, mut until) = (*since, None);
         let what = match state {
-            State::Queued | State::Begun => "its inputs to be put together".to_owned(),
+            State::Queued => "its inputs to be put together".to_owned(),
+            State::Begun if node.cache.is_some() => "the cache to be looked up".to_owned(),
+            State::Begun => "its inputs to be put together".to_owned(),
+            State::Reserved { owner } => {
+                format!("{owner}, which computes the same for the serialized cache")
+            }
+            State::Storing => "its outputs to be given to the cache".to_owned(),
             State::Tried { not_before: Some(at) } if *at > now => {
                 until = Some(*at);
                 "the time at which it is tried again".to_owned()

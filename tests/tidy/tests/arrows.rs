@@ -3,14 +3,18 @@
 use skein_tidy::{Manifest, files};
 
 /// Each crate of ours with those of ours that it may depend on.
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     ("skein-idl", &[]),
     ("skein-model", &["skein-idl"]),
     ("skein-log", &["skein-model"]),
     ("skein-telemetry", &["skein-model"]),
+    ("skein-catalog", &["skein-log", "skein-model"]),
     ("skein-core", &["skein-idl", "skein-model"]),
-    ("skein-runtime", &["skein-core", "skein-idl", "skein-log", "skein-model", "skein-telemetry"]),
-    ("skein-gateway", &["skein-idl", "skein-log", "skein-model", "skein-telemetry"]),
+    (
+        "skein-runtime",
+        &["skein-catalog", "skein-core", "skein-idl", "skein-log", "skein-model", "skein-telemetry"],
+    ),
+    ("skein-gateway", &["skein-catalog", "skein-idl", "skein-log", "skein-model", "skein-telemetry"]),
     ("skein-protocol", &[]),
     ("skein-workers", &["skein-idl", "skein-log", "skein-model", "skein-protocol", "skein-telemetry"]),
     // Linked into users' programs: no more than what it says to gateway and worker.

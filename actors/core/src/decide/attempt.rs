@@ -1,7 +1,7 @@
 //! A try of a task node begins or ends.
 
 use super::Rejection;
-use crate::execution::{Execution, NodeState, TaskRun};
+use crate::execution::{Caching, Execution, NodeState, TaskRun};
 use crate::plan::NodeIndex;
 use crate::retry::{self, Next};
 use skein_model::command::{Began, Outcome};
@@ -42,6 +42,8 @@ impl Execution {
     ) -> Result<Vec<Event>, Rejection> {
         let place = self.place_of(node)?;
         match &self.nodes[place] {
+            // Its outputs are on the way to the cache.
+            NodeState::Task(run) if matches!(run.caching, Caching::Storing { .. }) => Ok(Vec::new()),
             NodeState::Task(run) if run.attempt == attempt => {
                 let mut events = Vec::new();
                 if let Some(Began { worker, micros_ago }) = began.filter(|_| !run.started) {
@@ -74,7 +76,9 @@ impl Execution {
             Outcome::Succeeded { outputs, deck } => {
                 let (outputs, deck) = (outputs.clone(), deck.clone());
                 events.push(Event::AttemptSucceeded { node, attempt, outputs: outputs.clone(), deck });
-                self.succeed_node(place, &outputs, events);
+                if !matches!(run.caching, Caching::Running { .. }) {
+                    self.succeed_node(place, &outputs, events);
+                }
             }
             Outcome::Failed(failure) => self.fail_attempt(place, run, failure, now, events),
         }
@@ -90,7 +94,8 @@ impl Execution {
     ) {
         let (node, attempt) = (self.id_of(place), run.attempt);
         events.push(Event::AttemptFailed { node: node.clone(), attempt, failure: failure.clone() });
-        match retry::next(self.plan.nodes[place].attempts, run.spent, failure) {
+        let draw = self.draw(&node, attempt);
+        match retry::next(self.plan.nodes[place].attempts, run.spent, failure, draw) {
             Next::Again(wait) => events.push(Event::AttemptQueued {
                 node,
                 attempt: attempt.next(),

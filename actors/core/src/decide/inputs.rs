@@ -19,6 +19,8 @@ impl Execution {
         }
         let mut events = vec![Event::NodeStarted { node: node.clone(), inputs: inputs.clone() }];
         match (&self.plan.nodes[place].target, items) {
+            // What follows is for the cache to say.
+            (Target::Task { .. }, None) if self.plan.nodes[place].cache.is_some() => {}
             (Target::Task { .. }, None) => {
                 events.push(Event::AttemptQueued {
                     node: node.clone(),

@@ -26,7 +26,7 @@ impl Execution {
         let mut again = Vec::new();
         for failed in &mut chunk.failures {
             let spent = map.troubled.get(&failed.index).map_or(Spent::default(), |item| item.spent);
-            match retry::next(attempts, spent, &failed.failure) {
+            match retry::next(attempts, spent, &failed.failure, 0) {
                 Next::Again(_) => again.push(failed.index),
                 Next::Final(failure) => failed.failure = failure,
             }

@@ -2,6 +2,8 @@
 
 use super::{FailurePolicy, MinSuccesses, NodeIndex, Plan, PlanNode, Target};
 use skein_idl::flyteidl::core::{self, array_node, node, workflow_metadata};
+use skein_model::cache::CacheRule;
+use skein_model::interruptible::retries;
 use skein_model::runnable::is_runnable;
 use skein_model::{NodeId, TaskSettings};
 use std::collections::BTreeMap;
@@ -84,10 +86,11 @@ impl Plan {
         let id = NodeId::new(node.id.as_str());
         let planned = PlanNode {
             id: id.clone(),
-            attempts: attempts(metadata, task),
+            attempts: retries(metadata, task).saturating_add(1),
             timeout: timeout(metadata, task),
             // They were checked at registration; of a task that was registered before there were such, none counts.
             settings: TaskSettings::of(task).unwrap_or_default(),
+            cache: CacheRule::of(metadata, task),
             inputs: node.inputs,
             upstream: Vec::new(),
             downstream: Vec::new(),
@@ -197,14 +200,6 @@ fn check_runnable(node: &str, task: &core::TaskTemplate) -> Result<(), PlanError
         task: task.id.as_ref().map(|id| id.name.clone()).unwrap_or_default(),
         task_type: task.r#type.clone(),
     })
-}
-
-/// The node's own number wins when it is not 0: the SDK sends 0 where nobody set one (contract 0.9).
-fn attempts(metadata: Option<&core::NodeMetadata>, task: &core::TaskTemplate) -> u32 {
-    let of_node = metadata.and_then(|m| m.retries.as_ref()).map_or(0, |r| r.retries);
-    let of_task = task.metadata.as_ref().and_then(|m| m.retries.as_ref()).map_or(0, |r| r.retries);
-    let retries = if of_node > 0 { of_node } else { of_task };
-    retries.saturating_add(1)
 }
 
 fn timeout(metadata: Option<&core::NodeMetadata>, task: &core::TaskTemplate) -> Option<Duration> {

@@ -3,6 +3,7 @@
 use super::plans::*;
 use proptest::prelude::*;
 use skein_core::{Effect, Execution, NodeState};
+use skein_model::cache::CacheFound;
 use skein_model::{Command, Event};
 
 /// One thing that may happen next, chosen by number among what is possible.
@@ -24,8 +25,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 fn sketch() -> impl Strategy<Value = Sketch> {
     let node = (any::<bool>(), prop::collection::vec(any::<prop::sample::Index>(), 0..3));
-    (prop::collection::vec(node, 1..7), 0_u32..3, any::<bool>(), any::<bool>(), 0_u32..3).prop_map(
-        |(nodes, retries, patient, failure_node, limit)| {
+    (prop::collection::vec(node, 1..7), 0_u32..3, any::<bool>(), any::<bool>(), 0_u32..3, any::<bool>())
+        .prop_map(|(nodes, retries, patient, failure_node, limit, cached)| {
             let mut sketch = workflow().retries(retries).max_parallelism(limit);
             for (place, (is_map, upstream)) in nodes.iter().enumerate() {
                 let mut ids: Vec<String> =
@@ -36,10 +37,10 @@ fn sketch() -> impl Strategy<Value = Sketch> {
                 let id = format!("n{place}");
                 sketch = if *is_map { sketch.map(&id, &ids, 0.6) } else { sketch.task(&id, &ids) };
             }
+            let sketch = if cached { sketch.cached() } else { sketch };
             let sketch = if patient { sketch.fail_after_executable_nodes() } else { sketch };
             if failure_node { sketch.with_failure_node() } else { sketch }
-        },
-    )
+        })
 }
 
 /// Answers one outstanding effect, well or badly.
@@ -67,6 +68,22 @@ fn answer(execution: &Execution, step: &Step) -> Option<Command> {
             }
             _ => attempt_succeeds(node.as_str(), attempt.0),
         },
+        Effect::LookUpCache { node, .. } => {
+            let found = match step.kind {
+                0..=4 => hit(),
+                5..=9 => waiting(),
+                10 => CacheFound::Failed { reason: "gone".to_owned() },
+                11 => CacheFound::Skipped { reserved: true },
+                kind => missing(kind.is_multiple_of(2)),
+            };
+            let key = (step.kind != 10).then_some(KEY);
+            Command::CacheLookedUp { node: node.clone(), key, found }
+        }
+        Effect::StoreCache { node } => stored(node.as_str()),
+        Effect::RunItems { node } if step.kind == 18 => {
+            let (range, _) = execution.map_of(node)?.pending()[0];
+            items_cached(node.as_str(), range.start, range.end, &[range.start])
+        }
         Effect::RunItems { node } => {
             let pending = execution.map_of(node)?.pending();
             let (range, attempt) = pending[step.pick % pending.len()];
@@ -77,7 +94,9 @@ fn answer(execution: &Execution, step: &Step) -> Option<Command> {
         Effect::AssembleMap { node } => Command::MapAssembled { node: node.clone(), outputs: outputs() },
         Effect::ResolveOutputs if step.kind == 0 => Command::OutputsFailed { failure: plain() },
         Effect::ResolveOutputs => Command::OutputsResolved { outputs: outputs() },
-        Effect::Withdraw { .. } => return None,
+        Effect::HoldReservation { .. } | Effect::ReleaseReservation { .. } | Effect::Withdraw { .. } => {
+            return None;
+        }
     })
 }
 
@@ -99,7 +118,10 @@ fn unanswered(world: &World) -> Vec<Effect> {
             }
         }
         open.extend(
-            execution.effects_of(event).into_iter().filter(|e| !matches!(e, Effect::Withdraw { .. })),
+            execution
+                .effects_of(event)
+                .into_iter()
+                .filter(|e| !matches!(e, Effect::Withdraw { .. } | Effect::ReleaseReservation { .. })),
         );
     }
     open.sort();
@@ -111,9 +133,12 @@ fn answers(execution: &Execution, event: &Event, effect: &Effect) -> bool {
         Effect::ResolveOutputs => {
             return matches!(event, Event::Succeeded { .. } | Event::Failing { .. } | Event::Aborting { .. });
         }
-        Effect::Withdraw { .. } => return true,
+        Effect::Withdraw { .. } | Effect::ReleaseReservation { .. } => return true,
         Effect::ResolveInputs { node }
         | Effect::RunAttempt { node, .. }
+        | Effect::LookUpCache { node, .. }
+        | Effect::StoreCache { node }
+        | Effect::HoldReservation { node, .. }
         | Effect::RunItems { node }
         | Effect::AssembleMap { node } => node,
     };
@@ -126,9 +151,11 @@ fn answers(execution: &Execution, event: &Event, effect: &Effect) -> bool {
             | Event::AttemptFailed { node: of, attempt: number, .. }
             | Event::AttemptAborted { node: of, attempt: number },
         ) => of == node && number == attempt,
-        (Effect::RunItems { .. }, Event::ItemsFinished { node: of, .. }) => {
-            of == node && execution.map_of(node).is_some_and(|map| map.is_complete())
-        }
+        (Effect::LookUpCache { .. }, Event::CacheLookedUp { node: of, .. }) => of == node,
+        (
+            Effect::RunItems { .. },
+            Event::ItemsFinished { node: of, .. } | Event::ItemsCached { node: of, .. },
+        ) => of == node && execution.map_of(node).is_some_and(|map| map.is_complete()),
         _ => false,
     };
     ended || answered

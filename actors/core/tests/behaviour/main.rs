@@ -6,6 +6,7 @@
 )]
 
 mod advance;
+mod cache;
 mod laws;
 mod plans;
 mod schedule;

@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use skein_core::{Effect, Execution, Plan, Rejection};
 use skein_idl::flyteidl::core;
+use skein_model::cache::{CacheFound, CacheKey, CacheSource};
 use skein_model::command::Outcome;
-use skein_model::event::{Created, FinishedChunk, ItemFailure, ItemRange, Settings};
+use skein_model::event::{CachedItems, Created, FinishedChunk, ItemFailure, ItemRange, Settings};
 use skein_model::{
     Attempt, BlobRef, Charge, Command, DataRef, EntityId, EntityKind, Event, ExecutionId, Failure,
     FailureCause, NodeId, Timestamp,
@@ -19,6 +20,7 @@ pub struct Sketch {
     after_executable: bool,
     failure_node: bool,
     max_parallelism: u32,
+    cached: bool,
 }
 
 pub fn workflow() -> Sketch {
@@ -70,6 +72,12 @@ impl Sketch {
         self
     }
 
+    /// Has the outputs of every task and item kept for others.
+    pub fn cached(mut self) -> Self {
+        self.cached = true;
+        self
+    }
+
     pub fn fail_after_executable_nodes(mut self) -> Self {
         self.after_executable = true;
         self
@@ -101,8 +109,12 @@ impl Sketch {
             id: Some(task_id()),
             metadata: Some(core::TaskMetadata {
                 retries: Some(core::RetryStrategy { retries: self.retries }),
+                discoverable: self.cached,
+                discovery_version: "1".to_owned(),
+                cache_serializable: self.cached,
                 ..Default::default()
             }),
+            interface: self.cached.then(interface),
             target: Some(core::task_template::Target::Container(core::Container {
                 args: vec!["pyflyte-execute".to_owned()],
                 ..Default::default()
@@ -144,6 +156,11 @@ fn task_id() -> core::Identifier {
     core::Identifier { name: "t".to_owned(), version: "v".to_owned(), ..Default::default() }
 }
 
+fn interface() -> core::TypedInterface {
+    let variables = [("o0".to_owned(), core::Variable::default())].into_iter().collect();
+    core::TypedInterface { outputs: Some(core::VariableMap { variables }), ..Default::default() }
+}
+
 fn reference() -> core::TaskNode {
     core::TaskNode {
         reference: Some(core::task_node::Reference::ReferenceId(task_id())),
@@ -161,9 +178,13 @@ fn entity(kind: EntityKind) -> EntityId {
     }
 }
 
+pub fn execution_id() -> ExecutionId {
+    ExecutionId { project: "p".to_owned(), domain: "d".to_owned(), name: "x".to_owned() }
+}
+
 fn created(max_parallelism: u32) -> Created {
     Created {
-        execution: ExecutionId { project: "p".to_owned(), domain: "d".to_owned(), name: "x".to_owned() },
+        execution: execution_id(),
         launched: entity(EntityKind::LaunchPlan),
         workflow: entity(EntityKind::Workflow),
         plan: BlobRef { uri: "file:///plan".to_owned(), size: 0, digest: 0 },
@@ -275,6 +296,43 @@ pub fn inputs(id: &str) -> Command {
 
 pub fn map_inputs(id: &str, size: u32) -> Command {
     Command::InputsResolved { node: node(id), inputs: DataRef::empty(), items: Some(size) }
+}
+
+pub const KEY: CacheKey = CacheKey(7);
+
+pub fn looked_up(id: &str, found: CacheFound) -> Command {
+    Command::CacheLookedUp { node: node(id), key: Some(KEY), found }
+}
+
+pub fn missing(reserved: bool) -> CacheFound {
+    CacheFound::Missing { reason: String::new(), reserved }
+}
+
+pub fn somebody() -> CacheSource {
+    CacheSource {
+        execution: ExecutionId { project: "p".to_owned(), domain: "d".to_owned(), name: "y".to_owned() },
+        node: node("n0"),
+        attempt: Attempt(0),
+        task_version: "v".to_owned(),
+    }
+}
+
+pub fn hit() -> CacheFound {
+    CacheFound::Hit { source: somebody(), outputs: outputs() }
+}
+
+pub fn waiting() -> CacheFound {
+    CacheFound::Waiting { owner: somebody() }
+}
+
+pub fn stored(id: &str) -> Command {
+    Command::CacheStored { node: node(id), failure: None }
+}
+
+pub fn items_cached(id: &str, start: u32, end: u32, absent: &[u32]) -> Command {
+    let range = ItemRange { start, end };
+    let items = CachedItems { range, absent: absent.to_vec(), outputs: DataRef::empty() };
+    Command::ItemsCached { node: node(id), items }
 }
 
 pub fn attempt_succeeds(id: &str, attempt: u32) -> Command {

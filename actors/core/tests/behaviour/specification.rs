@@ -139,11 +139,9 @@ fn a_recoverable_failure_is_tried_again_until_the_retries_are_used() {
 
 #[test]
 fn a_lost_worker_is_not_charged_to_the_task() {
-    let again = Event::AttemptQueued {
-        node: node("n0"),
-        attempt: Attempt(1),
-        not_before: Some(NOW.after(skein_core::retry::BACKOFF_FIRST)),
-    };
+    let wait = skein_core::retry::backoff(0, execution_id().draw(&node("n0"), Attempt(0)));
+    let not_before = Some(NOW.after(wait));
+    let again = Event::AttemptQueued { node: node("n0"), attempt: Attempt(1), not_before };
     workflow()
         .task("n0", &[])
         .started()

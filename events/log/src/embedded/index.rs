@@ -12,6 +12,7 @@ use std::hash::{Hash, Hasher};
 pub(super) struct Index {
     registry: Family,
     execution: Family,
+    catalog: Family,
 }
 
 /// The journals of one category.
@@ -106,6 +107,7 @@ impl Index {
         match category {
             Category::Registry => &self.registry,
             Category::Execution => &self.execution,
+            Category::Catalog => &self.catalog,
         }
     }
 
@@ -113,6 +115,7 @@ impl Index {
         match category {
             Category::Registry => &mut self.registry,
             Category::Execution => &mut self.execution,
+            Category::Catalog => &mut self.catalog,
         }
     }
 }

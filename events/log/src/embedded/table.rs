@@ -175,6 +175,7 @@ pub(super) const fn number_of(category: Category) -> i64 {
     match category {
         Category::Registry => 0,
         Category::Execution => 1,
+        Category::Catalog => 2,
     }
 }
 

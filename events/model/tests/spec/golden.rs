@@ -6,14 +6,16 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde::de::value::{Error, StrDeserializer};
+use skein_model::cache::CacheFound;
 use skein_model::codec;
 use skein_model::command::{Began, Outcome};
 use skein_model::envelope::{SCHEMA, TraceContext};
-use skein_model::event::{Created, FinishedChunk, ItemFailure, ItemRange, Settings};
+use skein_model::event::{CachedItems, Created, FinishedChunk, ItemFailure, ItemRange, Settings};
 use skein_model::work::{Isolation, Life, Work, WorkId, WorkKind};
 use skein_model::{
-    Attempt, BlobRef, CauseId, Charge, Command, DataRef, EntityId, EntityKind, Envelope, Event, ExecutionId,
-    Failure, FailureCause, Head, JournalId, NodeId, PoolId, Record, RegistryEvent, Timestamp,
+    Attempt, BlobRef, CacheKey, CacheSource, CatalogEvent, CauseId, Charge, Command, DataRef, Dataset,
+    EntityId, EntityKind, Envelope, Event, ExecutionId, Failure, FailureCause, Head, JournalId, NodeId,
+    PoolId, Record, RegistryEvent, Timestamp,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -124,6 +126,53 @@ fn chunk() -> FinishedChunk {
     }
 }
 
+fn cache_source() -> CacheSource {
+    CacheSource { execution: execution(), node: node(), attempt: attempt(), task_version: "v1".to_owned() }
+}
+
+fn cache_answers() -> Vec<(Option<CacheKey>, CacheFound)> {
+    let key = Some(CacheKey(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef));
+    vec![
+        (key, CacheFound::Hit { source: cache_source(), outputs: blob() }),
+        (key, CacheFound::Missing { reason: String::new(), reserved: false }),
+        (key, CacheFound::Missing { reason: "gone".to_owned(), reserved: true }),
+        (key, CacheFound::Waiting { owner: cache_source() }),
+        (key, CacheFound::Skipped { reserved: true }),
+        (None, CacheFound::Failed { reason: "no inputs".to_owned() }),
+    ]
+}
+
+fn cached_items() -> CachedItems {
+    CachedItems { range: ItemRange { start: 100, end: 200 }, absent: vec![150, 151], outputs: blob() }
+}
+
+fn catalog_events() -> Vec<(&'static str, Vec<CatalogEvent>)> {
+    let dataset = Dataset {
+        project: "flytesnacks".to_owned(),
+        domain: "development".to_owned(),
+        task: "module.name".to_owned(),
+        version: "1".to_owned(),
+        interface: 7,
+    };
+    let keys = CacheKey::join([CacheKey(1), CacheKey(2)]);
+    let stored = |first, items| CatalogEvent::Stored {
+        keys: keys.clone(),
+        outputs: inline(),
+        first,
+        source: cache_source(),
+        items,
+    };
+    let evicted = |keys| CatalogEvent::Evicted { keys, principal: "somebody".to_owned() };
+    let until = Timestamp::from_micros(5);
+    vec![
+        ("Opened", vec![CatalogEvent::Opened { dataset }]),
+        ("Stored", vec![stored(0, false), stored(16_384, true)]),
+        ("Evicted", vec![evicted(None), evicted(Some(keys.clone()))]),
+        ("Reserved", vec![CatalogEvent::Reserved { owner: cache_source(), until }]),
+        ("Released", vec![CatalogEvent::Released]),
+    ]
+}
+
 /// Every event, several where it has several forms.
 fn events() -> Vec<(&'static str, Vec<Event>)> {
     let plain = Created { settings: Settings::default(), inputs: DataRef::empty(), ..created() };
@@ -168,6 +217,20 @@ fn events() -> Vec<(&'static str, Vec<Event>)> {
             "ItemsFinished",
             [(chunk(), vec![150]), (empty, vec![])]
                 .map(|(chunk, again)| Event::ItemsFinished { node: node.clone(), chunk, again })
+                .into(),
+        ),
+        (
+            "CacheLookedUp",
+            cache_answers()
+                .into_iter()
+                .map(|(key, found)| Event::CacheLookedUp { node: node.clone(), key, found })
+                .collect(),
+        ),
+        ("ItemsCached", vec![Event::ItemsCached { node: node.clone(), items: cached_items() }]),
+        (
+            "CacheStored",
+            [None, Some("full".to_owned())]
+                .map(|failure| Event::CacheStored { node: node.clone(), failure })
                 .into(),
         ),
         ("NodeSucceeded", vec![Event::NodeSucceeded { node: node.clone(), outputs: blob() }]),
@@ -249,6 +312,20 @@ fn commands() -> Vec<(&'static str, Vec<Command>)> {
                 .into(),
         ),
         ("InputsFailed", vec![Command::InputsFailed { node: node.clone(), failure: failure() }]),
+        (
+            "CacheLookedUp",
+            cache_answers()
+                .into_iter()
+                .map(|(key, found)| Command::CacheLookedUp { node: node.clone(), key, found })
+                .collect(),
+        ),
+        (
+            "CacheStored",
+            [None, Some("full".to_owned())]
+                .map(|failure| Command::CacheStored { node: node.clone(), failure })
+                .into(),
+        ),
+        ("ItemsCached", vec![Command::ItemsCached { node: node.clone(), items: cached_items() }]),
         (
             "AttemptStarted",
             vec![Command::AttemptStarted { node: node.clone(), attempt, worker: "worker-1".to_owned() }],
@@ -335,6 +412,11 @@ where
 #[test]
 fn every_event_is_read_and_written_as_ever() {
     check("event", &variants_of::<Event>(), &events());
+}
+
+#[test]
+fn every_catalog_event_is_read_and_written_as_ever() {
+    check("catalog", &variants_of::<CatalogEvent>(), &catalog_events());
 }
 
 #[test]

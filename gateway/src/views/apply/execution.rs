@@ -1,5 +1,6 @@
 //! Writes what an event of an execution changes.
 
+mod cache;
 mod map;
 
 use super::super::blobs::{encode, encode_data};
@@ -53,9 +54,9 @@ fn insert(
         "INSERT OR IGNORE INTO executions (project, domain, name, created_at, updated_at, phase, mode, state_at, principal,
             launch_kind, launch_project, launch_domain, launch_name, launch_version,
             workflow_project, workflow_domain, workflow_name, workflow_version, parent_node,
-            spec, plan, plan_digest, inputs, user_inputs, data_prefix, raw_prefix, skips_end)
+            spec, plan, plan_digest, inputs, user_inputs, data_prefix, raw_prefix, skips_end, interruptible)
         VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?4, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
-            ?22, ?23, ?24, ?25)",
+            ?22, ?23, ?24, ?25, ?26)",
     )?
     .execute(params![
         execution.project,
@@ -83,6 +84,7 @@ fn insert(
         created.data_prefix,
         created.raw_prefix,
         plan.skips_end,
+        settings.interruptible,
     ])?;
     let key = tx.last_insert_rowid();
     let mut tag = tx.prepare_cached("INSERT OR IGNORE INTO execution_tags VALUES (?1, ?2, ?3, ?4)")?;
@@ -98,11 +100,20 @@ fn insert(
 /// Writes the nodes of a plan, which all executions of it share.
 fn insert_plan(tx: &Transaction<'_>, digest: i64, plan: &Plan) -> Result<(), rusqlite::Error> {
     let mut node = tx.prepare_cached(
-        "INSERT OR IGNORE INTO plan_nodes VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        "INSERT OR IGNORE INTO plan_nodes VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     )?;
-    for (place, PlanNode { id, is_array, task, task_type, upstream, handles_failure, timeout: _ }) in
-        (0_u32..).zip(&plan.nodes)
-    {
+    for (place, of) in (0_u32..).zip(&plan.nodes) {
+        let PlanNode {
+            id,
+            is_array,
+            task,
+            task_type,
+            upstream,
+            handles_failure,
+            timeout: _,
+            cache,
+            interruptible,
+        } = of;
         node.execute(params![
             digest,
             id,
@@ -114,7 +125,9 @@ fn insert_plan(tx: &Transaction<'_>, digest: i64, plan: &Plan) -> Result<(), rus
             task.version,
             place,
             encode(upstream),
-            handles_failure
+            handles_failure,
+            cache.as_ref().map(encode),
+            encode(interruptible),
         ])?;
     }
     Ok(())
@@ -150,6 +163,8 @@ impl Row<'_> {
             Change::EndNode(outputs) => self.edge_node(NodeId::END, Some(outputs)),
             Change::EndNodeSkipped => self.skip_end_node(),
             Change::Node(node, change) => self.node(node, change),
+            Change::Cache(node, change) => self.cache(node, change),
+            Change::CachedItems(node, items) => self.cached_items(node, items),
             Change::Attempt(node, attempt, change) => self.attempt(node, *attempt, change),
             Change::Map(node, size) => self.map(node, *size),
             Change::Chunk(node, chunk, again) => self.chunk(node, chunk, *again),

@@ -64,6 +64,7 @@ pub(crate) struct TryRow {
     pub(crate) succeeded: u32,
     pub(crate) failed: u32,
     pub(crate) retried: u64,
+    pub(crate) cached: u32,
     pub(crate) pace: Pace,
 }
 
@@ -81,7 +82,7 @@ impl Row for NodeProgressRow {
     const COLUMNS: &'static str = "plan_nodes.node_id, plan_nodes.is_array, plan_nodes.upstream, \
         plan_nodes.handles_failure, nodes.phase, nodes.started_at, nodes.ended_at, nodes.error_code, \
         nodes.error_message, nodes.error_kind, attempts.attempt, attempts.phase, attempts.not_before, attempts.size, \
-        attempts.succeeded, attempts.failed, attempts.retried, attempts.pace";
+        attempts.succeeded, attempts.failed, attempts.retried, attempts.pace, attempts.cached";
 
     fn read(row: &SqlRow<'_>) -> Read<Self> {
         Ok(Self {
@@ -109,6 +110,7 @@ fn last(row: &SqlRow<'_>, at: usize) -> Read<Option<TryRow>> {
         succeeded: row.get(at + 4)?,
         failed: row.get(at + 5)?,
         retried: row.get::<_, i64>(at + 6)?.unsigned_abs(),
+        cached: row.get(at + 8)?,
         pace: if has_pace { packed(row, at + 7)? } else { Pace::default() },
     }))
 }

@@ -38,7 +38,7 @@ impl Row<'_> {
     ) -> Result<(), rusqlite::Error> {
         let failed: Vec<u32> = chunk.failures.iter().map(|failure| failure.index).collect();
         self.tx
-            .prepare_cached("INSERT OR REPLACE INTO map_chunks VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
+            .prepare_cached("INSERT OR REPLACE INTO map_chunks VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0)")?
             .execute(params![
                 self.key,
                 node.as_str(),
