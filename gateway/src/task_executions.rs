@@ -131,28 +131,7 @@ fn to_proto(
     attempt: AttemptRow,
     chunks: &[ChunkRow],
 ) -> admin::TaskExecution {
-    let class = match attempt.is_interruptible {
-        true => InstanceClass::Interruptible,
-        false => InstanceClass::Default,
-    };
-    let metadata = if attempt.is_array {
-        let base = log_base(shared, &execution.id, node);
-        let keeps = attempt.is_cached;
-        let links = items::Links { base, execution: &execution.id.name, node, keeps };
-        event::TaskExecutionMetadata {
-            external_resources: links.resources(chunks, shared.config.limits.external_resources_max),
-            plugin_identifier: "k8s-array".to_owned(),
-            instance_class: class.into(),
-            ..Default::default()
-        }
-    } else {
-        event::TaskExecutionMetadata {
-            generated_name: format!("{}-{node}-{}", execution.id.name, attempt.attempt),
-            plugin_identifier: "container".to_owned(),
-            instance_class: class.into(),
-            ..Default::default()
-        }
-    };
+    let metadata = metadata(shared, execution, node, &attempt, chunks);
     let reasons = reasons(&attempt);
     let urls = flyte_urls(&execution.id, node.as_str(), Some(attempt.attempt), false);
     let input_uri = attempt.inputs.as_ref().map(|inputs| values::uri(inputs, urls.inputs));
@@ -194,6 +173,38 @@ fn to_proto(
             ..Default::default()
         }),
         is_parent: false,
+    }
+}
+
+/// How the try was carried out; for a map, what became of its items.
+fn metadata(
+    shared: &Shared,
+    execution: &ExecutionRow,
+    node: &NodeId,
+    attempt: &AttemptRow,
+    chunks: &[ChunkRow],
+) -> event::TaskExecutionMetadata {
+    let class = match attempt.is_interruptible {
+        true => InstanceClass::Interruptible,
+        false => InstanceClass::Default,
+    };
+    if attempt.is_array {
+        let base = log_base(shared, &execution.id, node);
+        let keeps = attempt.is_cached;
+        let links = items::Links { base, execution: &execution.id.name, node, keeps };
+        event::TaskExecutionMetadata {
+            external_resources: links.resources(chunks, shared.config.limits.external_resources_max),
+            plugin_identifier: "k8s-array".to_owned(),
+            instance_class: class.into(),
+            ..Default::default()
+        }
+    } else {
+        event::TaskExecutionMetadata {
+            generated_name: format!("{}-{node}-{}", execution.id.name, attempt.attempt),
+            plugin_identifier: "container".to_owned(),
+            instance_class: class.into(),
+            ..Default::default()
+        }
     }
 }
 

@@ -194,12 +194,8 @@ pub(super) fn changes(event: &Event) -> Vec<Change<'_>> {
                 NodeChange { inputs: Some(inputs), ..NodeChange::to(NodePhase::Running) },
             )]
         }
-        Event::CacheLookedUp { node, key, found } => {
-            vec![Change::Cache(node, CacheChange::looked_up(*key, found))]
-        }
-        Event::CacheStored { node, failure } => {
-            vec![Change::Cache(node, CacheChange::stored(failure.as_deref()))]
-        }
+        Event::CacheLookedUp { node, key, found } => cached(node, CacheChange::looked_up(*key, found)),
+        Event::CacheStored { node, failure } => cached(node, CacheChange::stored(failure.as_deref())),
         Event::ItemsCached { node, items } => vec![Change::CachedItems(node, items)],
         Event::AttemptQueued { node, attempt, not_before } => {
             vec![Change::Attempt(node, *attempt, AttemptChange::queued(*not_before))]
@@ -231,15 +227,7 @@ pub(super) fn changes(event: &Event) -> Vec<Change<'_>> {
         }
         Event::NodeFailed { node, failure } => node_ended(node, NodePhase::Failed, failure.into()),
         Event::NodeTimedOut { node, failure } => node_ended(node, NodePhase::TimedOut, failure.into()),
-        Event::NodeAborted { node, reason } => {
-            let error = Error {
-                code: "NodeAborted".to_owned(),
-                message: reason.clone(),
-                kind: core::execution_error::ErrorKind::Unknown,
-            };
-            let change = NodeChange { error: Some(error), ..NodeChange::to(NodePhase::Aborted) };
-            vec![Change::Node(node, change), Change::EndMap(node, Phase::Aborted, None)]
-        }
+        Event::NodeAborted { node, reason } => node_aborted(node, reason),
         Event::NodeSkipped { node } => vec![Change::Node(node, NodeChange::to(NodePhase::Skipped))],
         Event::Failing { failure } => {
             vec![Change::Phase(ExecutionPhase::Failing), Change::Error(failure.into())]
@@ -257,6 +245,20 @@ pub(super) fn changes(event: &Event) -> Vec<Change<'_>> {
         Event::Aborted => vec![Change::Phase(ExecutionPhase::Aborted)],
         Event::Archived { archived, principal } => vec![Change::Archived { archived: *archived, principal }],
     }
+}
+
+fn cached<'e>(node: &'e NodeId, change: CacheChange<'e>) -> Vec<Change<'e>> {
+    vec![Change::Cache(node, change)]
+}
+
+fn node_aborted<'e>(node: &'e NodeId, reason: &str) -> Vec<Change<'e>> {
+    let error = Error {
+        code: "NodeAborted".to_owned(),
+        message: reason.to_owned(),
+        kind: core::execution_error::ErrorKind::Unknown,
+    };
+    let change = NodeChange { error: Some(error), ..NodeChange::to(NodePhase::Aborted) };
+    vec![Change::Node(node, change), Change::EndMap(node, core::task_execution::Phase::Aborted, None)]
 }
 
 fn node_ended(node: &NodeId, phase: NodePhase, error: Error) -> Vec<Change<'_>> {
