@@ -26,6 +26,12 @@ def detect_anomalies(data_point: int) -> bool:
     return data_point > THRESHOLD
 
 
+@task(cache=True, cache_version="1")
+def known_anomalies(data_point: int) -> bool:
+    """Says the same, and what it said is kept."""
+    return data_point > THRESHOLD
+
+
 @task
 def scale(x: int, factor: int) -> int:
     """Multiplies."""
@@ -78,6 +84,12 @@ def witnessed(x: int, path: str) -> int:
     with open(path, "ab", buffering=0) as file:
         file.write(x.to_bytes(4, "little"))
     return x
+
+
+@workflow
+def cached(xs: List[int]) -> List[bool]:
+    """Plain values whose results are kept."""
+    return map_task(known_anomalies)(data_point=xs)
 
 
 @workflow

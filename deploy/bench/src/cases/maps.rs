@@ -90,7 +90,7 @@ pub(super) async fn plain(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
     Ok(figures)
 }
 
-fn others() -> [Kind<'static>; 3] {
+fn others() -> [Kind<'static>; 4] {
     let count = 100_000;
     let text = literals::encode_string(&"x".repeat(100));
     let numbers = (0..100).map(|value| literals::encode_float(f64::from(value)));
@@ -118,6 +118,14 @@ fn others() -> [Kind<'static>; 3] {
             vec![("xs", encode::list((0..count).map(|_| text.clone())))],
             count,
             60_000.0,
+        ),
+        // The first run, which is not counted, fills the cache.
+        kind(
+            "map of 100 000, int to bool, all of it in the cache",
+            "maps.cached",
+            vec![("xs", encode::integers(count))],
+            count,
+            200_000.0,
         ),
         // A hundred floats take 1.5 kB, and a request has at most 32 MiB.
         kind(
