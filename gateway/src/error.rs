@@ -5,6 +5,7 @@
 use skein_log::{AppendError, BlobError, ReadError};
 use skein_model::codec::CodecError;
 use skein_model::{EntityId, EntityKind, ExecutionId, IdError};
+use skein_secrets::VaultError;
 use tonic::{Code, Status};
 
 /// The longest message of a status, in bytes once it is percent-encoded: a client accepts 32 KiB of trailers.
@@ -159,6 +160,23 @@ impl From<ReadError> for ApiError {
         match error {
             ReadError::Unavailable { .. } => Self::Unavailable(error.to_string()),
             other => Self::internal("a journal cannot be read", &other),
+        }
+    }
+}
+
+impl From<VaultError> for ApiError {
+    fn from(error: VaultError) -> Self {
+        match error {
+            VaultError::Exists(_) => Self::AlreadyExists(error.to_string()),
+            VaultError::Absent(_) => Self::NotFound(error.to_string()),
+            VaultError::NoKey(_)
+            | VaultError::OtherKey { .. }
+            | VaultError::KeyGone { .. }
+            | VaultError::NoNewKey { .. } => Self::FailedPrecondition(error.to_string()),
+            VaultError::Append(error) => error.into(),
+            VaultError::Read(error) => error.into(),
+            VaultError::Codec(error) => error.into(),
+            other => Self::internal("the secrets did not serve", &other),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What is served over plain HTTP beside gRPC: health, metrics, objects by signed URL, logs, progress, why, and the cache.
+//! What is served over plain HTTP beside gRPC: health, metrics, objects by signed URL, logs, progress, why, the cache, and which
+//! secrets there are.
 
 mod cache;
 mod data;
@@ -6,13 +7,14 @@ mod json;
 mod logs;
 mod metrics;
 mod progress;
+mod secrets;
 mod why;
 
 use crate::shared::Shared;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get};
+use axum::routing::{delete, get, post};
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
 
@@ -58,6 +60,8 @@ pub(crate) fn routes(shared: Arc<Shared>, registry: Arc<Registry>) -> Router {
         .route("/api/v1/executions/{project}/{domain}/{name}/progress", get(progress::of_execution))
         .route("/api/v1/executions/{project}/{domain}/{name}/why", get(why::of_execution))
         .route("/api/v1/executions/{project}/{domain}/{name}/why/{node}", get(why::of_node))
+        .route("/api/v1/secrets", get(secrets::list))
+        .route("/api/v1/secrets/rotate", post(secrets::rotate))
         .with_state(shared)
         .merge(metrics)
 }

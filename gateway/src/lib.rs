@@ -10,6 +10,7 @@
 //! - It never answers from memory what is not in the log: the views can be deleted at any time.
 //! - It never answers UNKNOWN, which the SDK takes for a missing login.
 //! - It never acknowledges a change before the log has.
+//! - It never answers the value of a secret, nor keeps one anywhere but encrypted in the log.
 
 mod admin;
 mod attributes;
@@ -32,6 +33,7 @@ pub mod progress;
 mod projects;
 mod quantity;
 mod registry;
+pub mod secrets;
 mod server;
 mod services;
 mod shared;

@@ -7,12 +7,13 @@ use crate::executions::{self, Launches};
 use crate::guard;
 use crate::metrics::Metrics;
 use crate::progress::Watched;
-use crate::services::{DataProxy, Identity, Signals};
+use crate::services::{DataProxy, Identity, Secrets, Signals};
 use crate::shared::{Clock, Shared};
 use crate::views::Views;
 use crate::{http, projects};
 use prometheus_client::registry::Registry;
 use skein_catalog::Catalog;
+use skein_idl::cloudidl::secret::secret_service_server::SecretServiceServer;
 use skein_idl::flyteidl::service::admin_service_server::AdminServiceServer;
 use skein_idl::flyteidl::service::auth_metadata_service_server::AuthMetadataServiceServer;
 use skein_idl::flyteidl::service::data_proxy_service_server::DataProxyServiceServer;
@@ -20,6 +21,7 @@ use skein_idl::flyteidl::service::identity_service_server::IdentityServiceServer
 use skein_idl::flyteidl::service::signal_service_server::SignalServiceServer;
 use skein_log::blob_store::UrlSigner;
 use skein_log::{BlobStore, EventLog, Inbox};
+use skein_secrets::Vault;
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
@@ -55,8 +57,8 @@ pub struct Gateway {
 impl Gateway {
     /// Puts the gateway together: makes the default project unless it is there, opens the views in `views_folder`
     /// (made anew when missing or of another version) and begins to follow the log. Returns before the views have
-    /// caught up; requests wait for that. `signer` signs URLs of objects that the gateway serves itself, `registry`
-    /// gets its instruments and is what `/metrics` shows.
+    /// caught up; requests wait for that. `signer` signs URLs of objects that the gateway serves itself, `vault` has
+    /// the secrets of the same log, `registry` gets its instruments and is what `/metrics` shows.
     ///
     /// # Errors
     /// [`GatewayError::Start`] when log or folder do not serve.
@@ -67,6 +69,7 @@ impl Gateway {
         inbox: Arc<dyn Inbox>,
         blobs: Arc<BlobStore>,
         signer: UrlSigner,
+        vault: Arc<Vault>,
         clock: Clock,
         views_folder: &Path,
         mut registry: Registry,
@@ -78,8 +81,20 @@ impl Gateway {
         let views = views.await.map_err(GatewayError::Start)?;
         let (launches, watched) = (Launches::default(), Watched::default());
         let catalog = Catalog::new(Arc::clone(&log), skein_catalog::MEMORY_MAX);
-        let shared =
-            Shared { config, log, inbox, blobs, signer, clock, views, launches, watched, metrics, catalog };
+        let shared = Shared {
+            config,
+            log,
+            inbox,
+            blobs,
+            signer,
+            vault,
+            clock,
+            views,
+            launches,
+            watched,
+            metrics,
+            catalog,
+        };
         Ok(Self { shared: Arc::new(shared), registry: Arc::new(registry) })
     }
 
@@ -153,6 +168,7 @@ impl Gateway {
                 .max_encoding_message_size(answer_max),
         )
         .add_service(SignalServiceServer::new(Signals(shared.clone())).max_decoding_message_size(bytes_max))
+        .add_service(SecretServiceServer::new(Secrets(shared.clone())).max_decoding_message_size(bytes_max))
         .add_service(IdentityServiceServer::new(Identity(shared.clone())))
         .add_service(AuthMetadataServiceServer::new(Identity(shared.clone())))
         .add_service(health)

@@ -4,7 +4,13 @@ use crate::admin::answer;
 use crate::data_proxy;
 use crate::error::ApiError;
 use crate::executions;
+use crate::secrets;
 use crate::shared::{Shared, execution_id};
+use skein_idl::cloudidl::secret::secret_service_server::SecretService;
+use skein_idl::cloudidl::secret::{
+    CreateSecretRequest, CreateSecretResponse, DeleteSecretRequest, DeleteSecretResponse, GetSecretRequest,
+    GetSecretResponse, ListSecretsRequest, ListSecretsResponse, UpdateSecretRequest, UpdateSecretResponse,
+};
 use skein_idl::flyteidl::admin::{
     Signal, SignalGetOrCreateRequest, SignalList, SignalListRequest, SignalSetRequest, SignalSetResponse,
 };
@@ -117,5 +123,31 @@ impl SignalService for Signals {
                 execution.project, execution.domain, execution.name
             )))
         })())
+    }
+}
+
+/// Serves SecretService.
+pub(crate) struct Secrets(pub(crate) Arc<Shared>);
+
+#[tonic::async_trait]
+impl SecretService for Secrets {
+    async fn create_secret(&self, request: Request<CreateSecretRequest>) -> Answer<CreateSecretResponse> {
+        answer(secrets::create(&self.0, request.into_inner()).await)
+    }
+
+    async fn update_secret(&self, request: Request<UpdateSecretRequest>) -> Answer<UpdateSecretResponse> {
+        answer(secrets::update(&self.0, request.into_inner()).await)
+    }
+
+    async fn get_secret(&self, request: Request<GetSecretRequest>) -> Answer<GetSecretResponse> {
+        answer(secrets::get(&self.0, request.into_inner()).await)
+    }
+
+    async fn delete_secret(&self, request: Request<DeleteSecretRequest>) -> Answer<DeleteSecretResponse> {
+        answer(secrets::delete(&self.0, request.into_inner()).await)
+    }
+
+    async fn list_secrets(&self, request: Request<ListSecretsRequest>) -> Answer<ListSecretsResponse> {
+        answer(secrets::list(&self.0, request.into_inner()).await)
     }
 }

@@ -14,6 +14,7 @@ use skein_log::blob_store::{Method, UrlSigner};
 use skein_log::{BlobStore, EventLog, Inbox};
 use skein_model::ids::check_name;
 use skein_model::{Category, DataRef, EntityId, EntityKind, ExecutionId, Timestamp};
+use skein_secrets::Vault;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) inbox: Arc<dyn Inbox>,
     pub(crate) blobs: Arc<BlobStore>,
     pub(crate) signer: UrlSigner,
+    pub(crate) vault: Arc<Vault>,
     pub(crate) clock: Clock,
     pub(crate) views: Views,
     pub(crate) launches: Launches,

@@ -236,7 +236,7 @@ impl Running<'_> {
             written.map_err(|error| failure::not_started(&error))?;
         }
         let folder = warm.folder.as_ref().unwrap_or(&prepared.folder);
-        let mut setting = machine.setting(work, prepared.line.argv.clone(), folder, prepared.code.as_ref());
+        let mut setting = machine.setting(work, prepared, folder);
         setting.cwd = prepared.folder.work().display().to_string();
         warm.child.capture.begin_at(&work.output_prefix, self.parts).await;
         let job = ChunkJob { chunk: self.chunk(piece, inputs, warm.chunks), setting };

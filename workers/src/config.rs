@@ -1,8 +1,10 @@
 //! Everything about workers that can be set.
 
 use skein_model::PoolId;
+use skein_secrets::Vault;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Settings of the workers of one pool on one machine.
@@ -49,6 +51,8 @@ pub struct Config {
     /// Variables of this process's environment that user code gets. Everything else, this program's own secrets
     /// included, it does not see. A name that ends with `*` stands for all that begin so.
     pub env_passed: Vec<String>,
+    /// Where the secrets are that tasks ask for. Default: none, and such tasks fail.
+    pub secrets: Option<Arc<Vault>>,
 }
 
 /// Whether functions are run by the SDK's own entry point where another way gives the same.
@@ -111,6 +115,7 @@ impl Config {
             report_delay_first: Duration::from_millis(50),
             report_delay_max: Duration::from_secs(5),
             env_passed: ENV_PASSED.map(str::to_owned).to_vec(),
+            secrets: None,
         }
     }
 }

@@ -182,6 +182,11 @@ pub(crate) fn program(code: &str, message: String) -> Failure {
     Failure { code: code.to_owned(), ..invalid(message) }
 }
 
+/// A secret that the task asks for is not there, or cannot be given as it is asked for.
+pub(crate) fn secret(code: &str, message: String) -> Failure {
+    Failure { code: code.to_owned(), ..invalid(message) }
+}
+
 /// Writes a duration as Go does, because that is what users match on: `2s`, `1m30s`, `1.5s`.
 fn duration(limit: Duration) -> String {
     let seconds = limit.as_secs();

@@ -16,6 +16,7 @@
 //! - It never decides whether something is tried again: it says what it observed, and whose fault that is.
 //! - It never ends a lease before the result of its work is stored or refused.
 //! - It never starts a Python process before work needs one or is announced, and leaves none behind, however it ends itself.
+//! - It never gives an attempt a secret that its task does not ask for, nor leaves one behind it.
 //! - It never hands this process's environment, which may hold secrets, to user code; what is passed on is a list.
 
 mod ahead;
@@ -41,6 +42,7 @@ mod python;
 mod report;
 mod resident;
 mod scratch;
+mod secrets;
 mod slot;
 mod stop;
 mod warm;

@@ -13,6 +13,7 @@ use crate::places::{Place, Places};
 use crate::plain::Interface;
 use crate::programs::Programs;
 use crate::scratch::{Folder, Scratch};
+use crate::secrets::{Given, Secrets};
 use crate::zygote::Origin;
 use bytes::Bytes;
 use prost::Message;
@@ -46,6 +47,7 @@ pub(crate) struct Machine {
     /// What user code gets of this process's environment.
     environment: BTreeMap<String, String>,
     scratch: Scratch,
+    secrets: Secrets,
     package: PathBuf,
     templates: Mutex<HashMap<BlobRef, Arc<TaskTemplate>>>,
 }
@@ -62,6 +64,8 @@ pub(crate) struct Prepared {
     pub inputs: Bytes,
     /// What the task declares.
     pub template: Arc<TaskTemplate>,
+    /// The secrets that it asks for.
+    secrets: Given,
 }
 
 impl Prepared {
@@ -101,6 +105,7 @@ impl Machine {
             environment: environment::base(&config),
             archives: Archives::new(&config.scratch, config.archive, Arc::clone(&blobs)),
             scratch: Scratch::open(&config.scratch)?,
+            secrets: Secrets::open(&config)?,
             templates: Mutex::default(),
             config,
             blobs,
@@ -126,8 +131,9 @@ impl Machine {
         }
         let inputs = self.blobs.load(&work.inputs).await.map_err(|error| failure::not_started(&error))?;
         let template = self.template(&work.template).await.map_err(|error| failure::not_started(&error))?;
+        let secrets = self.secrets.give(work, &template).await?;
         let folder = self.folder(code.as_ref()).map_err(|error| failure::not_started(&error))?;
-        Ok(Prepared { line, folder, code, inputs, template })
+        Ok(Prepared { line, folder, code, inputs, template, secrets })
     }
 
     /// Answers where the processes of a task come from: the interpreter, or the program that has the task.
@@ -175,21 +181,26 @@ impl Machine {
         self.scratch.make(code.map(PathBuf::as_path))
     }
 
-    /// Answers how a command line is run in `folder`.
-    pub(crate) fn setting(
-        &self,
-        work: &Work,
-        argv: Vec<String>,
-        folder: &Folder,
-        code: Option<&PathBuf>,
-    ) -> Setting {
-        let code = code.map(PathBuf::as_path);
+    /// Answers how the command line of a piece of work is run in `folder`, with the secrets that its task asks for.
+    pub(crate) fn setting(&self, work: &Work, prepared: &Prepared, folder: &Folder) -> Setting {
+        let mut setting = self.setting_for_all(work, prepared, folder);
+        setting.env.extend(prepared.secrets.variables());
+        setting
+    }
+
+    /// Answers how a task is imported in `folder` for attempts of whoever comes: without secrets, but with the names of the
+    /// variables that hold them.
+    pub(crate) fn setting_for_all(&self, work: &Work, prepared: &Prepared, folder: &Folder) -> Setting {
+        let code = prepared.code.as_deref();
+        let mut env = environment::of_work(&self.environment, &work.env, code, &folder.temporary());
+        env.extend(prepared.secrets.shared());
         Setting {
-            argv,
-            env: environment::of_work(&self.environment, &work.env, code, &folder.temporary()),
+            argv: prepared.line.argv.clone(),
+            env,
             cwd: folder.work().display().to_string(),
             path: code.iter().map(|code| code.display().to_string()).collect(),
             own: self.package.display().to_string(),
+            secret: prepared.secrets.names(),
         }
     }
 

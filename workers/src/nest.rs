@@ -117,7 +117,7 @@ impl Nest {
         interface: Option<&Interface>,
     ) -> Result<Option<Arc<Self>>, Failure> {
         let folder = machine.folder(prepared.code.as_ref()).map_err(|error| failure::not_started(&error))?;
-        let setting = machine.setting(work, prepared.line.argv.clone(), &folder, prepared.code.as_ref());
+        let setting = machine.setting_for_all(work, prepared, &folder);
         let forked = machine.interpreter.fork(&folder.progress()).await;
         let mut child = forked.map_err(|error| failure::not_started(&error))?;
         let job = NestJob { nest: load_of(setting, interface, machine.config.fast_path) };

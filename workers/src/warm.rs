@@ -193,7 +193,7 @@ impl Warm {
         part: Option<u32>,
     ) -> Result<Self, Failure> {
         let folder = machine.folder(prepared.code.as_ref()).map_err(|error| failure::not_started(&error))?;
-        let setting = machine.setting(work, prepared.line.argv.clone(), &folder, prepared.code.as_ref());
+        let setting = machine.setting(work, prepared, &folder);
         let born = Instant::now();
         let interpreter = machine.origin_of(work, prepared).await?;
         let forked = interpreter.fork(&folder.progress()).await;

@@ -37,6 +37,9 @@ pub enum Command {
     /// List what cached tasks have left for others, or have it no longer count.
     #[command(subcommand)]
     Cache(crate::cache::Cache),
+    /// Show which secrets there are, or encrypt all of them by a new key. `union create secret` makes one.
+    #[command(subcommand)]
+    Secrets(crate::secrets::Secrets),
     /// Look into a log: a data folder (also one in use, or a copy), or a NATS URL. Changes nothing.
     #[command(subcommand)]
     Log(LogCommand),
@@ -79,6 +82,9 @@ pub struct Up {
     /// A TOML file with settings for tasks, by project, domain and name. Default: what SKEIN_CONFIG names, else none
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Where the key of the secrets is.
+    #[command(flatten)]
+    pub secrets: crate::secrets::KeyArgs,
     /// Write where the server's time goes, as tables and a flamegraph: profile.md and profile.svg, when it ends and on
     /// each SIGUSR1. Default: the folder profile in the data folder
     #[arg(long, value_name = "DIR")]
@@ -124,6 +130,9 @@ pub struct Worker {
     /// How many attempts or chunks run at once. Default: one a core
     #[arg(long, value_name = "N")]
     pub slots: Option<std::num::NonZeroUsize>,
+    /// Where the key of the secrets is. Default: none, and tasks that ask for secrets fail here
+    #[command(flatten)]
+    pub secrets: crate::secrets::KeyArgs,
     /// Whose work is run.
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub pool: String,

@@ -2,7 +2,7 @@
 
 use crate::address::Server;
 use anyhow::{Context as _, anyhow};
-use reqwest::header::{ACCEPT, HeaderValue};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, RequestBuilder, Response, Url};
 use serde::Deserialize;
 use skein_model::ExecutionId;
@@ -101,6 +101,15 @@ impl Question {
     /// When the server does not answer, or refuses.
     pub async fn delete(&self) -> anyhow::Result<String> {
         text(self.answered(self.client.delete(self.url.clone())).await?).await
+    }
+
+    /// Has the server do what is asked for, and answers the JSON in one line.
+    ///
+    /// # Errors
+    /// When the server does not answer, or refuses.
+    pub async fn order(&self) -> anyhow::Result<String> {
+        let order = self.client.post(self.url.clone()).header(CONTENT_TYPE, JSON);
+        text(self.answered(order).await?).await
     }
 
     /// Asks for what `accept` names.

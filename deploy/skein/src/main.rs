@@ -18,6 +18,7 @@ mod owner;
 mod parts;
 mod profile;
 mod python;
+mod secrets;
 mod signals;
 mod up;
 mod watch;
@@ -51,6 +52,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Watch(watch) => Ok(runtime()?.block_on(watch::run(&watch))),
         Command::Why(why) => Ok(runtime()?.block_on(why::run(&why))),
         Command::Cache(cache) => Ok(runtime()?.block_on(cache::run(&cache))),
+        Command::Secrets(secrets) => Ok(runtime()?.block_on(secrets::run(&secrets))),
         Command::Log(LogCommand::Cat(cat)) => runtime()?.block_on(inspect::cat(&cat)),
         Command::Log(LogCommand::Verify(at)) => runtime()?.block_on(inspect::verify(&at)),
         Command::Log(LogCommand::Stats(at)) => runtime()?.block_on(inspect::stats(&at)),

@@ -2,11 +2,13 @@
 
 use crate::args::Up;
 use crate::owner::{Ownership, Server, WorkersAre};
+use crate::secrets;
 use anyhow::{Context as _, bail};
 use skein_log::embedded::EmbeddedLog;
 use skein_log::jetstream::{self, JetStream};
 use skein_log::memory::{MemoryInbox, MemoryQueue};
 use skein_log::{BlobStore, EventLog, Inbox, TaskQueue};
+use skein_secrets::Vault;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +23,7 @@ const LEASE: Duration = Duration::from_secs(30);
 /// to run anything twice; the work of a worker that died comes back as much later.
 const LEASE_APART: Duration = Duration::from_secs(20);
 
-/// Log, inbox and queue of a server.
+/// Log, inbox and queue of a server, and the secrets of the log.
 ///
 /// With workers in the same process inbox and queue are in memory, with either log: whatever a restart forgets is asked
 /// for again by the journals, and the workers are gone too. In NATS, what such workers had leased would wait for the end of
@@ -31,6 +33,7 @@ pub struct Parts {
     pub inbox: Arc<dyn Inbox>,
     pub queue: Arc<dyn TaskQueue>,
     pub blobs: Arc<BlobStore>,
+    pub vault: Arc<Vault>,
     pub owner: Option<Ownership>,
 }
 
@@ -48,8 +51,9 @@ pub async fn open(up: &Up, data: &Path) -> anyhow::Result<Parts> {
     let Some(url) = &up.kept.log else {
         let folder = data.join("log");
         let log = tokio::task::spawn_blocking(move || EmbeddedLog::open(&folder)).await??;
-        let (inbox, queue) = (memory_inbox(), memory_queue());
-        return Ok(Parts { log: Arc::new(log), inbox, queue, blobs, owner: None });
+        let (log, inbox, queue): (Arc<dyn EventLog>, _, _) = (Arc::new(log), memory_inbox(), memory_queue());
+        let vault = secrets::vault(&up.secrets, data, &log).await?;
+        return Ok(Parts { log, inbox, queue, blobs, vault, owner: None });
     };
     let stream = connect(url, up.kept.replicas).await?;
     let workers = if up.no_workers { WorkersAre::Apart } else { WorkersAre::Inside };
@@ -58,7 +62,9 @@ pub async fn open(up: &Up, data: &Path) -> anyhow::Result<Parts> {
         WorkersAre::Apart => (Arc::new(stream.inbox()), Arc::new(stream.queue())),
         WorkersAre::Inside => (memory_inbox(), memory_queue()),
     };
-    Ok(Parts { log: Arc::new(stream.log()), inbox, queue, blobs, owner })
+    let log: Arc<dyn EventLog> = Arc::new(stream.log());
+    let vault = secrets::vault(&up.secrets, data, &log).await?;
+    Ok(Parts { log, inbox, queue, blobs, vault, owner })
 }
 
 /// Opens the folder of values that was named.

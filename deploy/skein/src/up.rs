@@ -128,6 +128,7 @@ async fn start(
         parts.inbox.clone(),
         Arc::clone(&parts.blobs),
         signer,
+        Arc::clone(&parts.vault),
         Arc::clone(&clock),
         &data.join("views"),
         registry,
@@ -169,6 +170,7 @@ fn workers(up: &Up, data: &Path, python: &Python, parts: &Parts) -> anyhow::Resu
     config.slots = up.slots.unwrap_or(config.slots);
     // Outside of the scratch folder, which is emptied at every start: compiling the SDK takes two seconds.
     config.bytecode = data.join("bytecode");
+    config.secrets = Some(Arc::clone(&parts.vault));
     Workers::start(config, parts.queue.clone(), parts.inbox.clone(), Arc::clone(&parts.blobs))
         .context("the scratch folder cannot be set up")
 }

@@ -4,12 +4,14 @@ use crate::args::Worker;
 use crate::owner::{Server, WorkersAre};
 use crate::parts;
 use crate::python::{self, Python};
+use crate::secrets;
 use crate::signals::Signals;
 use crate::up::{DRAIN, ENDED_AT_ONCE};
 use anyhow::{Context as _, bail};
 use skein_log::BlobStore;
 use skein_log::jetstream::{self, JetStream, JetStreamLeases};
 use skein_model::PoolId;
+use skein_secrets::Vault;
 use skein_telemetry::LogFormat;
 use skein_workers::Workers;
 use std::fs::{File, TryLockError};
@@ -52,7 +54,8 @@ pub async fn run(worker: Worker) -> anyhow::Result<ExitCode> {
     };
     check(&server)?;
     let blobs = blobs(&worker, &server)?;
-    let workers = start(&worker, &data, &python, &stream, blobs)?;
+    let vault = secrets::to_read(&worker.secrets, Arc::new(stream.log())).await?;
+    let workers = start(&worker, &data, &python, &stream, blobs, vault)?;
     announce(&worker, &server, &python, &data, slots(&worker))?;
     let ended = tokio::select! {
         () = signals.next() => Ok(ExitCode::SUCCESS),
@@ -166,12 +169,14 @@ fn start(
     python: &Python,
     stream: &JetStream,
     blobs: Arc<BlobStore>,
+    vault: Arc<Vault>,
 ) -> anyhow::Result<Workers> {
     let pool = PoolId(worker.pool.clone());
     let mut config = skein_workers::Config::new(pool, python.path.clone(), data.join("scratch"));
     config.slots = slots(worker);
     config.bytecode = data.join("bytecode");
     config.report_delay_max = REPORT_AGAIN;
+    config.secrets = Some(vault);
     let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     config.worker = format!("worker-{}-{}", machine.trim(), std::process::id());
     Workers::start(config, Arc::new(stream.queue()), Arc::new(stream.inbox()), blobs)
@@ -192,6 +197,13 @@ fn announce(
     writeln!(out, "  data      {}", data.display())?;
     let Python { path, version, flytekit } = python;
     writeln!(out, "  python    {} (Python {version}, flytekit {flytekit})", path.display())?;
+    if !worker.secrets.is_given() {
+        writeln!(
+            out,
+            "  secrets   no key: tasks that ask for secrets fail here; {}",
+            secrets::HOW_TO_GIVE_A_KEY
+        )?;
+    }
     out.flush()
 }
 

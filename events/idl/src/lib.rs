@@ -26,6 +26,7 @@
 //! - gives a message a meaning: checks, defaults and conversions belong to whoever receives it;
 //! - invents a message, field or method that the SDKs do not have.
 
+mod hidden;
 pub mod raw;
 
 /// Everything in this crate and the well-known types it uses, as an encoded

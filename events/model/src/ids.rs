@@ -1,6 +1,7 @@
 //! Names of things. A name that came from outside is checked once, here, and trusted afterwards.
 
 use crate::cache::{CacheKey, Dataset};
+use crate::secret::SecretId;
 use serde::{Deserialize, Serialize};
 use skein_idl::flyteidl::core;
 use std::fmt;
@@ -374,6 +375,22 @@ impl JournalId {
     /// Says whether this is the journal of a dataset.
     pub fn is_dataset(&self) -> bool {
         self.category == Category::Catalog && self.key.split('/').count() == 4
+    }
+
+    /// The journal of a secret. Each scope begins with a word of its own, so that no two have one journal.
+    pub fn secret(id: &SecretId) -> Self {
+        let SecretId { project, domain, name } = id;
+        let key = match (project.as_str(), domain.as_str()) {
+            ("", "") => format!("secret/organization/{name}"),
+            ("", domain) => format!("secret/domain/{domain}/{name}"),
+            (project, domain) => format!("secret/project/{project}/{domain}/{name}"),
+        };
+        Self { category: Category::Registry, key: key.into() }
+    }
+
+    /// The journal of the keys that secrets are encrypted by.
+    pub fn secret_keys() -> Self {
+        Self { category: Category::Registry, key: "secret-keys".into() }
     }
 
     /// Takes a journal from its stored parts.

@@ -24,6 +24,8 @@ pub mod paths;
 pub mod phase;
 pub mod registry;
 pub mod runnable;
+pub mod secret;
+pub mod secret_request;
 pub mod task_rules;
 pub mod task_settings;
 pub mod time;
@@ -42,6 +44,8 @@ pub use ids::{
 pub use interruptible::Interruptible;
 pub use phase::{ExecutionPhase, NodePhase};
 pub use registry::RegistryEvent;
+pub use secret::{Sealed, SecretId, SecretKind};
+pub use secret_request::SecretRequest;
 pub use task_rules::{TaskRule, TaskRules};
 pub use task_settings::TaskSettings;
 pub use time::Timestamp;

@@ -2,6 +2,8 @@
 
 use crate::data::DataRef;
 use crate::ids::EntityId;
+use crate::secret::{Sealed, SecretId, SecretKind};
+use crate::time::Timestamp;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -69,5 +71,30 @@ pub enum RegistryEvent {
         resource: i32,
         /// The encoded `MatchingAttributes`.
         value: Option<Bytes>,
+    },
+    /// A secret came to be, got another value, or was encrypted anew.
+    SecretPut {
+        /// Its id.
+        id: SecretId,
+        /// What it is for.
+        kind: SecretKind,
+        /// When it came to be.
+        created: Timestamp,
+        /// Its value, encrypted.
+        sealed: Sealed,
+        /// Who asked.
+        principal: String,
+    },
+    /// A secret was removed; another one of its name may come to be.
+    SecretDeleted {
+        /// Its id.
+        id: SecretId,
+        /// Who asked.
+        principal: String,
+    },
+    /// The keys by which the secrets are encrypted that there are: a server without one of them does not start.
+    SecretKeysUsed {
+        /// Their names, see [`Sealed::key`]; the first encrypts what comes.
+        keys: Vec<String>,
     },
 }

@@ -62,7 +62,10 @@ async fn try_update(
                 RegistryEvent::Registered { .. }
                 | RegistryEvent::NameUpdated { .. }
                 | RegistryEvent::ProjectPut { .. }
-                | RegistryEvent::AttributePut { .. } => {}
+                | RegistryEvent::AttributePut { .. }
+                | RegistryEvent::SecretPut { .. }
+                | RegistryEvent::SecretDeleted { .. }
+                | RegistryEvent::SecretKeysUsed { .. } => {}
             }
         }
     }

@@ -4,7 +4,7 @@ use crate::error::ApiError;
 use crate::quantity::Quantity;
 use skein_idl::flyteidl::core::resources::{ResourceEntry, ResourceName};
 use skein_idl::flyteidl::core::{Container, K8sPod, Resources, TaskTemplate, task_template};
-use skein_model::TaskSettings;
+use skein_model::{SecretRequest, TaskSettings};
 
 /// Checks a template.
 ///
@@ -18,6 +18,7 @@ pub(super) fn template(template: &TaskTemplate) -> Result<(), ApiError> {
         return Err(ApiError::missing("typed interface"));
     }
     TaskSettings::of(template).map_err(|fault| ApiError::invalid(fault.to_string()))?;
+    SecretRequest::all_of(template).map_err(|fault| ApiError::invalid(fault.to_string()))?;
     match &template.target {
         None => Err(ApiError::missing("target: a task needs a container, a pod or a statement")),
         Some(task_template::Target::Container(container)) => check_container(container),

@@ -17,6 +17,10 @@ CREATE TABLE attributes (
     project TEXT NOT NULL, domain TEXT NOT NULL, workflow TEXT NOT NULL, resource INTEGER NOT NULL,
     value BLOB NOT NULL, PRIMARY KEY (project, domain, workflow, resource)
 ) WITHOUT ROWID;
+CREATE TABLE secrets (
+    domain TEXT NOT NULL, project TEXT NOT NULL, name TEXT NOT NULL, is_image_pull INTEGER NOT NULL,
+    created_at INTEGER NOT NULL, sealed_by TEXT NOT NULL, PRIMARY KEY (domain, project, name)
+) WITHOUT ROWID;
 CREATE TABLE entities (
     kind INTEGER NOT NULL, project TEXT NOT NULL, domain TEXT NOT NULL, name TEXT NOT NULL, version TEXT NOT NULL,
     created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, closure BLOB NOT NULL,

@@ -10,6 +10,7 @@ use skein_idl::raw::RawCodec;
 use skein_log::memory::{MemoryInbox, MemoryLog};
 use skein_log::{BlobStore, UrlSigner};
 use skein_model::Timestamp;
+use skein_secrets::{KeySource, Vault};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -74,12 +75,15 @@ impl Harness {
         let now = self.now.clone();
         // A microsecond passes with every look at the clock, so that nothing happens at the same time.
         let clock = Arc::new(move || Timestamp::from_micros(now.fetch_add(1, Ordering::Relaxed)));
+        let key = KeySource::Own(self.folder.path().join("secrets.key"));
+        let vault = Arc::new(Vault::open(self.log.clone(), key).await.unwrap());
         let gateway = Gateway::new(
             config,
             self.log.clone(),
             self.inbox.clone(),
             self.blobs.clone(),
             UrlSigner::new([7; 32]),
+            vault,
             clock,
             &self.views(),
             prometheus_client::registry::Registry::default(),

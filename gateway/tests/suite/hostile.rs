@@ -159,8 +159,8 @@ async fn what_is_not_served_says_so() {
     assert_eq!(refusal(harness.admin().recover_execution(recover).await).0, Code::Unimplemented);
     let event = harness.call_raw("/flyteidl.service.AdminService/CreateWorkflowEvent", Bytes::new()).await;
     assert_eq!(refusal(event).0, Code::Unimplemented);
-    let secret = harness.call_raw("/cloudidl.secret.SecretService/ListSecrets", Bytes::new()).await;
-    assert_eq!(refusal(secret).0, Code::Unimplemented);
+    let apps = harness.call_raw("/cloudidl.identity.AppsService/List", Bytes::new()).await;
+    assert_eq!(refusal(apps).0, Code::Unimplemented);
     let oauth =
         harness.call_raw("/flyteidl.service.AuthMetadataService/GetOAuth2Metadata", Bytes::new()).await;
     assert_eq!(refusal(oauth).0, Code::Unimplemented);

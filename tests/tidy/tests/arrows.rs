@@ -3,10 +3,11 @@
 use skein_tidy::{Manifest, files};
 
 /// Each crate of ours with those of ours that it may depend on.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("skein-idl", &[]),
     ("skein-model", &["skein-idl"]),
     ("skein-log", &["skein-model"]),
+    ("skein-secrets", &["skein-log", "skein-model"]),
     ("skein-telemetry", &["skein-model"]),
     ("skein-catalog", &["skein-log", "skein-model"]),
     ("skein-core", &["skein-idl", "skein-model"]),
@@ -14,9 +15,15 @@ const ARROWS: [(&str, &[&str]); 18] = [
         "skein-runtime",
         &["skein-catalog", "skein-core", "skein-idl", "skein-log", "skein-model", "skein-telemetry"],
     ),
-    ("skein-gateway", &["skein-catalog", "skein-idl", "skein-log", "skein-model", "skein-telemetry"]),
+    (
+        "skein-gateway",
+        &["skein-catalog", "skein-idl", "skein-log", "skein-model", "skein-secrets", "skein-telemetry"],
+    ),
     ("skein-protocol", &[]),
-    ("skein-workers", &["skein-idl", "skein-log", "skein-model", "skein-protocol", "skein-telemetry"]),
+    (
+        "skein-workers",
+        &["skein-idl", "skein-log", "skein-model", "skein-protocol", "skein-secrets", "skein-telemetry"],
+    ),
     // Linked into users' programs: no more than what it says to gateway and worker.
     ("skein-task", &["skein-idl", "skein-protocol"]),
     ("skein-bench", &["skein-idl", "skein-model"]),
@@ -28,6 +35,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
             "skein-log",
             "skein-model",
             "skein-runtime",
+            "skein-secrets",
             "skein-telemetry",
             "skein-workers",
         ],
@@ -43,7 +51,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
 ];
 
 /// Dependencies that have a home: nobody else may name them. Benches compare ours with the raw thing, so they may.
-const HOMES: [(&str, &[&str]); 10] = [
+const HOMES: [(&str, &[&str]); 11] = [
     ("ractor", &["skein-runtime"]),
     ("kube", &["skein-runtime"]),
     ("k8s-openapi", &["skein-runtime"]),
@@ -51,6 +59,7 @@ const HOMES: [(&str, &[&str]); 10] = [
     ("tonic-reflection", &["skein-gateway"]),
     ("axum", &["skein-gateway"]),
     ("rusqlite", &["skein-benches", "skein-gateway", "skein-log"]),
+    ("chacha20poly1305", &["skein-secrets"]),
     ("async-nats", &["skein-benches", "skein-log"]),
     ("object_store", &["skein-benches", "skein-log"]),
     ("anyhow", &["skein", "skein-bench", "skein-benches", "xtask"]),

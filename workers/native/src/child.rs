@@ -79,14 +79,17 @@ fn serve<'p>(worker: &mut Worker, find: &Find<'p>) -> io::Result<()> {
         match (job, &loading) {
             (Job { load: Some(load), .. }, _) => loading = Some(load_task(worker, load, find)?),
             (Job { single: Some(single), .. }, Some(loading)) => {
-                let once = single.once;
+                let (once, secret) = (single.once, single.setting.secret.clone());
                 single::run(worker, loading, single)?;
+                context::forget(&secret);
                 if once {
                     return Ok(());
                 }
             }
             (Job { chunk: Some(chunk), setting: Some(setting), .. }, Some(loading)) => {
+                let secret = setting.secret.clone();
                 chunk::run(worker, loading, ChunkJob { chunk, setting })?;
+                context::forget(&secret);
             }
             (_, None) => return Err(io::Error::other("the worker sent work before its task")),
             (_, Some(_)) => return Err(io::Error::other("the worker sent a job that a program cannot do")),
@@ -108,6 +111,7 @@ fn load_task<'p>(worker: &mut Worker, load: Load, find: &Find<'p>) -> io::Result
         Some(_) if !load.plain => Some("the interface is not made of plain values".to_owned()),
         Some(_) => None,
     };
+    context::forget(&load.setting.secret);
     worker.send(&Loaded { loaded: Some(loaded), pid: Some(std::process::id()), ended: None })?;
     Ok(Loading { task, name })
 }

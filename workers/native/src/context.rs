@@ -44,6 +44,11 @@ pub(crate) fn settle(setting: &Setting) -> std::io::Result<()> {
     enter(&setting.cwd)
 }
 
+/// Takes the secrets of an attempt out of the environment again.
+pub(crate) fn forget(secret: &[String]) {
+    ENVIRONMENT.write().unwrap_or_else(PoisonError::into_inner).retain(|name, _| !secret.contains(name));
+}
+
 /// Adds what belongs to one chunk alone.
 pub(crate) fn add(variables: BTreeMap<String, String>) {
     ENVIRONMENT.write().unwrap_or_else(PoisonError::into_inner).extend(variables);

@@ -4,6 +4,7 @@ use crate::plain::Plain;
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// What a zygote is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +44,7 @@ pub struct Said {
 }
 
 /// What every job says of the process that does it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Setting {
     /// The command line.
     pub argv: Vec<String>,
@@ -55,6 +56,20 @@ pub struct Setting {
     pub path: Vec<String>,
     /// What is taken off it: where the interpreter side of the worker lies.
     pub own: String,
+    /// The names of the variables that are this job's alone, because secrets are in them: they are taken out of the environment
+    /// when the job has ended. A nest gets the names without the variables.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secret: Vec<String>,
+}
+
+impl fmt::Debug for Setting {
+    /// Prints of the environment the names alone: secrets are in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&String> = self.env.keys().collect();
+        let mut form = f.debug_struct("Setting");
+        form.field("argv", &self.argv).field("env", &names).field("cwd", &self.cwd);
+        form.field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 /// The one job of a child that runs an attempt.

@@ -57,7 +57,7 @@ def _unheard(broken: Broken) -> int:
 
 
 def _serve(frames: Frames, progress: Progress, task: Any) -> int:
-    surroundings = None
+    surroundings, secret = None, []
     while True:
         job = frames.receive()
         if job is None:
@@ -72,6 +72,7 @@ def _serve(frames: Frames, progress: Progress, task: Any) -> int:
             settle(job["load"])
             task = _load(job["load"])
             surroundings = Surroundings()
+            forget(job["load"])
             frames.send({"loaded": task.why_not_fast, "pid": os.getpid()})
         elif "nest" in job:
             _become_nest(settings_of(job["nest"]), frames)
@@ -81,12 +82,14 @@ def _serve(frames: Frames, progress: Progress, task: Any) -> int:
             frames.is_shared = True
             settle(job["setting"])
             task.run_chunk(job["chunk"], frames, progress)
+            forget(job["setting"])
         else:
             frames.is_shared = not job["single"]["once"]
             settle(job["single"])
             task.run(job["single"], frames)
             if job["single"]["once"]:
                 return 0
+            forget(job["single"])
         if not frames.is_own:
             # What comes next is not for a copy.
             return 0
@@ -98,7 +101,7 @@ def _serve(frames: Frames, progress: Progress, task: Any) -> int:
 def _become_nest(job: Dict[str, Any], frames: Frames) -> None:
     """Imports a task and forks children of it, if nothing is against that; returns only when something is."""
     settle(job)
-    nest = Nest(lambda importing: _load(job, importing))
+    nest = Nest(lambda importing: _load(job, importing), job.get("secret") or ())
     frames.send({"obstacle": nest.obstacle, "slow": nest.task.why_not_fast})
     if nest.obstacle is not None:
         return
@@ -136,6 +139,12 @@ def settle(job: Dict[str, Any]) -> None:
     first = job["path"]
     sys.path[:] = first + [entry for entry in _PATH if entry and entry != job["own"] and entry not in first]
     sys.argv = list(job["argv"])
+
+
+def forget(job: Dict[str, Any]) -> None:
+    """Takes the secrets of a job out of the environment: they are for that job alone, which has ended."""
+    for name in job.get("secret") or ():
+        os.environ.pop(name, None)
 
 
 def _logs_of(env: Any) -> Dict[str, str]:

@@ -11,7 +11,7 @@ import os
 import stat
 import sys
 import tempfile
-from typing import Any, Callable, Dict, Iterator, List, Optional, Set
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Set
 
 from flytekit.core.context_manager import ExecutionParameters
 
@@ -32,7 +32,7 @@ class _Watched(os._Environ):  # type: ignore[misc]
     """An environment that notices when it is asked for what differs between attempts."""
 
     def __getitem__(self, name: str) -> str:
-        if name in _OF_ATTEMPT:
+        if name in _OF_ATTEMPT or name in _secret:
             _asked.append(name)
         return super().__getitem__(name)
 
@@ -44,6 +44,8 @@ class _Watched(os._Environ):  # type: ignore[misc]
 # What the SDK's context answers that differs between attempts.
 _OF_CONTEXT = ("execution_id", "checkpoint", "raw_output_prefix", "working_directory")
 _asked: List[str] = []
+# Variables with secrets, which are given to attempts alone.
+_secret: Set[str] = set()
 # Files that were opened while the task was imported.
 _opened: Set[int] = set()
 
@@ -81,8 +83,9 @@ def _watched() -> Iterator[None]:
 class Nest:
     """A task that was imported here, and what there is to say against forking from here."""
 
-    def __init__(self, load: Callable[[Any], Any]) -> None:
-        """Has `load` import the task, in the context that it is given."""
+    def __init__(self, load: Callable[[Any], Any], secret: Iterable[str] = ()) -> None:
+        """Has `load` import the task, in the context that it is given; `secret` are variables that attempts alone have."""
+        _secret.update(secret)
         with tempfile.TemporaryFile() as printed:
             with _Redirected(printed.fileno()):
                 self.task = load(_watched())

@@ -111,8 +111,7 @@ impl Loaded {
         prepared: &Prepared,
         values: Option<BTreeMap<String, Plain>>,
     ) -> Result<Host, Failure> {
-        let setting =
-            machine.setting(work, prepared.line.argv.clone(), &prepared.folder, prepared.code.as_ref());
+        let setting = machine.setting(work, prepared, &prepared.folder);
         let outputs = prepared.folder.outputs().display().to_string();
         let publish = machine.blobs.local_path(&work.output_prefix).map(|path| path.display().to_string());
         let inputs = (values.is_none() && travels(&prepared.inputs)).then(|| prepared.inputs.clone());
@@ -148,7 +147,7 @@ async fn give<T: Serialize>(child: &mut Child, work: &Work, job: &T) -> Result<(
 async fn alone(machine: &Machine, work: &Work, prepared: &Prepared) -> Result<Child, Failure> {
     machine.make_room(work).await;
     let folder = &prepared.folder;
-    let setting = machine.setting(work, prepared.line.argv.clone(), folder, prepared.code.as_ref());
+    let setting = machine.setting(work, prepared, folder);
     let forked = machine.interpreter.fork(&folder.progress()).await;
     let mut child = forked.map_err(|error| failure::not_started(&error))?;
     child.capture.begin(&work.output_prefix).await;

@@ -156,6 +156,7 @@ impl Zygote {
             cwd: self.folder.path().join("work").display().to_string(),
             path: vec![folder("tests/tasks")],
             own: folder("python"),
+            secret: Vec::new(),
         }
     }
 

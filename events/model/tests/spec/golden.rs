@@ -15,7 +15,7 @@ use skein_model::work::{Isolation, Life, Work, WorkId, WorkKind};
 use skein_model::{
     Attempt, BlobRef, CacheKey, CacheSource, CatalogEvent, CauseId, Charge, Command, DataRef, Dataset,
     EntityId, EntityKind, Envelope, Event, ExecutionId, Failure, FailureCause, Head, JournalId, NodeId,
-    PoolId, Record, RegistryEvent, Timestamp,
+    PoolId, Record, RegistryEvent, Sealed, SecretId, SecretKind, Timestamp,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -296,7 +296,36 @@ fn registry_events() -> Vec<(&'static str, Vec<RegistryEvent>)> {
                 })
                 .into(),
         ),
+        (
+            "SecretPut",
+            [SecretKind::Generic, SecretKind::ImagePull]
+                .map(|kind| RegistryEvent::SecretPut {
+                    id: secret(),
+                    kind,
+                    created: Timestamp::from_micros(1_700_000_000_000_000),
+                    sealed: Sealed {
+                        key: "0123456789abcdef".to_owned(),
+                        nonce: Bytes::from_static(&[7; 24]),
+                        ciphertext: Bytes::from_static(&[0xff, 0, 1]),
+                    },
+                    principal: principal(),
+                })
+                .into(),
+        ),
+        ("SecretDeleted", vec![RegistryEvent::SecretDeleted { id: secret(), principal: principal() }]),
+        (
+            "SecretKeysUsed",
+            vec![RegistryEvent::SecretKeysUsed { keys: vec!["0123456789abcdef".to_owned(), "b".to_owned()] }],
+        ),
     ]
+}
+
+fn secret() -> SecretId {
+    SecretId {
+        project: "flytesnacks".to_owned(),
+        domain: "development".to_owned(),
+        name: "db-password".to_owned(),
+    }
 }
 
 fn commands() -> Vec<(&'static str, Vec<Command>)> {

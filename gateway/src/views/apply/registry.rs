@@ -4,7 +4,7 @@ use super::super::blobs::{encode, encode_data};
 use super::LaunchFacts;
 use rusqlite::{Transaction, params};
 use skein_idl::flyteidl::admin;
-use skein_model::{DataRef, EntityId, RegistryEvent, Timestamp};
+use skein_model::{DataRef, EntityId, RegistryEvent, SecretId, SecretKind, Timestamp};
 
 /// The name of what is made up for an execution of a single task begins with this.
 pub(crate) const GENERATED_PREFIX: &str = ".flytegen.";
@@ -58,7 +58,41 @@ pub(in super::super) fn apply_registry(
             };
             Ok(())
         }
+        RegistryEvent::SecretPut { id, kind, created, sealed, principal: _ } => {
+            secret_put(tx, id, *kind, created.as_micros(), &sealed.key)
+        }
+        RegistryEvent::SecretDeleted { id, principal: _ } => secret_deleted(tx, id),
+        // For who encrypts and decrypts.
+        RegistryEvent::SecretKeysUsed { keys: _ } => Ok(()),
     }
+}
+
+/// Notes that there is a secret; what it holds is nothing for tables, not even encrypted.
+fn secret_put(
+    tx: &Transaction<'_>,
+    id: &SecretId,
+    kind: SecretKind,
+    created_at: i64,
+    key: &str,
+) -> Result<(), rusqlite::Error> {
+    let SecretId { project, domain, name } = id;
+    let is_image_pull = kind == SecretKind::ImagePull;
+    tx.prepare_cached("INSERT OR REPLACE INTO secrets VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
+        domain,
+        project,
+        name,
+        is_image_pull,
+        created_at,
+        key
+    ])?;
+    Ok(())
+}
+
+fn secret_deleted(tx: &Transaction<'_>, id: &SecretId) -> Result<(), rusqlite::Error> {
+    let SecretId { project, domain, name } = id;
+    tx.prepare_cached("DELETE FROM secrets WHERE domain = ?1 AND project = ?2 AND name = ?3")?
+        .execute(params![domain, project, name])?;
+    Ok(())
 }
 
 struct Registered<'e> {
