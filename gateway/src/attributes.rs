@@ -7,7 +7,7 @@ use prost::Message as _;
 use rusqlite::types::Value;
 use skein_idl::flyteidl::admin::{self, matching_attributes::Target};
 use skein_model::ids::check_name;
-use skein_model::{Category, CauseId, JournalId, Record, RegistryEvent, codec};
+use skein_model::{Category, CauseId, JournalId, Quota, Record, RegistryEvent, codec};
 use xxhash_rust::xxh3::xxh3_64;
 
 struct AttributeRow {
@@ -86,6 +86,10 @@ async fn set(
 ) -> Result<(), ApiError> {
     let value = value.ok_or_else(|| ApiError::missing("matching_attributes"))?;
     let target = value.target.as_ref().ok_or_else(|| ApiError::missing("target of matching_attributes"))?;
+    if let Target::TaskResourceAttributes(attributes) = target {
+        Quota::read(attributes)
+            .map_err(|fault| ApiError::invalid(format!("task_resource_attributes: {fault}")))?;
+    }
     put(shared, scope, resource_of(target) as i32, Some(&value)).await
 }
 
@@ -109,6 +113,39 @@ async fn get(
         ))
     })?;
     Ok(admin::MatchingAttributes::decode(row.value.as_slice())?)
+}
+
+/// Answers what holds for the resources of tasks in a project and domain, run by `workflow` if that has a name: of each
+/// amount what is said nearest to the task.
+///
+/// # Errors
+/// When the views cannot be read.
+pub(crate) async fn quota(
+    shared: &Shared,
+    project: &str,
+    domain: &str,
+    workflow: &str,
+) -> Result<Quota, ApiError> {
+    let resource = Value::Integer(admin::MatchableResource::TaskResource as i64);
+    let tail = "FROM attributes WHERE project = ? AND domain = ? AND workflow = ? AND resource = ?";
+    let mut quota = Quota::default();
+    let mut scopes = vec![("", ""), (domain, "")];
+    if !workflow.is_empty() {
+        scopes.push((domain, workflow));
+    }
+    for (domain, workflow) in scopes {
+        let [project, domain, workflow] =
+            [project, domain, workflow].map(|part| Value::Text(part.to_owned()));
+        let row: Option<AttributeRow> =
+            shared.views.find(tail, &[project, domain, workflow, resource.clone()]).await?;
+        let Some(row) = row else { continue };
+        let attributes = admin::MatchingAttributes::decode(row.value.as_slice())?;
+        if let Some(Target::TaskResourceAttributes(attributes)) = attributes.target {
+            // What was set before amounts were checked, and is none, counts as not set.
+            quota = quota.overlaid(&Quota::read(&attributes).unwrap_or_default());
+        }
+    }
+    Ok(quota)
 }
 
 /// Sets attributes of a project and domain.

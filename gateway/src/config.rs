@@ -1,5 +1,6 @@
 //! Settings of the gateway: each with its unit, its range, its default, and why that.
 
+use skein_model::{Gpu, Offer};
 use std::time::Duration;
 
 /// How the gateway answers. Made once at start; nothing here changes while it runs.
@@ -15,6 +16,16 @@ pub struct Config {
     /// How many nodes of an execution may run at once when neither request nor launch plan says. Default 25, as the
     /// original has it; 0 is no limit.
     pub max_parallelism: u32,
+    /// What the machine has that runs attempts; none when that is not known here, and then nothing is refused for want of
+    /// it. Default none.
+    pub offer: Option<Offer>,
+}
+
+impl Config {
+    /// Answers the accelerators that attempts can be given.
+    pub fn gpus(&self) -> &[Gpu] {
+        self.offer.as_ref().and_then(|offer| offer.gpus.as_deref()).unwrap_or_default()
+    }
 }
 
 impl Default for Config {
@@ -24,6 +35,7 @@ impl Default for Config {
             limits: Limits::default(),
             principal: "anonymous".to_owned(),
             max_parallelism: 25,
+            offer: None,
         }
     }
 }

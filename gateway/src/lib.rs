@@ -13,6 +13,7 @@
 //! - It never answers the value of a secret, nor keeps one anywhere but encrypted in the log.
 
 mod admin;
+mod asked;
 mod attributes;
 pub mod cache;
 mod config;
@@ -31,7 +32,6 @@ mod named_entities;
 mod nodes;
 pub mod progress;
 mod projects;
-mod quantity;
 mod registry;
 pub mod secrets;
 mod server;

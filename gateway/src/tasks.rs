@@ -2,6 +2,7 @@
 
 mod check;
 
+use crate::attributes;
 use crate::error::ApiError;
 use crate::listing::{Asked, ENTITIES_TASK};
 use crate::registry::{self, Definition};
@@ -25,6 +26,8 @@ pub(crate) async fn create(
     let mut template = spec.template.ok_or_else(|| ApiError::missing("template"))?;
     check::template(&template)?;
     shared.check_scope(&id.project, &id.domain).await?;
+    let quota = attributes::quota(shared, &id.project, &id.domain, "").await?;
+    check::resources(&id.name, &template, &quota, shared.config.gpus())?;
     template.id = Some(id.to_proto());
     let task_type = template.r#type.clone();
     let compiled_task = Some(core::CompiledTask { template: Some(template) });

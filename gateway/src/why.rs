@@ -124,6 +124,7 @@ pub(crate) async fn read(shared: &Shared, id: &ExecutionId, node: Option<&str>) 
                         created.settings.max_parallelism,
                         node.map(str::to_owned),
                         envelope.record.time,
+                        shared.config.offer.clone(),
                     ));
                 }
                 (Some(fold), event) => fold.apply(event, envelope.record.time),

@@ -1,5 +1,6 @@
 //! Registers, gets and lists workflows.
 
+use crate::asked;
 use crate::error::ApiError;
 use crate::listing::{Asked, ENTITIES_WORKFLOW};
 use crate::registry::{self, Definition, Outcome};
@@ -40,15 +41,17 @@ pub(crate) async fn register(
     short_description: String,
 ) -> Result<Outcome, ApiError> {
     let known = look_up(shared, compile::references(&template, &sub_workflows)).await?;
-    let proto_id = id.to_proto();
+    let (proto_id, there) = (id.to_proto(), shared.config.gpus().to_vec());
     // A workflow of 10 000 nodes takes long enough to hold up everything else on this thread.
     let compiled = tokio::task::spawn_blocking(move || {
-        let closure = compile::compile(&proto_id, &template, &sub_workflows, &known)?;
+        let closure = compile::compile(&proto_id, &template, &sub_workflows, &known)
+            .map_err(|errors| ApiError::invalid(errors.to_string()))?;
+        asked::of(&closure, &there)?;
         let digest = compile::digest(&closure);
-        Ok::<_, compile::CompileErrors>((closure.encode_to_vec(), digest))
+        Ok::<_, ApiError>((closure.encode_to_vec(), digest))
     });
     let compiled = compiled.await.map_err(|error| ApiError::internal("compiling a workflow", &error))?;
-    let (closure, digest) = compiled.map_err(|errors| ApiError::invalid(errors.to_string()))?;
+    let (closure, digest) = compiled?;
     let definition = Definition {
         id: id.clone(),
         digest,

@@ -26,6 +26,8 @@ pub struct Limit {
     pub key: String,
     /// How much of it may run at once, at least 1.
     pub most: u32,
+    /// How much of that the work takes, at least 1. What takes more than there is runs when nothing else does.
+    pub takes: u32,
 }
 
 /// On whose account work runs.
@@ -65,6 +67,9 @@ pub struct Schedule<K> {
     running: BTreeMap<String, u32>,
     /// Nodes whose next work has to wait for a key: by priority, and then in the order in which they began to.
     parked: BTreeMap<String, BTreeSet<(Reverse<i32>, u64, Path)>>,
+    /// Who takes several of a key and waits until as many are free; nobody else gets any of it meanwhile, or it would wait
+    /// for ever.
+    heads: BTreeMap<String, (Path, Limit)>,
     last_parked: u64,
     handed_out: usize,
 }
@@ -82,6 +87,7 @@ impl<K> Default for Schedule<K> {
             work: BTreeMap::new(),
             running: BTreeMap::new(),
             parked: BTreeMap::new(),
+            heads: BTreeMap::new(),
             last_parked: 0,
             handed_out: 0,
         }
@@ -107,7 +113,7 @@ impl<K: Clone + Ord> Schedule<K> {
         }
         self.tree.adopt(&Path::of(&claim), claim.weight, claim.micros);
         for limit in &claim.limits {
-            *self.running.entry(limit.key.clone()).or_default() += 1;
+            *self.running.entry(limit.key.clone()).or_default() += limit.takes;
         }
         self.work.insert(key, Work { claim, is_running: true });
         self.handed_out += 1;
@@ -120,15 +126,19 @@ impl<K: Clone + Ord> Schedule<K> {
             let path = self.tree.first()?;
             let key = self.tree.front(&path)?.clone();
             let claim = self.work.get(&key)?.claim.clone();
-            if let Some(full) = claim.limits.iter().find(|limit| self.is_full(limit)) {
-                self.park(path, &claim, &full.key);
+            if let Some(full) = claim.limits.iter().find(|limit| self.is_full(limit, &path)) {
+                self.park(path, &claim, full);
                 continue;
             }
             if let Some(work) = self.work.get_mut(&key) {
                 work.is_running = true;
             }
             for limit in &claim.limits {
-                *self.running.entry(limit.key.clone()).or_default() += 1;
+                *self.running.entry(limit.key.clone()).or_default() += limit.takes;
+                if self.heads.get(&limit.key).is_some_and(|(head, _)| *head == path) {
+                    self.heads.remove(&limit.key);
+                    self.unpark(&limit.key, self.free(limit));
+                }
             }
             let rank = self.tree.take(&path, claim.micros);
             self.handed_out += 1;
@@ -136,24 +146,41 @@ impl<K: Clone + Ord> Schedule<K> {
         }
     }
 
-    fn is_full(&self, limit: &Limit) -> bool {
-        self.running.get(&limit.key).is_some_and(|now| *now >= limit.most)
+    /// Answers how much of a key is free.
+    fn free(&self, limit: &Limit) -> u32 {
+        limit.most.saturating_sub(self.running.get(&limit.key).copied().unwrap_or_default())
     }
 
-    /// Has a node wait for `key`. What it does not take of other keys is for others.
-    fn park(&mut self, path: Path, claim: &Claim, key: &str) {
+    /// Says whether there is too little for what a limit is of. Where nothing runs there is always enough.
+    fn is_short(&self, limit: &Limit) -> bool {
+        self.running.contains_key(&limit.key) && self.free(limit) < limit.takes
+    }
+
+    fn is_full(&self, limit: &Limit, path: &Path) -> bool {
+        let is_ahead = |(head, _): &(Path, Limit)| head != path && self.tree.has_waiting(head);
+        self.is_short(limit) || self.heads.get(&limit.key).is_some_and(is_ahead)
+    }
+
+    /// Has a node wait for what `full` is of. What it does not take of other keys is for others.
+    fn park(&mut self, path: Path, claim: &Claim, full: &Limit) {
         self.tree.park(&path);
         self.last_parked += 1;
+        // Whoever waits for one thing keeps nothing else from others: two that did so could wait for each other.
+        self.heads.retain(|key, (head, _)| *key == full.key || *head != path);
+        if self.free(full) > 0 && !self.heads.contains_key(&full.key) {
+            self.heads.insert(full.key.clone(), (path.clone(), full.clone()));
+        }
         let place = (Reverse(claim.priority), self.last_parked, path);
-        self.parked.entry(key.to_owned()).or_default().insert(place);
-        self.pass_on(claim, Some(key));
+        self.parked.entry(full.key.clone()).or_default().insert(place);
+        self.pass_on(claim, Some(&full.key));
     }
 
     /// Lets others have what `claim` leaves free of its keys, but of `full`.
     fn pass_on(&mut self, claim: &Claim, full: Option<&str>) {
         for limit in &claim.limits {
-            if full != Some(limit.key.as_str()) && !self.is_full(limit) {
-                self.unpark(&limit.key);
+            let free = self.free(limit).min(limit.takes);
+            if full != Some(limit.key.as_str()) && free > 0 {
+                self.unpark(&limit.key, free);
             }
         }
     }
@@ -171,24 +198,35 @@ impl<K: Clone + Ord> Schedule<K> {
         self.handed_out -= 1;
         for limit in &claim.limits {
             if let Some(now) = self.running.get_mut(&limit.key) {
-                *now -= 1;
+                *now = now.saturating_sub(limit.takes);
                 if *now == 0 {
                     self.running.remove(&limit.key);
                 }
             }
-            self.unpark(&limit.key);
+            self.unpark(&limit.key, limit.takes);
         }
         self.tree.end(&path, claim.micros, micros.unwrap_or(claim.micros));
         true
     }
 
-    /// Lets the first node that waits for `key` try again: one place is free.
-    fn unpark(&mut self, key: &str) {
-        let Some(waiting) = self.parked.get_mut(key) else { return };
-        while let Some((_, _, path)) = waiting.pop_first() {
-            if self.tree.unpark(&path) {
-                break;
+    /// Lets the first nodes that wait for `key` try again, at most `count`: so much is free. One that needs more than is
+    /// free goes on waiting, and with it all others.
+    fn unpark(&mut self, key: &str, count: u32) {
+        if let Some((path, limit)) = self.heads.get(key).cloned() {
+            if self.tree.has_waiting(&path) {
+                if !self.is_short(&limit) {
+                    self.tree.unpark(&path);
+                }
+                return;
             }
+            self.heads.remove(key);
+        }
+        let Some(waiting) = self.parked.get_mut(key) else { return };
+        let mut left = count;
+        while left > 0
+            && let Some((_, _, path)) = waiting.pop_first()
+        {
+            left -= u32::from(self.tree.unpark(&path));
         }
         if waiting.is_empty() {
             self.parked.remove(key);

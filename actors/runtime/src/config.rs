@@ -1,6 +1,6 @@
 //! What the engine can be told.
 
-use skein_model::{PoolId, TaskRules};
+use skein_model::{Gpu, PoolId, TaskRules};
 use std::time::Duration;
 
 /// Settings of one engine.
@@ -30,6 +30,9 @@ pub struct Config {
     pub restart_max: Duration,
     /// What this server says of tasks that do not say it themselves. Default: nothing. May be others at each start.
     pub rules: TaskRules,
+    /// The accelerators of the machine that attempts can be given, of which no more are handed out than there are. Default:
+    /// none, and then they are not counted here.
+    pub gpus: Vec<Gpu>,
 }
 
 impl Default for Config {
@@ -46,6 +49,7 @@ impl Default for Config {
             restart_first: Duration::from_millis(100),
             restart_max: Duration::from_secs(30),
             rules: TaskRules::default(),
+            gpus: Vec::new(),
         }
     }
 }

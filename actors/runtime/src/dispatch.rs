@@ -9,11 +9,13 @@
 //! that is taken up adopts of that what it waits for, with the names under which it was handed out, and offers the rest
 //! again. So workers that went on meanwhile are not doubled.
 
+mod gpus;
+
 use skein_core::chunk::TARGET;
 use skein_core::schedule::{Claim, Limit, Schedule};
 use skein_log::{QueueError, Stop, TaskQueue};
 use skein_model::task_settings::{PRIORITY_DEFAULT, WEIGHT_DEFAULT};
-use skein_model::{Attempt, ExecutionId, NodeId, PoolId, TaskSettings, Work, WorkId};
+use skein_model::{Attempt, ExecutionId, Gpu, NodeId, PoolId, TaskSettings, Work, WorkId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -27,6 +29,8 @@ pub(crate) struct Dispatch {
     queue: Arc<dyn TaskQueue>,
     /// How much may be handed out and not ended.
     most: usize,
+    /// The accelerators that attempts can be given; none when nobody counts them here.
+    gpus: Vec<Gpu>,
     state: Mutex<State>,
 }
 
@@ -41,7 +45,13 @@ struct State {
 
 impl Dispatch {
     pub(crate) fn new(queue: Arc<dyn TaskQueue>, most: usize) -> Self {
-        Self { queue, most: most.max(1), state: Mutex::default() }
+        Self { queue, most: most.max(1), gpus: Vec::new(), state: Mutex::default() }
+    }
+
+    /// Hands out no more at once than there are `gpus` for: what waits for one takes no room from what needs none.
+    #[must_use]
+    pub(crate) fn with_gpus(self, gpus: Vec<Gpu>) -> Self {
+        Self { gpus, ..self }
     }
 
     /// Asks the queue what is out of `pool`. What of it no open execution waits for is taken back.
@@ -108,7 +118,8 @@ impl Dispatch {
     pub(crate) async fn offer(self: &Arc<Self>, work: Work, settings: &TaskSettings, micros: u64) {
         {
             let mut state = self.state();
-            let claim = claim(&work.id, &work.task.name, settings, micros);
+            let mut claim = claim(&work.id, &work.task.name, settings, micros);
+            claim.limits.extend(gpus::limits(&work.resources, &self.gpus));
             if state.schedule.offer(work.id.clone(), claim) {
                 state.held.insert(work.id.clone(), work);
             }
@@ -256,7 +267,7 @@ fn claim(id: &WorkId, task: &str, settings: &TaskSettings, micros: u64) -> Claim
             Some(key) => format!("{project}/{domain} key {key}"),
             None => format!("{project}/{domain} task {task}"),
         };
-        Limit { key, most }
+        Limit { key, most, takes: 1 }
     });
     Claim {
         project: format!("{project}/{domain}"),

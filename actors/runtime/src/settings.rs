@@ -2,7 +2,8 @@
 
 use crate::config::Config;
 use skein_core::{NodeIndex, Plan};
-use skein_model::{ExecutionId, TaskSettings};
+use skein_model::event::Created;
+use skein_model::{ExecutionId, TaskResources, TaskSettings};
 
 /// Answers the settings of the task of the node at `place`, run in `execution`. Whatever is asked of the world for the node
 /// goes by these; what is recorded does not, so that other rules after a restart change nothing that has happened.
@@ -15,4 +16,11 @@ pub(crate) fn settings_of(
     let node = &plan.nodes[place];
     let task = plan.tasks[node.target.task()].id.as_ref().map_or("", |id| id.name.as_str());
     config.rules.resolve(execution, task, &node.settings)
+}
+
+/// Answers what the node at `place` asks for of a machine, with what its project and domain said when the execution began.
+pub(crate) fn resources_of(plan: &Plan, place: NodeIndex, created: &Created) -> TaskResources {
+    let asked = &plan.nodes[place].resources;
+    // It was within when it was launched; of an execution that was launched before anybody looked, what it asks for counts.
+    asked.within(&created.settings.quota).unwrap_or_else(|_| asked.clone())
 }

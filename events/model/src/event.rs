@@ -4,6 +4,7 @@ use crate::cache::{CacheFound, CacheKey};
 use crate::data::{BlobRef, DataRef};
 use crate::failure::Failure;
 use crate::ids::{Attempt, EntityId, ExecutionId, NodeId};
+use crate::resources::Quota;
 use crate::time::Timestamp;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -240,6 +241,9 @@ pub struct Settings {
     pub annotations: BTreeMap<String, String>,
     /// Tags.
     pub tags: Vec<String>,
+    /// What project and domain said of resources when it was created.
+    #[serde(default, skip_serializing_if = "Quota::is_empty")]
+    pub quota: Quota,
 }
 
 /// Items `start..end` of a map, in input order.

@@ -7,6 +7,7 @@
 //! - An enum that is stored never loses a variant, and a field that is stored never changes its meaning: a journal
 //!   is read for as long as it exists. Golden files in `tests/golden` hold that.
 
+pub mod accelerators;
 pub mod bindings;
 pub mod cache;
 pub mod codec;
@@ -22,7 +23,9 @@ pub mod launch;
 pub mod literals;
 pub mod paths;
 pub mod phase;
+pub mod quantity;
 pub mod registry;
+pub mod resources;
 pub mod runnable;
 pub mod secret;
 pub mod secret_request;
@@ -32,6 +35,7 @@ pub mod time;
 pub mod types;
 pub mod work;
 
+pub use accelerators::Gpu;
 pub use cache::{CacheKey, CacheSource, CatalogEvent, Dataset};
 pub use command::Command;
 pub use data::{BlobRef, DataRef, INLINE_BYTES_MAX};
@@ -44,6 +48,7 @@ pub use ids::{
 pub use interruptible::Interruptible;
 pub use phase::{ExecutionPhase, NodePhase};
 pub use registry::RegistryEvent;
+pub use resources::{Offer, Quota, TaskResources};
 pub use secret::{Sealed, SecretId, SecretKind};
 pub use secret_request::SecretRequest;
 pub use task_rules::{TaskRule, TaskRules};

@@ -4,6 +4,7 @@ use crate::data::{BlobRef, DataRef};
 use crate::envelope::TraceContext;
 use crate::event::ItemRange;
 use crate::ids::{Attempt, EntityId, ExecutionId, NodeId, PoolId};
+use crate::resources::TaskResources;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
@@ -63,6 +64,9 @@ pub struct Work {
     /// How many processes of one machine have its task at once at most; none is no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub processes_max: Option<u32>,
+    /// What it asks for of the machine, with the defaults of its project and domain.
+    #[serde(default, skip_serializing_if = "TaskResources::is_empty")]
+    pub resources: TaskResources,
     /// The command line, rendered; starts with `pyflyte-execute`, `pyflyte-fast-execute`, the command of a program of its own
     /// ([`crate::runnable`]) or the user's own.
     pub args: Vec<String>,

@@ -2,6 +2,8 @@
 
 use super::encoded::CreateRequest;
 use super::{find, launch, settings};
+use crate::asked::{self, Asked};
+use crate::attributes;
 use crate::error::ApiError;
 use crate::shared::{Shared, execution_id};
 use bytes::Bytes;
@@ -31,6 +33,8 @@ pub(super) struct Launch {
     pub(super) workflow: EntityId,
     /// Its compiled closure, which this server can run.
     pub(super) plan: BlobRef,
+    /// What its nodes ask for of a machine.
+    pub(super) asked: Vec<Asked>,
     /// What may and must be given.
     pub(super) expected_inputs: core::ParameterMap,
     /// What is given always.
@@ -154,8 +158,10 @@ async fn start(
     let launch = launch::look_up(shared, &spec).await?;
     let all = merge_inputs(&launch.expected_inputs, &launch.fixed_inputs, &given)?;
     check_offloaded(shared, &all).await?;
+    let quota = attributes::quota(shared, &id.project, &id.domain, &launch.workflow.name).await?;
+    asked::check(&launch.asked, &quota, shared.config.offer.as_ref())?;
     let spec = settings::normalise(spec, &launch, &shared.config, &id);
-    let (merged, raw_root) = settings::of(&spec);
+    let (merged, raw_root) = settings::of(&spec, quota);
     let data_prefix = paths::data_prefix(shared.blobs.root(), &id);
     let raw_prefix = match raw_root {
         Some(root) => {

@@ -2,6 +2,7 @@
 
 use super::create::Launch;
 use super::supported;
+use crate::asked::{self, Asked};
 use crate::error::ApiError;
 use crate::registry::{self, Outcome};
 use crate::shared::{Shared, entity_id};
@@ -42,12 +43,13 @@ async fn launch_plan(shared: &Shared, id: EntityId) -> Result<Launch, ApiError> 
     let stored: admin::LaunchPlan = shared.load(&row.closure).await?;
     let spec = stored.spec.clone().unwrap_or_default();
     let workflow = entity_id(EntityKind::Workflow, spec.workflow_id.as_ref())?;
-    let plan = plan(shared, &workflow).await?;
+    let (plan, asked) = plan(shared, &workflow).await?;
     let interface = launch_plans::interface(stored);
     Ok(Launch {
         launched: id,
         workflow,
         plan,
+        asked,
         expected_inputs: interface.expected_inputs,
         fixed_inputs: interface.fixed_inputs,
         defaults: Some(spec),
@@ -74,7 +76,7 @@ async fn task(shared: &Shared, id: EntityId) -> Result<Launch, ApiError> {
             }
         }
     }
-    let plan = plan(shared, &workflow).await?;
+    let (plan, asked) = plan(shared, &workflow).await?;
     let required = |variable| core::Parameter {
         var: Some(variable),
         behavior: Some(core::parameter::Behavior::Required(true)),
@@ -85,19 +87,21 @@ async fn task(shared: &Shared, id: EntityId) -> Result<Launch, ApiError> {
         launched: id,
         workflow,
         plan,
+        asked,
         expected_inputs: core::ParameterMap { parameters },
         fixed_inputs: core::LiteralMap::default(),
         defaults: None,
     })
 }
 
-/// Answers where the compiled closure of a workflow is, which this server can run.
-async fn plan(shared: &Shared, workflow: &EntityId) -> Result<BlobRef, ApiError> {
+/// Answers where the compiled closure of a workflow is, which this server can run, and what its nodes ask for.
+async fn plan(shared: &Shared, workflow: &EntityId) -> Result<(BlobRef, Vec<Asked>), ApiError> {
     let row = registry::get(shared, workflow).await?;
     let closure: core::CompiledWorkflowClosure = shared.load(&row.closure).await?;
     supported::check(&closure)?;
+    let asked = asked::of(&closure, shared.config.gpus())?;
     match row.closure {
-        DataRef::Blob(plan) => Ok(plan),
+        DataRef::Blob(plan) => Ok((plan, asked)),
         DataRef::Inline(_) => Err(ApiError::Internal(format!("the closure of {workflow} is no object"))),
     }
 }

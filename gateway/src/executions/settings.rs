@@ -4,7 +4,7 @@ use super::create::Launch;
 use crate::config::Config;
 use skein_idl::flyteidl::{admin, core};
 use skein_model::event::Settings;
-use skein_model::{EntityKind, ExecutionId};
+use skein_model::{EntityKind, ExecutionId, Quota};
 use std::collections::BTreeMap;
 
 /// Makes the spec that is stored and shown: without inputs, and without what is present but empty.
@@ -72,7 +72,7 @@ fn not_empty_labels(labels: Option<admin::Labels>) -> Option<admin::Labels> {
 }
 
 /// Answers what the engine goes by of a spec that [`normalise`] made, and the prefix for raw data if one was asked for.
-pub(super) fn of(spec: &admin::ExecutionSpec) -> (Settings, Option<String>) {
+pub(super) fn of(spec: &admin::ExecutionSpec, quota: Quota) -> (Settings, Option<String>) {
     let values = |map: Option<&BTreeMap<String, String>>| map.cloned().unwrap_or_default();
     let envs = spec.envs.iter().flat_map(|envs| &envs.values);
     let settings = Settings {
@@ -83,6 +83,7 @@ pub(super) fn of(spec: &admin::ExecutionSpec) -> (Settings, Option<String>) {
         labels: values(spec.labels.as_ref().map(|labels| &labels.values)),
         annotations: values(spec.annotations.as_ref().map(|annotations| &annotations.values)),
         tags: spec.tags.clone(),
+        quota,
     };
     (settings, spec.raw_output_data_config.as_ref().map(|raw| raw.output_location_prefix.clone()))
 }

@@ -1,10 +1,8 @@
 //! What a task must have to be registered: contract 2.4.
 
 use crate::error::ApiError;
-use crate::quantity::Quantity;
-use skein_idl::flyteidl::core::resources::{ResourceEntry, ResourceName};
-use skein_idl::flyteidl::core::{Container, K8sPod, Resources, TaskTemplate, task_template};
-use skein_model::{SecretRequest, TaskSettings};
+use skein_idl::flyteidl::core::{Container, K8sPod, TaskTemplate, task_template};
+use skein_model::{Gpu, Quota, SecretRequest, TaskResources, TaskSettings};
 
 /// Checks a template.
 ///
@@ -31,7 +29,7 @@ fn check_container(container: &Container) -> Result<(), ApiError> {
     if container.image.is_empty() {
         return Err(ApiError::missing("image"));
     }
-    container.resources.as_ref().map_or(Ok(()), resources)
+    Ok(())
 }
 
 fn check_pod(pod: &K8sPod) -> Result<(), ApiError> {
@@ -62,104 +60,16 @@ fn check_pod(pod: &K8sPod) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Checks requests and limits of a container.
+/// Checks what a task asks for of a machine; answers it. `there` are accelerators that are known beside those that always are.
 ///
 /// # Errors
-/// [`ApiError::InvalidArgument`] naming the entry.
-pub(super) fn resources(resources: &Resources) -> Result<(), ApiError> {
-    let requests = entries("requests", &resources.requests)?;
-    let limits = entries("limits", &resources.limits)?;
-    for (name, request, request_text) in &requests {
-        let Some((_, limit, limit_text)) = limits.iter().find(|(limited, ..)| limited == name) else {
-            continue;
-        };
-        let word = name.as_str_name();
-        if *name == ResourceName::Gpu && request != limit {
-            return Err(ApiError::invalid(format!(
-                "{word} request {request_text} and limit {limit_text} differ; for this resource they must be equal"
-            )));
-        }
-        if request > limit {
-            return Err(ApiError::invalid(format!(
-                "{word} request {request_text} is greater than its limit {limit_text}"
-            )));
-        }
-    }
-    Ok(())
-}
-
-type Entry<'r> = (ResourceName, Quantity, &'r str);
-
-fn entries<'r>(list: &str, given: &'r [ResourceEntry]) -> Result<Vec<Entry<'r>>, ApiError> {
-    let mut read: Vec<Entry<'r>> = Vec::new();
-    for entry in given {
-        let name = ResourceName::try_from(entry.name).unwrap_or(ResourceName::Unknown);
-        if name == ResourceName::Unknown {
-            return Err(ApiError::invalid(format!(
-                "{list} hold an unknown resource (number {})",
-                entry.name
-            )));
-        }
-        let word = name.as_str_name();
-        let shown: String = entry.value.chars().take(64).collect();
-        let quantity: Quantity = entry
-            .value
-            .parse()
-            .map_err(|error| ApiError::invalid(format!("{word} of {list} is {shown:?}, {error}")))?;
-        if quantity.is_negative() {
-            return Err(ApiError::invalid(format!("{word} of {list} is {shown}, less than nothing")));
-        }
-        if name == ResourceName::Gpu && !quantity.is_whole() {
-            return Err(ApiError::invalid(format!("{word} of {list} is {shown}, a whole number is needed")));
-        }
-        if read.iter().any(|(known, ..)| *known == name) {
-            return Err(ApiError::invalid(format!("{list} hold {word} more than once")));
-        }
-        read.push((name, quantity, &entry.value));
-    }
-    Ok(read)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn given(requests: &[(ResourceName, &str)], limits: &[(ResourceName, &str)]) -> Result<(), String> {
-        let list = |list: &[(ResourceName, &str)]| {
-            list.iter()
-                .map(|(name, value)| ResourceEntry { name: (*name).into(), value: (*value).to_owned() })
-                .collect()
-        };
-        resources(&Resources { requests: list(requests), limits: list(limits) })
-            .map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn what_can_be_given_is_accepted() {
-        use ResourceName::{Cpu, Gpu, Memory};
-        assert_eq!(given(&[(Cpu, "100m"), (Memory, "1Gi"), (Gpu, "2")], &[(Cpu, "1"), (Gpu, "2")]), Ok(()));
-    }
-
-    #[test]
-    fn what_cannot_be_given_is_refused_by_name_and_value() {
-        use ResourceName::{Cpu, Gpu, Memory, Unknown};
-        let cases: [(Result<(), String>, &str); 7] = [
-            (
-                given(&[(Cpu, "lots")], &[]),
-                "CPU of requests is \"lots\", not a quantity such as 500m, 2 or 1.5Gi",
-            ),
-            (given(&[], &[(Memory, "-1Gi")]), "MEMORY of limits is -1Gi, less than nothing"),
-            (given(&[(Gpu, "0.5")], &[]), "GPU of requests is 0.5, a whole number is needed"),
-            (
-                given(&[(Gpu, "1")], &[(Gpu, "2")]),
-                "GPU request 1 and limit 2 differ; for this resource they must be equal",
-            ),
-            (given(&[(Cpu, "2")], &[(Cpu, "1500m")]), "CPU request 2 is greater than its limit 1500m"),
-            (given(&[(Cpu, "1"), (Cpu, "2")], &[]), "requests hold CPU more than once"),
-            (given(&[(Unknown, "1")], &[]), "requests hold an unknown resource (number 0)"),
-        ];
-        for (answer, expected) in cases {
-            assert_eq!(answer, Err(expected.to_owned()));
-        }
-    }
+/// [`ApiError::InvalidArgument`] naming the task, the list, the resource, its value, and what would be right.
+pub(super) fn resources(
+    name: &str,
+    template: &TaskTemplate,
+    quota: &Quota,
+    there: &[Gpu],
+) -> Result<(), ApiError> {
+    let asked = TaskResources::of(template, None, Some(there)).and_then(|asked| asked.within(quota));
+    asked.map(drop).map_err(|fault| ApiError::invalid(format!("task {name}: {fault}")))
 }

@@ -64,6 +64,8 @@ pub(crate) struct PlanNode {
     pub(crate) cache: Option<Dataset>,
     /// Which of its tries may run on capacity that can be taken away.
     pub(super) interruptible: Interruptible,
+    /// What it asks for of a machine.
+    pub(crate) resources: skein_model::TaskResources,
 }
 
 /// What the tables know of a launch plan beside its id.

@@ -6,7 +6,7 @@ use skein_idl::flyteidl::{admin, core};
 use skein_log::{BlobError, BlobStore};
 use skein_model::cache::CacheRule;
 use skein_model::interruptible::retries;
-use skein_model::{BlobRef, Category, Event, Interruptible, RegistryEvent, codec};
+use skein_model::{BlobRef, Category, Event, Interruptible, RegistryEvent, TaskResources, codec};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,6 +102,8 @@ pub(crate) fn plan_of(closure: &[u8]) -> Plan {
         let node::Target::TaskNode(task_node) = inner else { return None };
         let task_node::Reference::ReferenceId(task) = task_node.reference?;
         let known = tasks.get(&(task.name.clone(), task.version.clone()));
+        let overrides = task_node.overrides.as_ref();
+        let resources = known.and_then(|template| TaskResources::of(template, overrides, None).ok());
         let metadata = of_items.as_ref().or(node.metadata.as_ref());
         let known = known.unwrap_or(&nothing);
         let cache = CacheRule::of(metadata, known).map(|rule| rule.dataset);
@@ -121,6 +123,7 @@ pub(crate) fn plan_of(closure: &[u8]) -> Plan {
             timeout,
             cache,
             interruptible,
+            resources: resources.unwrap_or_default(),
         })
     };
     let nodes = template.nodes.into_iter().map(|node| (node, false));

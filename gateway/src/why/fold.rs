@@ -5,7 +5,7 @@ use crate::progress::{Phase, rfc3339, rounded};
 use crate::views::{Plan, PlanNode};
 use skein_model::cache::CacheFound;
 use skein_model::event::FinishedChunk;
-use skein_model::{Attempt, Event, ExecutionId, Failure, NodeId, Timestamp};
+use skein_model::{Attempt, Event, ExecutionId, Failure, NodeId, Offer, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
 
 /// How many of the nodes that one waits for are named.
@@ -23,6 +23,8 @@ pub(super) struct Fold {
     only: Option<String>,
     tries: VecDeque<Try>,
     earlier: u64,
+    /// What the machine has that runs the tries; none when that is not known.
+    offer: Option<Offer>,
 }
 
 /// A node that has begun.
@@ -55,8 +57,15 @@ enum State {
 
 impl Fold {
     /// Begins with an execution that was asked for at `created`; `only` one node is to be told of, or all.
-    pub(super) fn new(plan: Plan, max_parallelism: u32, only: Option<String>, created: Timestamp) -> Self {
+    pub(super) fn new(
+        plan: Plan,
+        max_parallelism: u32,
+        only: Option<String>,
+        created: Timestamp,
+        offer: Option<Offer>,
+    ) -> Self {
         Self {
+            offer,
             plan,
             max_parallelism,
             phase: Phase::Queued,
@@ -244,11 +253,11 @@ impl Fold {
             }
             State::Tried { not_before } => {
                 since = not_before.map_or(since, |at| at.max(since));
-                "a worker".to_owned()
+                self.of_place(node)
             }
             State::Running { worker } => {
                 until = node.timeout.map(|timeout| since.after(timeout));
-                format!("its task, which runs on {worker}")
+                format!("its task, which runs on {worker}{}", self.beyond(node))
             }
             State::Map { total, ended } => {
                 format!("{} of its {total} items to end", total.saturating_sub(*ended))
@@ -256,6 +265,28 @@ impl Fold {
             State::Ended { .. } => return None,
         };
         Some(Waiting { node: Some(node.id.clone()), what, since, until })
+    }
+
+    /// Says for what a try waits that is ready.
+    fn of_place(&self, node: &PlanNode) -> String {
+        let wanted = node.resources.gpus();
+        let Some(there) = self.offer.as_ref().and_then(|offer| offer.gpus.as_ref()) else {
+            return "a worker".to_owned();
+        };
+        if wanted == 0 {
+            return "a worker".to_owned();
+        }
+        let fitting = there.iter().filter(|gpu| node.resources.takes(gpu)).count();
+        let kind = node.resources.kind();
+        format!(
+            "a worker, and {wanted} GPU of {kind} to be free: there are {fitting}, and no two tries share one"
+        )
+    }
+
+    /// Says what a try asks for beyond what the machine has, on which it runs nevertheless.
+    fn beyond(&self, node: &PlanNode) -> String {
+        let lack = self.offer.as_ref().and_then(|offer| offer.lack(&node.resources));
+        lack.map_or_else(String::new, |lack| format!(" although {lack}"))
     }
 
     /// Says what a node waits for that has not begun; none when it never will.

@@ -5,7 +5,7 @@ use skein_idl::flyteidl::core::{self, array_node, node, workflow_metadata};
 use skein_model::cache::CacheRule;
 use skein_model::interruptible::retries;
 use skein_model::runnable::is_runnable;
-use skein_model::{NodeId, TaskSettings};
+use skein_model::{NodeId, TaskResources, TaskSettings};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -91,6 +91,7 @@ impl Plan {
             // They were checked at registration; of a task that was registered before there were such, none counts.
             settings: TaskSettings::of(task).unwrap_or_default(),
             cache: CacheRule::of(metadata, task),
+            resources: TaskResources::of(task, overrides(&node), None).unwrap_or_default(),
             inputs: node.inputs,
             upstream: Vec::new(),
             downstream: Vec::new(),
@@ -160,6 +161,18 @@ fn target<'a>(
         Some(node::Target::BranchNode(_)) => Err(unsupported("a branch")),
         Some(node::Target::GateNode(_)) => Err(unsupported("a gate")),
         None => Err(PlanError::Incomplete { what: format!("node {} has no target", node.id) }),
+    }
+}
+
+/// Answers what a node says otherwise than its task.
+fn overrides(node: &core::Node) -> Option<&core::TaskNodeOverrides> {
+    let target = match node.target.as_ref()? {
+        node::Target::ArrayNode(array) => array.node.as_ref()?.target.as_ref()?,
+        other => other,
+    };
+    match target {
+        node::Target::TaskNode(task) => task.overrides.as_ref(),
+        _ => None,
     }
 }
 

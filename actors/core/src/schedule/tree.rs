@@ -223,6 +223,11 @@ impl<K: PartialEq> Tree<K> {
         has_something
     }
 
+    /// Says whether a node has work that is ready, whether it may be tried or not.
+    pub(super) fn has_waiting(&self, path: &Path) -> bool {
+        self.seats.get(path).is_some_and(|node| !node.queue.is_empty())
+    }
+
     /// Puts a seat, and all above it, where it belongs among those it shares with, or away when it has nothing.
     fn refresh(&mut self, path: &Path) {
         for at in path.up() {

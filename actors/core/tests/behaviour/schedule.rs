@@ -17,7 +17,7 @@ fn claim(project: &str, execution: &str, node: &str) -> Claim {
 }
 
 fn limit(key: &str, most: u32) -> Vec<Limit> {
-    vec![Limit { key: key.to_owned(), most }]
+    vec![Limit { key: key.to_owned(), most, takes: 1 }]
 }
 
 /// Offers `count` pieces of work, numbered from `first`.
@@ -177,6 +177,100 @@ fn work_that_nobody_wants_any_more_frees_what_it_held() {
     assert!(schedule.end(&1, None), "it waits");
     assert!(schedule.end(&0, None), "it runs");
     assert_eq!(schedule.choose().map(|chosen| chosen.key), Some(2));
+}
+
+fn several(key: &str, most: u32, takes: u32) -> Vec<Limit> {
+    vec![Limit { key: key.to_owned(), most, takes }]
+}
+
+#[test]
+fn who_needs_several_places_at_once_is_not_overtaken_for_ever_by_those_who_need_one() {
+    let mut schedule = Schedule::default();
+    let next = |schedule: &mut Schedule<u32>| schedule.choose().map(|chosen| chosen.key);
+    offer(&mut schedule, 0, 2, &Claim { limits: several("gpu", 2, 1), ..claim("p", "small", "n") });
+    assert_eq!((next(&mut schedule), next(&mut schedule)), (Some(0), Some(1)));
+    offer(&mut schedule, 10, 1, &Claim { limits: several("gpu", 2, 2), ..claim("p", "large", "n") });
+    assert_eq!(next(&mut schedule), None);
+    schedule.end(&0, None);
+    assert_eq!(next(&mut schedule), None, "one is free, and kept for it");
+    offer(&mut schedule, 20, 1, &Claim { limits: several("gpu", 2, 1), ..claim("p", "later", "n") });
+    offer(&mut schedule, 30, 1, &claim("p", "other", "n"));
+    assert_eq!(next(&mut schedule), Some(30), "who needs none goes past");
+    assert_eq!(next(&mut schedule), None);
+    schedule.end(&1, None);
+    assert_eq!(next(&mut schedule), Some(10));
+    assert_eq!(next(&mut schedule), None);
+    schedule.end(&10, None);
+    assert_eq!(next(&mut schedule), Some(20));
+}
+
+#[test]
+fn who_needs_more_places_than_there_are_has_all_of_them() {
+    let mut schedule = Schedule::default();
+    offer(&mut schedule, 0, 2, &Claim { limits: several("gpu", 2, 5), ..claim("p", "e", "n") });
+    assert_eq!(schedule.choose().map(|chosen| chosen.key), Some(0));
+    assert_eq!(schedule.choose(), None);
+    schedule.end(&0, None);
+    assert_eq!(schedule.choose().map(|chosen| chosen.key), Some(1));
+}
+
+proptest! {
+    #[test]
+    fn what_takes_several_places_keeps_the_limits_and_all_of_it_runs_in_the_end(
+        steps in steps(),
+        most in 1..5_u32,
+    ) {
+        let mut schedule = Schedule::default();
+        let (mut takes, mut waiting, mut running) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        let next = |schedule: &mut Schedule<u32>, waiting: &mut BTreeSet<u32>, running: &mut BTreeSet<u32>, takes: &BTreeMap<u32, u32>| {
+            let Some(chosen) = schedule.choose() else { return running.is_empty() && !waiting.is_empty() };
+            waiting.remove(&chosen.key);
+            running.insert(chosen.key);
+            let used: u32 = running.iter().map(|key| takes[key]).sum();
+            assert!(used <= most, "{used} of {most}");
+            false
+        };
+        for step in steps {
+            match step {
+                Step::Offer { execution, node, micros } => {
+                    let key = u32::try_from(takes.len()).expect("few");
+                    let needs = u32::from(node) % (most + 1);
+                    let mut limits = if needs == 0 { Vec::new() } else { several("all", most, needs) };
+                    if needs > 0 && node % 2 == 1 {
+                        limits.insert(0, Limit { key: "kind".to_owned(), most, takes: needs });
+                    }
+                    let named = claim("p", &execution.to_string(), &node.to_string());
+                    let priority = i32::from(execution) % 2;
+                    schedule.offer(key, Claim { priority, limits, micros, ..named });
+                    takes.insert(key, needs);
+                    waiting.insert(key);
+                }
+                Step::Next => {
+                    prop_assert!(!next(&mut schedule, &mut waiting, &mut running, &takes), "stuck");
+                }
+                Step::End { which, micros } => {
+                    if let Some(key) = pick(&running, which) {
+                        running.remove(&key);
+                        schedule.end(&key, Some(micros));
+                    }
+                }
+                Step::Drop { which } => {
+                    if let Some(key) = pick(&waiting, which) {
+                        waiting.remove(&key);
+                        schedule.end(&key, None);
+                    }
+                }
+            }
+        }
+        while !(waiting.is_empty() && running.is_empty()) {
+            prop_assert!(!next(&mut schedule, &mut waiting, &mut running, &takes), "stuck");
+            if let Some(key) = pick(&running, 0) {
+                running.remove(&key);
+                schedule.end(&key, None);
+            }
+        }
+        prop_assert_eq!(schedule.ready(), 0);
+    }
 }
 
 /// One step of somebody's use of a schedule.

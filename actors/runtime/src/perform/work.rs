@@ -4,7 +4,7 @@ use super::{Done, Wanted, announce, outcome};
 use crate::dispatch;
 use crate::map;
 use crate::ports::Ports;
-use crate::settings::settings_of;
+use crate::settings::{resources_of, settings_of};
 use bytes::Bytes;
 use prost::Message as _;
 use skein_core::render::{self, Places};
@@ -197,6 +197,7 @@ async fn make(
         isolation: settings.isolation,
         life: settings.life(),
         processes_max: settings.pool_size,
+        resources: resources_of(plan, place, created),
         args: render::arguments(args, &places)?,
         env: render::environment(&env, created, &task, attempt),
         inputs: DataRef::empty(),

@@ -56,6 +56,7 @@ pub fn work(pool: &PoolId, execution: &str, node: &str, attempt: u32) -> Work {
         isolation: None,
         life: Life::default(),
         processes_max: None,
+        resources: skein_model::TaskResources::default(),
         args: vec!["pyflyte-execute".to_owned()],
         env: vec![("A".to_owned(), "ü b".to_owned())],
         inputs: DataRef::empty(),

@@ -6,16 +6,18 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde::de::value::{Error, StrDeserializer};
+use skein_model::accelerators::{Accelerator, Part};
 use skein_model::cache::CacheFound;
 use skein_model::codec;
 use skein_model::command::{Began, Outcome};
 use skein_model::envelope::{SCHEMA, TraceContext};
 use skein_model::event::{CachedItems, Created, FinishedChunk, ItemFailure, ItemRange, Settings};
+use skein_model::resources::{Amounts, SharedMemory};
 use skein_model::work::{Isolation, Life, Work, WorkId, WorkKind};
 use skein_model::{
     Attempt, BlobRef, CacheKey, CacheSource, CatalogEvent, CauseId, Charge, Command, DataRef, Dataset,
     EntityId, EntityKind, Envelope, Event, ExecutionId, Failure, FailureCause, Head, JournalId, NodeId,
-    PoolId, Record, RegistryEvent, Sealed, SecretId, SecretKind, Timestamp,
+    PoolId, Quota, Record, RegistryEvent, Sealed, SecretId, SecretKind, TaskResources, Timestamp,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -107,6 +109,7 @@ fn created() -> Created {
             labels: pairs(),
             annotations: pairs(),
             tags: vec!["tag".to_owned()],
+            quota: Quota::default(),
         },
         data_prefix: "file:///store/metadata/x".to_owned(),
         raw_prefix: "file:///store/raw/x".to_owned(),
@@ -393,6 +396,7 @@ fn works() -> Vec<(&'static str, Vec<Work>)> {
         isolation: None,
         life: Life::default(),
         processes_max: None,
+        resources: TaskResources::default(),
     };
     let items = WorkKind::Items { bound: vec!["y".to_owned()], of: 100_000, within: None };
     let range = Some(ItemRange { start: 100, end: 200 });
@@ -400,6 +404,20 @@ fn works() -> Vec<(&'static str, Vec<Work>)> {
         ("Task", vec![work(WorkKind::Task, None, Some(Duration::from_millis(1_500)))]),
         ("Items", vec![work(items, range, None)]),
     ]
+}
+
+fn resources() -> TaskResources {
+    let requests = Amounts { cpu_millis: Some(500), memory_bytes: Some(1 << 30), ..Amounts::default() };
+    let limits = Amounts { storage_bytes: Some(1 << 40), gpus: Some(2), ..requests };
+    TaskResources {
+        requests,
+        limits,
+        accelerator: Some(Accelerator {
+            device: "nvidia-tesla-a100".to_owned(),
+            part: Part::Of("1g.5gb".to_owned()),
+        }),
+        shared_memory: Some(SharedMemory { path: "/dev/shm".to_owned(), bytes: Some(1 << 20) }),
+    }
 }
 
 fn file(family: &str, name: &str) -> PathBuf {
@@ -477,8 +495,12 @@ fn what_was_added_to_a_form_is_read_and_written_as_ever() {
     let life = Life { attempts_max: Some(100), seconds_max: Some(3_600), growth_mib_max: Some(512) };
     let (_, work) = works().swap_remove(0);
     let bounded: Vec<_> =
-        work.into_iter().map(|work| Work { life, processes_max: Some(2), ..work }).collect();
+        work.iter().map(|work| Work { life, processes_max: Some(2), ..work.clone() }).collect();
     check("added", &BTreeSet::from(["Life".to_owned()]), &[("Life", bounded)]);
+    let asking: Vec<_> = work.into_iter().map(|work| Work { resources: resources(), ..work }).collect();
+    check("added", &BTreeSet::from(["Resources".to_owned()]), &[("Resources", asking)]);
+    let quota = Quota { defaults: resources().requests, limits: resources().limits };
+    check("added", &BTreeSet::from(["Quota".to_owned()]), &[("Quota", vec![quota])]);
 }
 
 #[test]

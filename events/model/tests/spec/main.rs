@@ -2,6 +2,7 @@
 
 #![expect(clippy::panic, reason = "a test fails by panicking")]
 
+mod accelerators;
 mod bindings;
 mod compile;
 mod compile_errors;
@@ -9,6 +10,7 @@ mod fixtures;
 mod golden;
 mod launch;
 mod literals;
+mod resources;
 mod sdk;
 mod stored;
 mod task_rules;

@@ -4,12 +4,12 @@ use std::str::FromStr;
 
 /// An amount in units of 10⁻⁹.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Quantity(i128);
+pub struct Quantity(i128);
 
 /// Text that is no quantity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a quantity such as 500m, 2 or 1.5Gi")]
-pub(crate) struct QuantityError;
+pub struct QuantityError;
 
 const NANO: i128 = 1_000_000_000;
 /// More digits than any amount has; what bounds the arithmetic.
@@ -17,13 +17,38 @@ const DIGITS_MAX: usize = 18;
 
 impl Quantity {
     /// Says whether it is a whole number.
-    pub(crate) const fn is_whole(self) -> bool {
+    pub const fn is_whole(self) -> bool {
         self.0 % NANO == 0
     }
 
     /// Says whether it is less than nothing.
-    pub(crate) const fn is_negative(self) -> bool {
+    pub const fn is_negative(self) -> bool {
         self.0 < 0
+    }
+
+    /// Says whether it is nothing.
+    pub const fn is_zero(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Makes one of thousandths.
+    pub fn of_millis(millis: u64) -> Self {
+        Self(i128::from(millis) * (NANO / 1_000))
+    }
+
+    /// Answers it in whole units, rounded up; none when that is less than nothing, or more than the type holds.
+    pub fn units(self) -> Option<u64> {
+        self.in_parts_of(NANO)
+    }
+
+    /// Answers it in thousandths, rounded up; none as for [`Quantity::units`].
+    pub fn millis(self) -> Option<u64> {
+        self.in_parts_of(NANO / 1_000)
+    }
+
+    fn in_parts_of(self, part: i128) -> Option<u64> {
+        let up = i128::from(self.0 % part > 0);
+        u64::try_from(self.0 / part + up).ok()
     }
 }
 
@@ -110,6 +135,13 @@ mod tests {
         assert!(quantity("1Gi") > quantity("1G"));
         assert!(quantity("999m") < quantity("1"));
         assert!(quantity("-1").is_negative());
+    }
+
+    #[test]
+    fn a_part_of_a_unit_counts_as_a_whole_one() {
+        assert_eq!((quantity("1500m").units(), quantity("1500m").millis()), (Some(2), Some(1_500)));
+        assert_eq!((quantity("1u").millis(), quantity("0").units()), (Some(1), Some(0)));
+        assert_eq!((quantity("-1").units(), quantity("99999E").units()), (None, None));
     }
 
     #[test]

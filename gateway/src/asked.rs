@@ -1,0 +1,65 @@
+//! What the nodes of a workflow ask for of a machine, each by the task that it runs and by its own word.
+
+use crate::error::ApiError;
+use skein_idl::flyteidl::core::{self, node, task_node};
+use skein_model::{Gpu, Offer, Quota, TaskResources};
+use std::collections::HashMap;
+
+/// What is asked for, and the first node that does.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Asked {
+    node: String,
+    task: String,
+    resources: TaskResources,
+}
+
+/// Answers what the nodes of a compiled workflow ask for, the same only once. `there` are accelerators that are known
+/// beside those that always are.
+///
+/// # Errors
+/// [`ApiError::InvalidArgument`] naming the node, its task, and what is wrong.
+pub(crate) fn of(closure: &core::CompiledWorkflowClosure, there: &[Gpu]) -> Result<Vec<Asked>, ApiError> {
+    let templates = closure.tasks.iter().filter_map(|task| task.template.as_ref());
+    let tasks: HashMap<&core::Identifier, &core::TaskTemplate> =
+        templates.filter_map(|template| Some((template.id.as_ref()?, template))).collect();
+    let compiled = closure.primary.iter().chain(&closure.sub_workflows);
+    let nodes = compiled.filter_map(|compiled| compiled.template.as_ref());
+    let mut all: Vec<Asked> = Vec::new();
+    for node in nodes.flat_map(|template| template.nodes.iter().chain(&template.failure_node)) {
+        let Some((id, overrides)) = task_of(node) else { continue };
+        let Some(template) = tasks.get(id) else { continue };
+        let (node, task) = (node.id.clone(), id.name.clone());
+        let resources = TaskResources::of(template, overrides, Some(there))
+            .map_err(|fault| ApiError::invalid(format!("node {node}, task {task}: {fault}")))?;
+        if !all.iter().any(|known| known.resources == resources) {
+            all.push(Asked { node, task, resources });
+        }
+    }
+    Ok(all)
+}
+
+/// Answers the task that a node runs, alone or for every item, and what the node says otherwise than that.
+fn task_of(node: &core::Node) -> Option<(&core::Identifier, Option<&core::TaskNodeOverrides>)> {
+    let target = match node.target.as_ref()? {
+        node::Target::ArrayNode(array) => array.node.as_ref()?.target.as_ref()?,
+        other => other,
+    };
+    let node::Target::TaskNode(task) = target else { return None };
+    let task_node::Reference::ReferenceId(id) = task.reference.as_ref()?;
+    Some((id, task.overrides.as_ref()))
+}
+
+/// Checks that each can be had, within `quota` and of what there is.
+///
+/// # Errors
+/// [`ApiError::InvalidArgument`] naming the node, its task, what it asks for, and what there is.
+pub(crate) fn check(asked: &[Asked], quota: &Quota, offer: Option<&Offer>) -> Result<(), ApiError> {
+    for Asked { node, task, resources } in asked {
+        let refused = |why: String| ApiError::invalid(format!("node {node}, task {task}: {why}"));
+        let resources = resources.within(quota).map_err(|fault| refused(fault.to_string()))?;
+        if let Some(why) = offer.and_then(|offer| offer.refusal(&resources)) {
+            return Err(refused(format!("nothing here can ever run it: {why}")));
+        }
+    }
+    Ok(())
+}
