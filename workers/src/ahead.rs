@@ -120,7 +120,8 @@ impl Drop for Making<'_> {
 pub(crate) fn defers(machine: &Arc<Machine>, work: &Arc<Work>) -> bool {
     let key = {
         let state = machine.ahead.state();
-        if (state.under_way.is_none() && state.by_slots.is_empty()) || !lives_on(work) {
+        let has_gpus = work.resources.gpus() > 0;
+        if (state.under_way.is_none() && state.by_slots.is_empty()) || !lives_on(work) || has_gpus {
             return false;
         }
         let key = warm::key(work);
@@ -141,7 +142,8 @@ pub(crate) fn defers(machine: &Arc<Machine>, work: &Arc<Work>) -> bool {
 
 /// Has a process made for work that is announced, unless there is one, or it is not to have one.
 fn expect(machine: &Arc<Machine>, work: Arc<Work>) {
-    if work.isolation == Some(Isolation::Fresh) {
+    // Which accelerators it gets is not known before it gets them.
+    if work.isolation == Some(Isolation::Fresh) || work.resources.gpus() > 0 {
         return;
     }
     // A process that is kept and one that is forked from are not the same thing, even for one task.

@@ -106,6 +106,11 @@ pub(crate) async fn run(
         Wait::Broken(_) => host.child().end(Duration::ZERO).await,
     };
     let tail = host.child().capture.end().await.tail;
+    let was_out_of_memory = host.child_mut().was_out_of_memory();
+    if work.resources.gpus() > 0 {
+        // Not before it is gone are its accelerators free.
+        host.child().end(machine.config.kill_grace).await;
+    }
     if let Host::Shared(warm) = host
         && finished.is_some()
         && warm.keep(machine, work).await
@@ -120,12 +125,18 @@ pub(crate) async fn run(
         Wait::Broken(why) => Ended::Reported(Outcome::Failed(failure::foreign(&why))),
         Wait::Exited(_) => {
             // A process that ends badly fails its attempt, whatever the function returned.
-            Ended::Reported(match finished.filter(|_| exit == Exit::Code(0)) {
+            let outcome = match finished.filter(|_| exit == Exit::Code(0)) {
                 Some(Told { is_direct: true, value, .. }) => {
                     direct::outcome(machine, work, interface.as_ref(), value).await
                 }
                 Some(Told { outputs: Some(outputs), .. }) => direct::store(machine, work, outputs).await,
                 Some(_) | None => result::collect(machine, work, &prepared, exit, &tail).await,
+            };
+            Ended::Reported(match outcome {
+                Outcome::Failed(failure) if was_out_of_memory => {
+                    Outcome::Failed(failure::out_of_memory(work.resources.limits.memory_bytes, &failure))
+                }
+                outcome => outcome,
             })
         }
     }

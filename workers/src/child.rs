@@ -1,11 +1,13 @@
 //! One forked child, as whoever uses it sees it.
 
 use crate::capture::Capture;
+use crate::cgroups::{Cgroup, Cgroups};
 use crate::frames::{Frames, ReceiveError};
 use crate::zygote::{Birth, Zygote};
 use rustix::process::Signal;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use skein_model::TaskResources;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -61,6 +63,8 @@ pub(crate) struct Child {
     progress: File,
     /// What it prints.
     pub capture: Capture,
+    /// The control group that it is to be in. Gone after it: what is left there then is killed.
+    group: Option<Cgroup>,
 }
 
 impl Child {
@@ -87,7 +91,28 @@ impl Child {
         let (number, exit) = zygote.fork(birth);
         let frames = Frames::new(UnixStream::from_std(ours)?);
         let tie = Tie { number, zygote, exit };
-        Ok(Self { tie, frames, progress, capture: capture(log_read) })
+        Ok(Self { tie, frames, progress, capture: capture(log_read), group: None })
+    }
+
+    /// Has it in a control group as soon as it settles; one that is in a group stays there.
+    ///
+    /// # Errors
+    /// Those of the kernel.
+    pub(crate) fn confine(&mut self, groups: &Arc<Cgroups>, resources: &TaskResources) -> io::Result<()> {
+        if self.group.is_none() {
+            self.group = groups.make(resources)?;
+        }
+        Ok(())
+    }
+
+    /// Lists the files by which it enters its control group.
+    pub(crate) fn groups(&self) -> Vec<String> {
+        self.group.as_ref().map(Cgroup::entries).unwrap_or_default()
+    }
+
+    /// Says whether the kernel has killed it, or something that it started, for want of memory since this was asked last.
+    pub(crate) fn was_out_of_memory(&mut self) -> bool {
+        self.group.as_mut().is_some_and(Cgroup::was_out_of_memory)
     }
 
     /// Sends it a message.

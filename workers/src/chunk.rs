@@ -181,7 +181,7 @@ impl Running<'_> {
         }
         let Printed { tail, parts } = warm.child.capture.end().await;
         self.parts = parts;
-        let is_used = warm.is_used();
+        let (is_used, was_out_of_memory) = (warm.is_used(), warm.child.was_out_of_memory());
         if matches!(waited, Wait::Done(_)) && warm.keep(self.machine, self.work).await {
             self.prepared.folder.may_be_kept();
         }
@@ -204,6 +204,10 @@ impl Running<'_> {
                 let failure = failure::from_exit(&self.work.id, exit, &tail);
                 let is_well = failure.is_none();
                 let failure = failure.unwrap_or_else(|| failure::outputs_not_found(&self.work.output_prefix));
+                let failure = match was_out_of_memory {
+                    true => failure::out_of_memory(self.work.resources.limits.memory_bytes, &failure),
+                    false => failure,
+                };
                 let death = Death { next: self.gather.next, running, is_raised, is_used };
                 Ran::Died { death, failure, is_well }
             }
@@ -238,6 +242,7 @@ impl Running<'_> {
         let folder = warm.folder.as_ref().unwrap_or(&prepared.folder);
         let mut setting = machine.setting(work, prepared, folder);
         setting.cwd = prepared.folder.work().display().to_string();
+        let setting = machine.confine(&mut warm.child, work, setting)?;
         warm.child.capture.begin_at(&work.output_prefix, self.parts).await;
         let job = ChunkJob { chunk: self.chunk(piece, inputs, warm.chunks), setting };
         let is_sent = match within(work.timeout, warm.child.send(&job)).await {

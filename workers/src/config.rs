@@ -1,6 +1,8 @@
 //! Everything about workers that can be set.
 
-use skein_model::PoolId;
+use crate::cgroups::Cgroups;
+use crate::gpus::Device;
+use skein_model::{Offer, PoolId};
 use skein_secrets::Vault;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -53,6 +55,20 @@ pub struct Config {
     pub env_passed: Vec<String>,
     /// Where the secrets are that tasks ask for. Default: none, and such tasks fail.
     pub secrets: Option<Arc<Vault>>,
+    /// The accelerators that are handed out, each to one attempt or chunk at a time; whoever asks for none sees none. Default:
+    /// none, and then they are nobody's to hand out: user code sees what this process does, and what is asked for is not
+    /// looked at.
+    pub gpus: Option<Vec<Device>>,
+    /// Where limits of memory and processor are held to. Default: nowhere, and then they are only noted.
+    pub cgroups: Option<Arc<Cgroups>>,
+    /// What the machine has. Default: not known, and then nothing is refused for want of it.
+    pub offer: Option<Offer>,
+}
+
+impl std::fmt::Debug for Cgroups {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Cgroups").field(&self.place()).finish()
+    }
 }
 
 /// Whether functions are run by the SDK's own entry point where another way gives the same.
@@ -116,6 +132,9 @@ impl Config {
             report_delay_max: Duration::from_secs(5),
             env_passed: ENV_PASSED.map(str::to_owned).to_vec(),
             secrets: None,
+            gpus: None,
+            cgroups: None,
+            offer: None,
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::child::Exit;
 use crate::zygote::StartError;
 use prost::Message;
 use skein_idl::flyteidl::core::{ContainerError, ErrorDocument, container_error, execution_error};
+use skein_model::resources::Resource;
 use skein_model::{Charge, Failure, FailureCause, WorkId};
 use std::time::Duration;
 
@@ -114,6 +115,27 @@ pub(crate) fn dynamic() -> Failure {
             .to_owned(),
         cause: FailureCause::InvalidRequest,
         charge: Charge::User,
+    }
+}
+
+/// The kernel killed the attempt, or a process that it started, for want of memory; `failure` is how that looked from outside.
+pub(crate) fn out_of_memory(limit: Option<u64>, failure: &Failure) -> Failure {
+    let limit = limit.map_or_else(String::new, |limit| format!(" of {}", Resource::Memory.shown(limit)));
+    let message =
+        format!("it used more memory than its limit{limit}, and was killed for that: {}", failure.message);
+    Failure {
+        code: "OOMKilled".to_owned(),
+        message: shorten(message),
+        cause: FailureCause::OutOfMemory,
+        charge: Charge::User,
+    }
+}
+
+/// No attempt can ever have here what its task asks for.
+pub(crate) fn unsatisfiable(why: &str) -> Failure {
+    Failure {
+        code: "ResourcesUnsatisfiable".to_owned(),
+        ..invalid(format!("nothing here can ever run it: {why}"))
     }
 }
 

@@ -1,12 +1,13 @@
 //! The work that a machine has leased: what its slots run, and what waits for a place of its task.
 //!
-//! Work whose task has as many processes as it may (`Work::processes_max`) waits here and holds no slot, so that the work of
+//! Work whose task has as many processes as it may (`Work::processes_max`), or for which too few accelerators are free, waits here and holds no slot, so that the work of
 //! other tasks runs meanwhile. It is not given back to the queue, which would hand it out again at once. Whenever a slot
 //! looks for work, what waits and may begin comes before what is new. Nothing can wait for ever: work waits only while
 //! others of its task run on this machine, and each of them gives its place up when it ends, however it ends; or while a
 //! process is made for it (`ahead`), which ends too, one way or the other. When much
 //! waits ([`WAITING_MAX`]), nothing new is leased before some of it begins.
 
+use crate::gpus::Gpus;
 use crate::places::{Place, Places};
 use crate::stop::{Stop, Stopping};
 use skein_log::{Lease, QueueError, TaskQueue};
@@ -22,6 +23,8 @@ const WAITING_MAX: usize = 256;
 /// The leases of a machine.
 pub(crate) struct Leases {
     places: Arc<Places>,
+    /// The accelerators that are handed out; none when nobody hands them out.
+    gpus: Option<Arc<Gpus>>,
     waiting: Mutex<VecDeque<Held>>,
     stops: Mutex<Vec<(WorkId, watch::Sender<Stopping>)>>,
 }
@@ -43,8 +46,8 @@ pub(crate) struct Ready {
 }
 
 impl Leases {
-    pub(crate) fn new(places: Arc<Places>) -> Self {
-        Self { places, waiting: Mutex::default(), stops: Mutex::default() }
+    pub(crate) fn new(places: Arc<Places>, gpus: Option<Arc<Gpus>>) -> Self {
+        Self { places, gpus, waiting: Mutex::default(), stops: Mutex::default() }
     }
 
     /// Takes a lease in, and extends it from now on.
@@ -70,13 +73,24 @@ impl Leases {
             } else if defers(&held.lease.work) {
                 None
             } else {
-                self.places.take(&held.lease.work)
+                self.place(&held.lease.work)
             };
             if let Some(place) = place {
                 return waiting.remove(at).map(|held| Ready { held, place });
             }
         }
         None
+    }
+
+    /// Takes a place for `work`, and the accelerators that it asks for; none when one of them is not to be had at present.
+    fn place(&self, work: &Work) -> Option<Place> {
+        let place = self.places.take(work)?;
+        let Some(gpus) = self.gpus.as_ref().filter(|_| work.resources.gpus() > 0) else { return Some(place) };
+        // What can never be had is not waited for: whoever runs the work says so.
+        if !gpus.could_give(&work.resources) {
+            return Some(place);
+        }
+        Some(place.with(gpus.take(work, &self.places)?))
     }
 
     /// Says whether nothing more is to be leased.

@@ -2,10 +2,12 @@
 
 use crate::ahead::Ahead;
 use crate::archive::Archives;
+use crate::child::Child;
 use crate::command_line::CommandLine;
 use crate::config::Config;
 use crate::environment;
 use crate::failure;
+use crate::gpus::{self, Gpus};
 use crate::interpreter::Interpreter;
 use crate::kept::Kept;
 use crate::leases::Leases;
@@ -93,7 +95,7 @@ impl Machine {
         let places = Places::new();
         Ok(Self {
             kept: Kept::new(config.slots.get()),
-            leases: Leases::new(Arc::clone(&places)),
+            leases: Leases::new(Arc::clone(&places), config.gpus.clone().map(Gpus::new)),
             ahead: Ahead::new(),
             places,
             programs: Programs::new(Arc::clone(&config), Arc::clone(&blobs)),
@@ -118,6 +120,9 @@ impl Machine {
     /// # Errors
     /// What the user is told when that cannot be had.
     pub(crate) async fn prepare(&self, work: &Work) -> Result<Prepared, Failure> {
+        if let Some(why) = self.config.offer.as_ref().and_then(|offer| offer.refusal(&work.resources)) {
+            return Err(failure::unsatisfiable(&why));
+        }
         let mut line = CommandLine::parse(&work.args);
         if line.argv.is_empty() {
             return Err(failure::invalid(format!("task {} has no command to run", work.task.name)));
@@ -193,6 +198,11 @@ impl Machine {
     pub(crate) fn setting_for_all(&self, work: &Work, prepared: &Prepared, folder: &Folder) -> Setting {
         let code = prepared.code.as_deref();
         let mut env = environment::of_work(&self.environment, &work.env, code, &folder.temporary());
+        let has_gpus = self.config.gpus.as_ref().is_some_and(|devices| !devices.is_empty());
+        if has_gpus && work.resources.gpus() == 0 {
+            // Whatever its task says: what it would see is somebody else's.
+            env.insert(gpus::VISIBLE.to_owned(), String::new());
+        }
         env.extend(prepared.secrets.shared());
         Setting {
             argv: prepared.line.argv.clone(),
@@ -201,7 +211,24 @@ impl Machine {
             path: code.iter().map(|code| code.display().to_string()).collect(),
             own: self.package.display().to_string(),
             secret: prepared.secrets.names(),
+            groups: Vec::new(),
         }
+    }
+
+    /// Has a process in a control group, where limits are held to; answers `setting` with the way into it.
+    ///
+    /// # Errors
+    /// What the user is told when no group can be made.
+    pub(crate) fn confine(
+        &self,
+        child: &mut Child,
+        work: &Work,
+        setting: Setting,
+    ) -> Result<Setting, Failure> {
+        if let Some(groups) = &self.config.cgroups {
+            child.confine(groups, &work.resources).map_err(|error| failure::not_started(&error))?;
+        }
+        Ok(Setting { groups: child.groups(), ..setting })
     }
 
     async fn template(&self, blob: &BlobRef) -> Result<Arc<TaskTemplate>, BlobError> {

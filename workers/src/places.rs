@@ -1,5 +1,6 @@
 //! How many attempts and chunks of a task run on a machine, where the task says how many may.
 
+use crate::gpus::Grant;
 use skein_model::{EntityId, Work};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,8 +26,11 @@ pub(crate) struct Places {
     freed: watch::Sender<()>,
 }
 
-/// The right to run one attempt or chunk; it is given up by dropping it.
-pub(crate) struct Place(Option<(Name, Arc<Places>)>);
+/// The right to run one attempt or chunk, with the accelerators that it asked for; it is given up by dropping it.
+pub(crate) struct Place {
+    counted: Option<(Name, Arc<Places>)>,
+    grant: Option<Grant>,
+}
 
 impl Places {
     pub(crate) fn new() -> Arc<Self> {
@@ -35,7 +39,7 @@ impl Places {
 
     /// Takes a place for `work`; none when its task has as many as it may.
     pub(crate) fn take(self: &Arc<Self>, work: &Work) -> Option<Place> {
-        let Some(most) = work.processes_max else { return Some(Place(None)) };
+        let Some(most) = work.processes_max else { return Some(Place::of_stopped()) };
         let name = Name::of(&work.task);
         let mut taken = self.taken();
         let count = taken.entry(name.clone()).or_default();
@@ -44,7 +48,7 @@ impl Places {
             return None;
         }
         *count += 1;
-        Some(Place(Some((name, Arc::clone(self)))))
+        Some(Place { counted: Some((name, Arc::clone(self))), grant: None })
     }
 
     /// Answers how many places of a task are taken.
@@ -70,13 +74,25 @@ impl Places {
 impl Place {
     /// A place for work that will not run: it was stopped before it began.
     pub(crate) const fn of_stopped() -> Self {
-        Self(None)
+        Self { counted: None, grant: None }
+    }
+
+    /// Gives it accelerators.
+    #[must_use]
+    pub(crate) fn with(mut self, grant: Grant) -> Self {
+        self.grant = Some(grant);
+        self
+    }
+
+    /// Answers which accelerators it has, as processes are told; none when it asked for none.
+    pub(crate) fn visible(&self) -> Option<String> {
+        self.grant.as_ref().map(Grant::visible)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let Some((name, places)) = self.0.take() else { return };
+        let Some((name, places)) = self.counted.take() else { return };
         let mut taken = places.taken();
         if let Some(count) = taken.get_mut(&name) {
             *count = count.saturating_sub(1);

@@ -3,6 +3,7 @@
 use crate::ahead;
 use crate::attempt::{self, Ended};
 use crate::chunk::{self, Range};
+use crate::gpus;
 use crate::leases::{Held, Ready};
 use crate::machine::Machine;
 use crate::report;
@@ -110,7 +111,7 @@ impl Slot {
         if *self.phase.borrow() == Phase::Closed {
             sender.send_replace(Stopping::Drained);
         }
-        let work = Arc::clone(&lease.work);
+        let work = with_gpus(&lease.work, place.visible());
         let mut start = Start::default();
         let ended = self.command(&work, &mut stop, &mut start).instrument(self.span(&work)).await;
         // Before the report, which may take a while.
@@ -138,6 +139,14 @@ impl Slot {
     /// Runs a piece of work; answers what to report.
     async fn command(&self, work: &Work, stop: &mut Stop, start: &mut Start) -> Ended<Command> {
         tracing::debug!("work begins");
+        let offer = self.machine.config.offer.as_ref().filter(|offer| !offer.is_enforced);
+        if let Some(lack) = offer.and_then(|offer| offer.lack(&work.resources)) {
+            tracing::info!(
+                task = work.task.name,
+                lack,
+                "a task runs although the machine has less than it requests"
+            );
+        }
         if let WorkKind::Items { bound, .. } = &work.kind {
             // Work without a range of items is none; whoever offered it sees its lease end.
             let Some(items) = work.id.items else { return Ended::Withdrawn };
@@ -173,6 +182,15 @@ impl Slot {
         });
         start
     }
+}
+
+/// Has `work` see the accelerators that it was given, and no others.
+fn with_gpus(work: &Arc<Work>, visible: Option<String>) -> Arc<Work> {
+    let Some(visible) = visible else { return Arc::clone(work) };
+    let mut env = work.env.clone();
+    env.retain(|(name, _)| name != gpus::VISIBLE);
+    env.push((gpus::VISIBLE.to_owned(), visible));
+    Arc::new(Work { env, ..Work::clone(work) })
 }
 
 /// The start of an attempt: told on its own while the attempt runs, or together with its end when that comes soon. A

@@ -116,7 +116,9 @@ impl Warm {
 
     /// Keeps it for later, unless it is worn out or was to be used once; says whether it did.
     pub(crate) async fn keep(mut self, machine: &Machine, work: &Work) -> bool {
-        if self.is_for_once || self.is_worn(&work.life, &machine.config) {
+        // One that has accelerators keeps their memory for as long as it lives, and they are somebody else's next.
+        let has_gpus = work.resources.gpus() > 0;
+        if self.is_for_once || has_gpus || self.is_worn(&work.life, &machine.config) {
             self.end(work).await;
             return false;
         }
@@ -129,9 +131,9 @@ impl Warm {
         (&self.task.name, &self.task.project, &self.task.domain) == (&task.name, &task.project, &task.domain)
     }
 
-    /// Ends it. Where processes are counted it is waited for: the next one needs its place.
+    /// Ends it. Where processes are counted, or have accelerators, it is waited for: the next one needs its place.
     pub(crate) async fn end(self, work: &Work) {
-        if work.processes_max.is_some() {
+        if work.processes_max.is_some() || work.resources.gpus() > 0 {
             self.child.end(Duration::ZERO).await;
         }
     }
@@ -173,6 +175,7 @@ impl Warm {
     ) -> Result<Self, Failure> {
         machine.make_room(work).await;
         if work.isolation == Some(Isolation::Fork)
+            && work.resources.gpus() == 0
             && !prepared.line.is_native()
             && let Some(nest) = Nest::of(machine, work, prepared, interface).await?
         {
@@ -201,6 +204,7 @@ impl Warm {
             true => failure::program_not_started(&error),
             false => failure::not_started(&error),
         })?;
+        let setting = machine.confine(&mut child, work, setting)?;
         // What the user's module prints when it is imported belongs to the chunk that needs it.
         match part {
             Some(part) => child.capture.begin_at(&work.output_prefix, part).await,
@@ -289,8 +293,8 @@ pub(crate) fn key_of_task(work: &Work) -> u64 {
 fn hash(work: &Work, is_shared: bool) -> u64 {
     let differs = |name: &str| name == OF_ATTEMPT || (is_shared && OF_EXECUTION.contains(&name));
     let env = work.env.iter().filter(|(name, _)| !differs(name));
-    let parts =
-        (&work.task, &work.template, CommandLine::parse(&work.args).identity(), env.collect::<Vec<_>>());
+    let line = CommandLine::parse(&work.args).identity();
+    let parts = (&work.task, &work.template, line, env.collect::<Vec<_>>(), &work.resources);
     let bytes = rmp_serde::to_vec(&parts).expect("names and strings have a MessagePack form");
     xxhash_rust::xxh3::xxh3_64(&bytes)
 }

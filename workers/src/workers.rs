@@ -70,6 +70,9 @@ impl Workers {
         self.machine.kept.clear();
         self.machine.interpreter.end().await;
         self.machine.programs.end().await;
+        if let Some(groups) = &self.machine.config.cgroups {
+            groups.end().await;
+        }
     }
 
     async fn ended(&mut self) {

@@ -359,6 +359,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_waits_for_a_gpu_takes_no_room_from_what_needs_none() {
+        let queue = Arc::new(MemoryQueue::new(Duration::from_secs(60)));
+        let t4 = Gpu { device: "nvidia-tesla-t4".to_owned(), part: None };
+        let dispatch = Arc::new(Dispatch::new(queue.clone(), 4).with_gpus(vec![t4]));
+        for node in ["a", "b", "c", "d", "e"] {
+            let mut asking = work(&pool(), "e", node, 0);
+            asking.resources.limits.gpus = Some(1);
+            dispatch.offer(asking, &TaskSettings::default(), 1).await;
+        }
+        dispatch.offer(work(&pool(), "e", "plain", 0), &TaskSettings::default(), 1).await;
+        assert_eq!((queue.waiting(&pool()).await.expect("it says"), dispatch.waiting()), (2, 4));
+        dispatch.ended(&work(&pool(), "e", "plain", 0).id, None).await;
+        assert_eq!(dispatch.waiting(), 4, "no GPU is free");
+        dispatch.ended(&work(&pool(), "e", "a", 0).id, None).await;
+        assert_eq!(dispatch.waiting(), 3);
+    }
+
+    #[tokio::test]
     async fn what_is_given_up_frees_its_limit_and_its_room() {
         let (dispatch, queue) = dispatch(8);
         let settings = TaskSettings { concurrency_limit: Some(1), ..TaskSettings::default() };

@@ -70,8 +70,11 @@ pub struct Up {
     #[command(flatten)]
     pub kept: Kept,
     /// Run no workers: they are processes of their own, `skein worker`, which go on while this one is away.
-    #[arg(long, requires = "log")]
+    #[arg(long, requires = "log", conflicts_with_all = ["resources", "gpu", "no_gpus"])]
     pub no_workers: bool,
+    /// What attempts are given of the machine.
+    #[command(flatten)]
+    pub given: Given,
     /// How many attempts or chunks run at once; with --no-workers, how many slots the workers have together. Default:
     /// one a core, with --no-workers 16
     #[arg(long, value_name = "N")]
@@ -95,6 +98,31 @@ pub struct Up {
     /// Write log lines as JSON objects.
     #[arg(long)]
     pub json_logs: bool,
+}
+
+/// What attempts are given of the machine.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Given {
+    /// What tasks ask for of processor and memory: noted only, or held to by control groups of the kernel
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = HeldTo::Advise)]
+    pub resources: HeldTo,
+    /// An accelerator that the machine has, as often as it has kinds: NAME, NAME=COUNT or NAME:PARTITION=UUID,UUID, such as
+    /// T4=2. Default: those that NVIDIA's driver tells of
+    #[arg(long, value_name = "DEVICE")]
+    pub gpu: Vec<String>,
+    /// Hand no accelerators out: every task sees all that the machine has, and what tasks ask for is not looked at
+    #[arg(long, conflicts_with = "gpu")]
+    pub no_gpus: bool,
+}
+
+/// What becomes of what tasks ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum HeldTo {
+    /// It is noted, and in nobody's way.
+    Advise,
+    /// It holds: who takes more memory is killed, who takes more processor waits, and what the machine does not have is
+    /// refused.
+    Enforce,
 }
 
 /// Where a log is kept that is not in the data folder.
@@ -136,6 +164,9 @@ pub struct Worker {
     /// Whose work is run.
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub pool: String,
+    /// What attempts are given of the machine.
+    #[command(flatten)]
+    pub given: Given,
     /// Write log lines as JSON objects.
     #[arg(long)]
     pub json_logs: bool,

@@ -1,7 +1,9 @@
 //! Says of everything that Skein needs whether this machine has it, and what to do where not.
 
 use crate::args::{self, Doctor};
+use crate::machine;
 use crate::python;
+use skein_workers::gpus::DriverError;
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -32,6 +34,7 @@ pub fn run(doctor: &Doctor) -> ExitCode {
         ("disk", folder.as_deref().map_or_else(|e| not_fine(e, "say --data DIR"), space)),
         ("fsync", folder.as_deref().map_or_else(|e| not_fine(e, "say --data DIR"), fsync)),
         ("cgroups", cgroups()),
+        ("gpus", gpus()),
         ("containers", containers()),
     ];
     let mut code = ExitCode::SUCCESS;
@@ -129,6 +132,22 @@ fn cgroups() -> Finding {
         Finding::Fine("version 1".to_owned())
     } else {
         Finding::Note("none".to_owned(), HINT)
+    }
+}
+
+fn gpus() -> Finding {
+    const HINT: &str = "tasks that ask for one are refused; --gpu NAME=COUNT declares what no driver tells";
+    match machine::discovered() {
+        Ok(devices) if devices.is_empty() => Finding::Note("the driver tells of none".to_owned(), HINT),
+        Ok(devices) => {
+            let each = devices.iter().map(|device| {
+                let memory = device.memory_bytes.map(|bytes| format!(", {} MiB", bytes >> 20));
+                format!("{} ({}{})", device.gpu, device.id, memory.unwrap_or_default())
+            });
+            Finding::Fine(each.collect::<Vec<_>>().join(", "))
+        }
+        Err(DriverError::Absent { .. }) => Finding::Note("no NVIDIA driver".to_owned(), HINT),
+        Err(error) => not_fine(error, "see what nvidia-smi says; without GPUs: --no-gpus"),
     }
 }
 

@@ -14,6 +14,7 @@ mod client;
 mod config;
 mod doctor;
 mod inspect;
+mod machine;
 mod owner;
 mod parts;
 mod profile;

@@ -3,6 +3,7 @@
 use crate::args::{self, Up};
 use crate::client;
 use crate::config::{self, Config};
+use crate::machine::{Machine, kinds};
 use crate::parts::{self, Parts};
 use crate::profile::{Profile, Profiling};
 use crate::python::{self, Python};
@@ -31,6 +32,13 @@ pub const ENDED_AT_ONCE: i32 = 130;
 /// How many slots workers of their own are taken to have together when nobody says.
 const SLOTS_APART: usize = 16;
 
+/// What is said of tasks and of the machine.
+struct Said {
+    rules: TaskRules,
+    /// The machine that runs attempts, if it is this one.
+    machine: Option<Machine>,
+}
+
 /// Everything that runs, in the order in which it is stopped.
 struct System {
     stop_gateway: oneshot::Sender<()>,
@@ -49,6 +57,7 @@ pub async fn run(up: Up) -> anyhow::Result<ExitCode> {
     let _telemetry = skein_telemetry::start(&telemetry(&up))?;
     let mut signals = Signals::take()?;
     let config = config::read(&up)?;
+    let machine = (!up.no_workers).then(|| Machine::find(&up.given)).transpose()?;
     let data = prepare(&up)?;
     let interpreter = (!up.no_workers).then(|| up.python.clone());
     let find = move || interpreter.map(|given| python::find(given.as_deref())).transpose();
@@ -59,9 +68,15 @@ pub async fn run(up: Up) -> anyhow::Result<ExitCode> {
     let parts = parts::open(&up, &data).await?;
     let python = python.await??;
     let rules = config.as_ref().map(|config| config.rules.clone()).unwrap_or_default();
-    let system = start(&up, &data, python.as_ref(), listener, address, parts, rules).await?;
+    let told = machine.as_ref().map(Machine::told).unwrap_or_default();
+    let said = Said { rules, machine };
+    let system = start(&up, &data, python.as_ref(), listener, address, parts, said).await?;
     let client = client::write(&data, address).context("the client's configuration cannot be written")?;
-    announce(begun.elapsed(), address, &data, &up, python.as_ref(), config.as_ref(), &client)?;
+    let file = config.as_ref().map(|Config { path, rules }| {
+        ("config", format!("{} (rules for tasks: {})", path.display(), rules.len()))
+    });
+    let told: Vec<_> = file.into_iter().chain(told).collect();
+    announce(begun.elapsed(), address, &data, &up, python.as_ref(), &told, &client)?;
     let code = wait(system, &mut signals).await;
     if let Some(profile) = profile {
         profile.end().await;
@@ -114,7 +129,7 @@ async fn start(
     listener: TcpListener,
     address: SocketAddr,
     parts: Parts,
-    rules: TaskRules,
+    Said { rules, machine }: Said,
 ) -> anyhow::Result<System> {
     let signer =
         UrlSigner::load_or_create(&data.join("url.key")).context("the key for signed URLs cannot be had")?;
@@ -123,7 +138,11 @@ async fn start(
     let metrics = skein_runtime::Metrics::default();
     metrics.register(&mut registry);
     let gateway = Gateway::new(
-        skein_gateway::Config { public_url: format!("http://{address}"), ..skein_gateway::Config::default() },
+        skein_gateway::Config {
+            public_url: format!("http://{address}"),
+            offer: machine.as_ref().map(Machine::offer),
+            ..skein_gateway::Config::default()
+        },
         Arc::clone(&parts.log),
         parts.inbox.clone(),
         Arc::clone(&parts.blobs),
@@ -135,7 +154,7 @@ async fn start(
     )
     .await?;
     let engine = Engine::start(
-        engine_config(up, rules),
+        engine_config(up, rules, machine.as_ref()),
         metrics,
         Arc::clone(&parts.log),
         parts.inbox.clone(),
@@ -144,7 +163,9 @@ async fn start(
         clock,
     )
     .await?;
-    let workers = python.map(|python| workers(up, data, python, &parts)).transpose()?;
+    let workers = python.zip(machine.as_ref());
+    let workers =
+        workers.map(|(python, machine)| workers_of(up, data, python, machine, &parts)).transpose()?;
     let (stop_gateway, stopped) = oneshot::channel();
     let serving = tokio::spawn(async move {
         let until = async move { drop(stopped.await) };
@@ -154,8 +175,9 @@ async fn start(
 }
 
 /// What the engine hands out at once goes by the cores of this machine, or by the slots of the workers that are apart.
-fn engine_config(up: &Up, rules: TaskRules) -> skein_runtime::Config {
-    let mut config = skein_runtime::Config { rules, ..skein_runtime::Config::default() };
+fn engine_config(up: &Up, rules: TaskRules, machine: Option<&Machine>) -> skein_runtime::Config {
+    let gpus = machine.and_then(|machine| machine.gpus.as_deref()).map(kinds).unwrap_or_default();
+    let mut config = skein_runtime::Config { rules, gpus, ..skein_runtime::Config::default() };
     if up.no_workers {
         let slots = up.slots.map_or(SLOTS_APART, std::num::NonZero::get);
         config.chunks_on_offer = u32::try_from(slots.saturating_mul(2)).unwrap_or(u32::MAX);
@@ -164,13 +186,20 @@ fn engine_config(up: &Up, rules: TaskRules) -> skein_runtime::Config {
     config
 }
 
-fn workers(up: &Up, data: &Path, python: &Python, parts: &Parts) -> anyhow::Result<Workers> {
+fn workers_of(
+    up: &Up,
+    data: &Path,
+    python: &Python,
+    machine: &Machine,
+    parts: &Parts,
+) -> anyhow::Result<Workers> {
     let pool = PoolId("default".to_owned());
     let mut config = skein_workers::Config::new(pool, python.path.clone(), data.join("scratch"));
     config.slots = up.slots.unwrap_or(config.slots);
     // Outside of the scratch folder, which is emptied at every start: compiling the SDK takes two seconds.
     config.bytecode = data.join("bytecode");
     config.secrets = Some(Arc::clone(&parts.vault));
+    machine.settle(&mut config);
     Workers::start(config, parts.queue.clone(), parts.inbox.clone(), Arc::clone(&parts.blobs))
         .context("the scratch folder cannot be set up")
 }
@@ -186,7 +215,7 @@ fn announce(
     data: &Path,
     up: &Up,
     python: Option<&Python>,
-    config: Option<&Config>,
+    told: &[(&str, String)],
     client: &Path,
 ) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
@@ -202,8 +231,8 @@ fn announce(
             up.kept.log.as_deref().unwrap_or_default()
         )?,
     }
-    if let Some(Config { path, rules }) = config {
-        writeln!(out, "  config    {} (rules for tasks: {})", path.display(), rules.len())?;
+    for (name, what) in told {
+        writeln!(out, "  {name:<9} {what}")?;
     }
     writeln!(out, "In another terminal, for pyflyte and for union:")?;
     writeln!(out, "  export FLYTECTL_CONFIG={}", client.display())?;

@@ -1,6 +1,7 @@
 //! `skein worker`: workers in a process of their own, for a server that has none.
 
 use crate::args::Worker;
+use crate::machine::Machine;
 use crate::owner::{Server, WorkersAre};
 use crate::parts;
 use crate::python::{self, Python};
@@ -39,6 +40,7 @@ const LOOK_AFTER: Duration = Duration::from_secs(5);
 pub async fn run(worker: Worker) -> anyhow::Result<ExitCode> {
     let _telemetry = skein_telemetry::start(&telemetry(&worker))?;
     let mut signals = Signals::take()?;
+    let machine = Machine::find(&worker.given)?;
     let data = prepare(&worker.data)?;
     let _locked = lock(&data)?;
     let interpreter = worker.python.clone();
@@ -55,8 +57,8 @@ pub async fn run(worker: Worker) -> anyhow::Result<ExitCode> {
     check(&server)?;
     let blobs = blobs(&worker, &server)?;
     let vault = secrets::to_read(&worker.secrets, Arc::new(stream.log())).await?;
-    let workers = start(&worker, &data, &python, &stream, blobs, vault)?;
-    announce(&worker, &server, &python, &data, slots(&worker))?;
+    let workers = start(&worker, &data, &python, &machine, &stream, blobs, vault)?;
+    announce(&worker, &server, &python, &data, &machine)?;
     let ended = tokio::select! {
         () = signals.next() => Ok(ExitCode::SUCCESS),
         reason = no_longer_fits(&leases, &server) => Err(reason),
@@ -167,6 +169,7 @@ fn start(
     worker: &Worker,
     data: &Path,
     python: &Python,
+    given: &Machine,
     stream: &JetStream,
     blobs: Arc<BlobStore>,
     vault: Arc<Vault>,
@@ -177,6 +180,7 @@ fn start(
     config.bytecode = data.join("bytecode");
     config.report_delay_max = REPORT_AGAIN;
     config.secrets = Some(vault);
+    given.settle(&mut config);
     let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     config.worker = format!("worker-{}-{}", machine.trim(), std::process::id());
     Workers::start(config, Arc::new(stream.queue()), Arc::new(stream.inbox()), blobs)
@@ -188,10 +192,10 @@ fn announce(
     server: &Server,
     python: &Python,
     data: &Path,
-    slots: std::num::NonZeroUsize,
+    machine: &Machine,
 ) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "skein worker is ready: {slots} slots, pool {}", worker.pool)?;
+    writeln!(out, "skein worker is ready: {} slots, pool {}", slots(worker), worker.pool)?;
     writeln!(out, "  server    {} (version {})", worker.log, server.version)?;
     writeln!(out, "  values    {}", server.blobs)?;
     writeln!(out, "  data      {}", data.display())?;
@@ -203,6 +207,9 @@ fn announce(
             "  secrets   no key: tasks that ask for secrets fail here; {}",
             secrets::HOW_TO_GIVE_A_KEY
         )?;
+    }
+    for (name, what) in machine.told() {
+        writeln!(out, "  {name:<9} {what}")?;
     }
     out.flush()
 }

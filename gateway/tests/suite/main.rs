@@ -18,6 +18,7 @@ mod hostile;
 mod lists;
 mod progress;
 mod registration;
+mod resources;
 mod secrets;
 mod single_calls;
 mod views;

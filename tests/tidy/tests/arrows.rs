@@ -51,7 +51,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
 ];
 
 /// Dependencies that have a home: nobody else may name them. Benches compare ours with the raw thing, so they may.
-const HOMES: [(&str, &[&str]); 11] = [
+const HOMES: [(&str, &[&str]); 12] = [
     ("ractor", &["skein-runtime"]),
     ("kube", &["skein-runtime"]),
     ("k8s-openapi", &["skein-runtime"]),
@@ -62,6 +62,7 @@ const HOMES: [(&str, &[&str]); 11] = [
     ("chacha20poly1305", &["skein-secrets"]),
     ("async-nats", &["skein-benches", "skein-log"]),
     ("object_store", &["skein-benches", "skein-log"]),
+    ("libloading", &["skein-workers"]),
     ("anyhow", &["skein", "skein-bench", "skein-benches", "xtask"]),
 ];
 

@@ -38,8 +38,11 @@ pub fn item() -> Option<u32> {
 /// Makes environment and folder those of an attempt.
 ///
 /// # Errors
-/// When the folder cannot be made.
+/// When the folder cannot be made, or a control group not be entered.
 pub(crate) fn settle(setting: &Setting) -> std::io::Result<()> {
+    for group in &setting.groups {
+        std::fs::write(group, "0")?;
+    }
     ENVIRONMENT.write().unwrap_or_else(PoisonError::into_inner).clone_from(&setting.env);
     enter(&setting.cwd)
 }

@@ -60,6 +60,10 @@ pub struct Setting {
     /// when the job has ended. A nest gets the names without the variables.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secret: Vec<String>,
+    /// The files to which the process writes `0` before it runs any of the user's code: the control groups that it is to be
+    /// in. It may be in them already.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
 }
 
 impl fmt::Debug for Setting {

@@ -124,6 +124,8 @@ def settle(job: Dict[str, Any]) -> None:
 
     What was read from the environment when the process started is read again: where temporary files go, how logs look.
     """
+    for group in job.get("groups", ()):
+        _join(group)
     env, logs = job["env"], _logs_of(os.environ)
     for name in [name for name in os.environ if name not in env]:
         del os.environ[name]
@@ -150,6 +152,12 @@ def forget(job: Dict[str, Any]) -> None:
 def _logs_of(env: Any) -> Dict[str, str]:
     """Answers the variables by which the SDK's loggers go."""
     return {name: env[name] for name in env if name.startswith("FLYTE_SDK_")}
+
+
+def _join(group: str) -> None:
+    """Enters a control group, by the file that lists its processes: from here on its limits hold."""
+    with open(group, "w") as processes:
+        processes.write("0")
 
 
 def _enter(folder: str) -> None:

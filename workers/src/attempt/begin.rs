@@ -41,7 +41,8 @@ pub(super) async fn begin(machine: &Machine, work: &Work) -> Result<Begun, Failu
         Some(Isolation::Reuse) if is_single => {
             Some(Loaded::kept(machine, work, &prepared, interface.as_ref()).await?)
         }
-        Some(Isolation::Fork) | None if is_single => {
+        // A driver that was asked for its devices before the fork, by a module that is imported, answers none for ever.
+        Some(Isolation::Fork) | None if is_single && work.resources.gpus() == 0 => {
             Loaded::forked(machine, work, &prepared, interface.as_ref()).await?
         }
         Some(Isolation::Fresh | Isolation::Reuse | Isolation::Fork) | None => None,
@@ -112,6 +113,7 @@ impl Loaded {
         values: Option<BTreeMap<String, Plain>>,
     ) -> Result<Host, Failure> {
         let setting = machine.setting(work, prepared, &prepared.folder);
+        let setting = machine.confine(self.host.child_mut(), work, setting)?;
         let outputs = prepared.folder.outputs().display().to_string();
         let publish = machine.blobs.local_path(&work.output_prefix).map(|path| path.display().to_string());
         let inputs = (values.is_none() && travels(&prepared.inputs)).then(|| prepared.inputs.clone());
@@ -150,6 +152,7 @@ async fn alone(machine: &Machine, work: &Work, prepared: &Prepared) -> Result<Ch
     let setting = machine.setting(work, prepared, folder);
     let forked = machine.interpreter.fork(&folder.progress()).await;
     let mut child = forked.map_err(|error| failure::not_started(&error))?;
+    let setting = machine.confine(&mut child, work, setting)?;
     child.capture.begin(&work.output_prefix).await;
     let outputs = folder.outputs().display().to_string();
     let publish = machine.blobs.local_path(&work.output_prefix).map(|path| path.display().to_string());

@@ -71,6 +71,7 @@ fn work() -> Work {
         isolation: None,
         life: Life::default(),
         processes_max: None,
+        resources: skein_model::TaskResources::default(),
         args: Vec::new(),
         env: Vec::new(),
         inputs: DataRef::empty(),

@@ -157,6 +157,7 @@ impl Zygote {
             path: vec![folder("tests/tasks")],
             own: folder("python"),
             secret: Vec::new(),
+            groups: Vec::new(),
         }
     }
 
