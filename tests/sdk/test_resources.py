@@ -1,6 +1,8 @@
 """46, 53, 54, 55: what tasks ask for of the machine, which devices they get, and what happens to those that take more memory."""
 
 import os
+import re
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any, Iterator
@@ -26,6 +28,15 @@ from harness.templates import task_request
 from harness.witness import Witness
 
 SECONDS_MAX = 90
+RULES = """
+[[tasks]]
+name = "*.hungry_fresh"
+isolation = "fresh"
+
+[[tasks]]
+name = "*.hungry_reuse"
+isolation = "reuse"
+"""
 GPUS = ["--gpu", "T4=GPU-one,GPU-two", "--gpu", "A100:2g.10gb=MIG-part", "--gpu", "A100=GPU-whole"]
 
 
@@ -58,7 +69,8 @@ def held_to(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     )
     if "control group" in probe.stderr:
         pytest.skip(f"limits cannot be held to here: {probe.stderr.strip()}")
-    client = started(folder, "--resources", "enforce", "--slots", "2")
+    (folder / "skein.toml").write_text(RULES)
+    client = started(folder, "--resources", "enforce", "--slots", "2", "--config", "skein.toml")
     yield client
     client.server.end()
     client.server.check()
@@ -123,6 +135,17 @@ def test_55_a_part_a_whole_or_either(devices: Client) -> None:
     assert visible(devices, "on_a100") in ("MIG-part", "GPU-whole")
 
 
+def test_53_a_node_that_says_another_kind_gets_that(devices: Client) -> None:
+    """with_overrides(limits, accelerator) changes what one node's attempts get."""
+    told = devices.outputs("resources.elsewhere", {})
+    assert told["o0"] in ("MIG-part", "GPU-whole") and told["o1"] == "GPU-one,GPU-two"
+
+
+def test_shared_memory_and_storage_can_be_asked_for(client: Client) -> None:
+    """They are the machine's."""
+    assert client.outputs("resources.sharing", {}, task=True)["o0"] is True
+
+
 def test_more_than_there_are_is_refused_at_launch_with_what_there_is(devices: Client) -> None:
     """Nothing is created that would wait for ever."""
     details = launch_refusal(devices, "on_nine")
@@ -158,6 +181,18 @@ def test_a_device_is_free_again_however_its_attempt_ended(devices: Client, witne
     )
     until("the device to be had", lambda: len(witness.lines("has")) == 1, SECONDS_MAX)
     devices.remote.terminate(execution, "the test wants it so")
+    assert visible(devices, "on_two") == "GPU-one,GPU-two"
+
+
+def test_a_device_is_free_again_when_its_attempt_is_killed(devices: Client, witness: Witness) -> None:
+    """What runs is killed from outside and tried again; what comes after has both devices at once."""
+    gate = unique("killed")
+    execution = devices.start("resources.on_t4", {"name": gate}, task=True, envs=witness.variables)
+    until("the device to be had", lambda: len(witness.lines("has")) == 1, SECONDS_MAX)
+    os.kill(int(witness.lines("has")[0][3]), signal.SIGKILL)
+    until("it to be had again", lambda: len(witness.lines("has")) == 2, SECONDS_MAX)
+    witness.open(gate)
+    require_success(devices.wait(execution))
     assert visible(devices, "on_two") == "GPU-one,GPU-two"
 
 
@@ -296,6 +331,22 @@ def test_46_the_item_of_a_map_that_takes_too_much_is_the_one_that_fails(held_to:
     told = why(held_to, execution)
     assert "[2]  try 1 failed" in told and "OOMKilled" in told
     assert "[0]" not in told and "[1]" not in told and "[3]" not in told
+
+
+@pytest.mark.parametrize("isolation", ["fresh", "reuse"])
+def test_46_in_whatever_process_it_runs(held_to: Client, isolation: str) -> None:
+    """An interpreter of its own, and a process that is kept for others, have the limits of the task too."""
+    name = f"resources.hungry_{isolation}"
+    code, message = error(held_to.finish(name, {"mib": 600}, task=True))
+    assert code.endswith("OOMKilled"), message
+    held_to.outputs(name, {"mib": 8}, task=True)
+
+
+def test_53_each_process_has_groups_of_its_own(held_to: Client) -> None:
+    """Of version 2 one, of version 1 one for memory and one for the processor; and the processor's limit stands in it."""
+    told = held_to.outputs("resources.groups", {}, task=True)["o0"]
+    own = re.findall(r"^\d+:(\S*):\S*/skein-\d+/\d+$", told, re.MULTILINE)
+    assert own == [""] or {name.split(",")[0] for name in own} == {"memory", "cpu"}, told
 
 
 def test_53_a_node_that_says_more_memory_gets_more(held_to: Client) -> None:

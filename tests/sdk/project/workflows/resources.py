@@ -36,7 +36,7 @@ def on_its_own_word() -> str:
 def on_t4(name: str) -> str:
     """Tells which device it has, and keeps it until its gate is opened."""
     if name:
-        witness.note("has", name, _visible())
+        witness.note("has", name, _visible(), os.getpid())
         witness.pass_gate(name)
     return _visible()
 
@@ -71,6 +71,20 @@ def on_whole() -> str:
     return _visible()
 
 
+@workflow
+def elsewhere() -> tuple[str, str]:
+    """The same task twice, once on another kind of device and on two of them."""
+    first = on_a100()
+    second = on_a100().with_overrides(limits=Resources(gpu="2"), accelerator=T4)
+    return first, second
+
+
+@task(shared_memory="2Gi", limits=Resources(mem="256Mi", ephemeral_storage="1Gi"))
+def sharing() -> bool:
+    """Asks for a volume in memory, and has one."""
+    return os.path.isdir("/dev/shm")
+
+
 @task(limits=Resources(gpu="1"), accelerator=T4)
 def one_of(value: int) -> str:
     """An item of a map that has a device."""
@@ -90,6 +104,26 @@ def hungry(mib: int) -> int:
     """Holds some MiB."""
     witness.note("hungry", str(mib))
     return _hold(mib)
+
+
+@task(limits=Resources(mem="256Mi"))
+def hungry_fresh(mib: int) -> int:
+    """Holds some MiB, in an interpreter of its own."""
+    return _hold(mib)
+
+
+@task(limits=Resources(mem="256Mi"))
+def hungry_reuse(mib: int) -> int:
+    """Holds some MiB, in a process that runs others before and after; tells which."""
+    _hold(mib)
+    return os.getpid()
+
+
+@task(limits=Resources(cpu="500m", mem="256Mi"))
+def groups() -> str:
+    """Tells which control groups it is in."""
+    with open("/proc/self/cgroup", encoding="utf-8") as told:
+        return told.read()
 
 
 @task(limits=Resources(mem="256Mi"))
