@@ -1,0 +1,1 @@
+"""Examples of the user guide, as they stand there."""

@@ -1,0 +1,1 @@
+"""Three shell tasks in a row, with files and folders between them."""
