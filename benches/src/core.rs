@@ -58,6 +58,7 @@ fn run_chain(plan: &Arc<Plan>) -> (u64, Vec<Event>) {
             node: node.clone(),
             attempt: Attempt(0),
             worker: "w".to_owned(),
+            place: None,
         });
         let outcome = Outcome::Succeeded { outputs: DataRef::empty(), deck: None };
         world.send(&Command::AttemptFinished { node, attempt: Attempt(0), outcome, began: None });

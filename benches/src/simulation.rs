@@ -205,7 +205,7 @@ impl Answers {
         let (node, attempt) = (work.id.node.clone(), work.id.attempt);
         let Some(range) = work.id.items else {
             let outcome = Outcome::Succeeded { outputs: DataRef::Inline(values::one()), deck: None };
-            let began = Some(Began { worker: "w".to_owned(), micros_ago: 1 });
+            let began = Some(Began { worker: "w".to_owned(), micros_ago: 1, place: None });
             return Command::AttemptFinished { node, attempt, outcome, began };
         };
         self.count(range.len()).await;

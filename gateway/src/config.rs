@@ -19,6 +19,9 @@ pub struct Config {
     /// What the machine has that runs attempts; none when that is not known here, and then nothing is refused for want of
     /// it. Default none.
     pub offer: Option<Offer>,
+    /// Why tasks that are containers of their own cannot be run, with what to do; they are refused then before anything
+    /// runs. None when they can, or when it is for the workers to say. Default none.
+    pub no_containers: Option<String>,
 }
 
 impl Config {
@@ -36,6 +39,7 @@ impl Default for Config {
             principal: "anonymous".to_owned(),
             max_parallelism: 25,
             offer: None,
+            no_containers: None,
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::error::ApiError;
 use crate::listing::{Asked, ENTITIES_LAUNCH_PLAN};
 use crate::registry::{self, Definition};
 use crate::shared::{Shared, entity_id};
+use crate::variables;
 use crate::views::EntityRow;
 use prost::Message as _;
 use skein_idl::flyteidl::{admin, core};
@@ -36,6 +37,8 @@ pub(crate) async fn create(
     let fixed_inputs = spec.fixed_inputs.clone().unwrap_or_default();
     let (expected_inputs, outputs) = launch_plan_interface(&default_inputs, &fixed_inputs, &interface)?;
     check::schedule(&spec, &expected_inputs)?;
+    let envs = spec.envs.iter().flat_map(|envs| &envs.values);
+    variables::check(&format!("launch plan {}", id.name), envs)?;
     spec.default_inputs = Some(expected_inputs.clone());
     let closure = admin::LaunchPlanClosure {
         expected_inputs: Some(expected_inputs),

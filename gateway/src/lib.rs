@@ -40,6 +40,7 @@ mod shared;
 mod task_executions;
 mod tasks;
 mod values;
+mod variables;
 mod views;
 pub mod why;
 mod workflows;

@@ -217,7 +217,9 @@ fn reasons(attempt: &AttemptRow) -> Vec<admin::Reason> {
     }
     let mut reasons = vec![reason(attempt.created_at, "task submitted to the workers' queue".to_owned())];
     if let Some(started) = attempt.started_at {
-        reasons.push(reason(started, format!("started on worker {}", attempt.worker)));
+        // What the worker says nothing of runs where everything does that no image is mapped for.
+        let place = if attempt.place.is_empty() { "its default environment" } else { &attempt.place };
+        reasons.push(reason(started, format!("started on worker {}, in {place}", attempt.worker)));
     }
     reasons
 }

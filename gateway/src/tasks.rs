@@ -24,6 +24,7 @@ pub(crate) async fn create(
     let id = entity_id(EntityKind::Task, request.id.as_ref())?;
     let spec = request.spec.ok_or_else(|| ApiError::missing("spec"))?;
     let mut template = spec.template.ok_or_else(|| ApiError::missing("template"))?;
+    template.id = Some(id.to_proto());
     check::template(&template)?;
     shared.check_scope(&id.project, &id.domain).await?;
     let quota = attributes::quota(shared, &id.project, &id.domain, "").await?;

@@ -5,11 +5,13 @@ mod direct;
 mod result;
 
 use crate::child::{Child, Exit};
+use crate::container;
 use crate::failure;
 use crate::machine::Machine;
 use crate::stop::{Stop, Stopping};
 use crate::warm::Warm;
 use begin::Begun;
+pub(crate) use direct::store;
 use skein_model::Work;
 use skein_model::command::Outcome;
 use skein_protocol::messages::Told;
@@ -85,8 +87,11 @@ pub(crate) async fn run(
     machine: &Machine,
     work: &Work,
     stop: &mut Stop,
-    started: impl FnOnce(),
+    started: impl FnOnce(Option<String>),
 ) -> Ended<Outcome> {
+    if work.raw_prefix.is_some() {
+        return container::run(machine, work, stop, started).await;
+    }
     let mut early = stop.clone();
     let begun = tokio::select! {
         biased;
@@ -97,7 +102,7 @@ pub(crate) async fn run(
         Ok(begun) => begun,
         Err(failure) => return Ended::Reported(Outcome::Failed(failure)),
     };
-    started();
+    started(machine.environments.place(&prepared));
     let mut finished = None;
     let waited = wait(&mut host, work.timeout, stop, &mut finished).await;
     let exit = match waited {
@@ -142,7 +147,8 @@ pub(crate) async fn run(
     }
 }
 
-fn stopped(stopping: Stopping) -> Ended<Outcome> {
+/// Answers what becomes of an attempt that was stopped.
+pub(crate) fn stopped(stopping: Stopping) -> Ended<Outcome> {
     match stopping {
         Stopping::Drained => Ended::Reported(Outcome::Failed(failure::interrupted())),
         Stopping::Withdrawn | Stopping::No => Ended::Withdrawn,

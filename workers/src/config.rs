@@ -1,7 +1,9 @@
 //! Everything about workers that can be set.
 
 use crate::cgroups::Cgroups;
+use crate::container::Containers;
 use crate::gpus::Device;
+use skein_model::task_rules::Pattern;
 use skein_model::{Offer, PoolId};
 use skein_secrets::Vault;
 use std::num::NonZeroUsize;
@@ -18,8 +20,12 @@ pub struct Config {
     pub worker: String,
     /// How many attempts or chunks run at once. Default: one a core, because user code mostly computes.
     pub slots: NonZeroUsize,
-    /// The Python interpreter; it must have `flytekit`.
+    /// The Python interpreter; it must have `flytekit`. What no image is mapped for runs there.
     pub interpreter: PathBuf,
+    /// The interpreters that images stand for; of several that an image matches the first counts. Default: none.
+    pub images: Vec<ImageRule>,
+    /// What runs tasks that are containers of their own. Default: nothing.
+    pub containers: Containers,
     /// A folder of this process alone; what an earlier one left there is removed at the start. Working folders and
     /// unpacked code archives go there.
     pub scratch: PathBuf,
@@ -71,6 +77,15 @@ impl std::fmt::Debug for Cgroups {
     }
 }
 
+/// An environment that stands for images.
+#[derive(Clone, Debug)]
+pub struct ImageRule {
+    /// The names of the images, whole, with their registry and tag.
+    pub pattern: Pattern,
+    /// The interpreter of the environment, which must have `flytekit`.
+    pub interpreter: PathBuf,
+}
+
 /// Whether functions are run by the SDK's own entry point where another way gives the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FastPath {
@@ -110,6 +125,8 @@ impl Config {
             worker: format!("worker-{}", std::process::id()),
             slots: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             interpreter,
+            images: Vec::new(),
+            containers: Containers::None("nobody said what runs them".to_owned()),
             bytecode: scratch.join("bytecode"),
             scratch,
             idle_ttl: Duration::from_secs(60),

@@ -199,6 +199,115 @@ pub(crate) fn invalid(message: String) -> Failure {
     }
 }
 
+/// The task says something of how it is run that can never be.
+pub(crate) fn bad_task(message: String) -> Failure {
+    Failure { code: "BadTaskSpecification".to_owned(), ..invalid(message) }
+}
+
+/// A file that is an input cannot be read.
+pub(crate) fn input_not_found(message: String) -> Failure {
+    Failure { code: "InputNotFound".to_owned(), ..invalid(message) }
+}
+
+/// A container ended well, but left no file for an output.
+pub(crate) fn output_not_found(name: &str, place: &str) -> Failure {
+    Failure {
+        code: "OutputsNotFound".to_owned(),
+        message: format!(
+            "the task declares the output {name}, but its container ended without the file {place}"
+        ),
+        cause: FailureCause::OutputsNotFound,
+        charge: Charge::User,
+    }
+}
+
+/// A container left for an output what cannot be one.
+pub(crate) fn bad_output(message: String) -> Failure {
+    Failure {
+        code: "OutputsUnreadable".to_owned(),
+        message: shorten(message),
+        cause: FailureCause::OutputsUnreadable,
+        charge: Charge::User,
+    }
+}
+
+/// A container wrote down why it failed.
+pub(crate) fn container_said(message: String) -> Failure {
+    Failure {
+        code: "USER:ContainerError".to_owned(),
+        message: shorten(message),
+        cause: FailureCause::TaskRaised { recoverable: true },
+        charge: Charge::User,
+    }
+}
+
+/// A container was ended because it used more memory than it had.
+pub(crate) fn container_out_of_memory(limit: Option<u64>) -> Failure {
+    let message = match limit {
+        Some(bytes) => {
+            format!("the container used more memory than its limit of {bytes} bytes and was killed")
+        }
+        None => "the machine ran out of memory, and the container was killed".to_owned(),
+    };
+    Failure { code: "OOMKilled".to_owned(), message, cause: FailureCause::OutOfMemory, charge: Charge::User }
+}
+
+/// An image cannot be had.
+pub(crate) fn image_pull(image: &str, why: &str) -> Failure {
+    Failure {
+        code: "ImagePullBackOff".to_owned(),
+        message: shorten(format!("the image {image} is not on this machine and cannot be fetched: {why}")),
+        cause: FailureCause::StartFailed,
+        charge: Charge::User,
+    }
+}
+
+/// An image cannot have that name.
+pub(crate) fn image_name(image: &str, why: &str) -> Failure {
+    Failure {
+        code: "InvalidImageName".to_owned(),
+        ..invalid(format!("the image {image:?} cannot be: {why}"))
+    }
+}
+
+/// A container engine does not start what was asked for.
+pub(crate) fn container_refused(image: &str, why: &str) -> Failure {
+    Failure {
+        code: "ContainerCannotRun".to_owned(),
+        message: shorten(format!("a container of the image {image} cannot be started: {why}")),
+        cause: FailureCause::StartFailed,
+        charge: Charge::User,
+    }
+}
+
+/// Nothing runs containers here.
+pub(crate) fn no_containers(task: &str, why: &str) -> Failure {
+    Failure {
+        code: "ContainersUnavailable".to_owned(),
+        ..invalid(format!("task {task} is a container, and containers are not run by this worker: {why}"))
+    }
+}
+
+/// The machine does not let a command have a view of its files.
+pub(crate) fn no_room(image: &str, why: &str) -> Failure {
+    Failure {
+        code: "ContainersUnavailable".to_owned(),
+        ..invalid(format!(
+            "the command of a container of {image} cannot be run on the worker's machine itself: {why}"
+        ))
+    }
+}
+
+/// A container engine does not answer.
+pub(crate) fn engine(message: &str) -> Failure {
+    Failure {
+        code: "StartFailed".to_owned(),
+        message: shorten(message.to_owned()),
+        cause: FailureCause::StartFailed,
+        charge: Charge::System,
+    }
+}
+
 /// The program that has the task is not there, or is not the one that the task was registered from.
 pub(crate) fn program(code: &str, message: String) -> Failure {
     Failure { code: code.to_owned(), ..invalid(message) }

@@ -3,9 +3,11 @@
 use crate::capture::Capture;
 use crate::child::Child;
 use crate::config::Config;
+use crate::environment;
 use crate::nest::Nests;
 use crate::zygote::{Origin, StartError, Zygote};
 use skein_log::BlobStore;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -17,13 +19,22 @@ pub(crate) struct Interpreter {
     origin: Origin,
     blobs: Arc<BlobStore>,
     zygote: Mutex<Option<Arc<Zygote>>>,
+    /// What user code there gets of this process's environment.
+    pub environment: BTreeMap<String, String>,
     /// The tasks that are imported and can be forked.
     pub nests: Nests,
 }
 
 impl Interpreter {
     pub(crate) fn new(config: Arc<Config>, origin: Origin, blobs: Arc<BlobStore>) -> Arc<Self> {
-        Arc::new(Self { config, origin, blobs, zygote: Mutex::new(None), nests: Nests::default() })
+        let environment = environment::base(&config, &origin);
+        let (zygote, nests) = (Mutex::new(None), Nests::default());
+        Arc::new(Self { config, origin, blobs, zygote, environment, nests })
+    }
+
+    /// Names it.
+    pub(crate) fn name(&self) -> String {
+        self.origin.name()
     }
 
     /// Forks a child.
@@ -41,7 +52,7 @@ impl Interpreter {
     /// When there are no more files to be had.
     pub(crate) fn fork_from(&self, zygote: Arc<Zygote>, page: &Path) -> Result<Child, StartError> {
         Child::fork(zygote, page, |log| Capture::start(log, Arc::clone(&self.blobs), self.config.log))
-            .map_err(|source| StartError::Spawn { origin: self.origin.name(&self.config), source })
+            .map_err(|source| StartError::Spawn { origin: self.origin.name(), source })
     }
 
     async fn zygote(self: &Arc<Self>) -> Result<Arc<Zygote>, StartError> {

@@ -28,7 +28,9 @@ mod child;
 mod chunk;
 mod command_line;
 pub mod config;
+pub mod container;
 mod environment;
+mod environments;
 mod failure;
 mod frames;
 pub mod gpus;
@@ -53,5 +55,6 @@ mod zygote;
 
 pub use archive::{UnpackError, unpack};
 pub use cgroups::{CgroupError, Cgroups};
-pub use config::{ArchiveLimits, Config, FastPath, LogLimits};
+pub use config::{ArchiveLimits, Config, FastPath, ImageRule, LogLimits};
+pub use container::{Containers, Mode};
 pub use workers::Workers;

@@ -6,6 +6,7 @@ use crate::child::Child;
 use crate::command_line::CommandLine;
 use crate::config::Config;
 use crate::environment;
+use crate::environments::Environments;
 use crate::failure;
 use crate::gpus::{self, Gpus};
 use crate::interpreter::Interpreter;
@@ -16,16 +17,15 @@ use crate::plain::Interface;
 use crate::programs::Programs;
 use crate::scratch::{Folder, Scratch};
 use crate::secrets::{Given, Secrets};
-use crate::zygote::Origin;
 use bytes::Bytes;
 use prost::Message;
 use skein_idl::flyteidl::core::TaskTemplate;
 use skein_log::{BlobError, BlobStore};
 use skein_model::{BlobRef, EntityId, Failure, Work, WorkKind};
 use skein_protocol::messages::Setting;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How many templates are kept decoded. They are small, and a machine works on few tasks at a time.
@@ -35,7 +35,7 @@ const TEMPLATES_MAX: usize = 256;
 pub(crate) struct Machine {
     pub config: Arc<Config>,
     pub blobs: Arc<BlobStore>,
-    pub interpreter: Arc<Interpreter>,
+    pub environments: Environments,
     /// The programs that have tasks of their own.
     pub programs: Programs,
     /// The children that nobody uses at present.
@@ -46,8 +46,6 @@ pub(crate) struct Machine {
     pub ahead: Ahead,
     places: Arc<Places>,
     archives: Archives,
-    /// What user code gets of this process's environment.
-    environment: BTreeMap<String, String>,
     scratch: Scratch,
     secrets: Secrets,
     package: PathBuf,
@@ -68,6 +66,8 @@ pub(crate) struct Prepared {
     pub template: Arc<TaskTemplate>,
     /// The secrets that it asks for.
     secrets: Given,
+    /// The environment that its image stands for; a program of its own has that of the default one.
+    pub interpreter: Arc<Interpreter>,
 }
 
 impl Prepared {
@@ -99,12 +99,7 @@ impl Machine {
             ahead: Ahead::new(),
             places,
             programs: Programs::new(Arc::clone(&config), Arc::clone(&blobs)),
-            interpreter: Interpreter::new(
-                Arc::clone(&config),
-                Origin::Python { package: package.clone() },
-                Arc::clone(&blobs),
-            ),
-            environment: environment::base(&config),
+            environments: Environments::new(&config, &package, &blobs),
             archives: Archives::new(&config.scratch, config.archive, Arc::clone(&blobs)),
             scratch: Scratch::open(&config.scratch)?,
             secrets: Secrets::open(&config)?,
@@ -138,7 +133,8 @@ impl Machine {
         let template = self.template(&work.template).await.map_err(|error| failure::not_started(&error))?;
         let secrets = self.secrets.give(work, &template).await?;
         let folder = self.folder(code.as_ref()).map_err(|error| failure::not_started(&error))?;
-        Ok(Prepared { line, folder, code, inputs, template, secrets })
+        let interpreter = Arc::clone(self.environments.of(work, &template));
+        Ok(Prepared { line, folder, code, inputs, template, secrets, interpreter })
     }
 
     /// Answers where the processes of a task come from: the interpreter, or the program that has the task.
@@ -151,7 +147,7 @@ impl Machine {
         prepared: &Prepared,
     ) -> Result<Arc<Interpreter>, Failure> {
         match prepared.line.native() {
-            None => Ok(Arc::clone(&self.interpreter)),
+            None => Ok(Arc::clone(&prepared.interpreter)),
             Some(Ok(command)) => self.programs.of(work, &command).await,
             Some(Err(missing)) => Err(failure::invalid(format!("task {}: {missing}", work.task.name))),
         }
@@ -196,21 +192,35 @@ impl Machine {
     /// Answers how a task is imported in `folder` for attempts of whoever comes: without secrets, but with the names of the
     /// variables that hold them.
     pub(crate) fn setting_for_all(&self, work: &Work, prepared: &Prepared, folder: &Folder) -> Setting {
-        let code = prepared.code.as_deref();
-        let mut env = environment::of_work(&self.environment, &work.env, code, &folder.temporary());
+        let argv = prepared.line.argv.clone();
+        let mut setting = self.command(work, &prepared.interpreter, argv, folder, prepared.code.as_deref());
+        setting.env.extend(prepared.secrets.shared());
+        setting.secret = prepared.secrets.names();
+        setting
+    }
+
+    /// Answers how a command is run in `folder`, in the environment of an interpreter.
+    pub(crate) fn command(
+        &self,
+        work: &Work,
+        interpreter: &Interpreter,
+        argv: Vec<String>,
+        folder: &Folder,
+        code: Option<&Path>,
+    ) -> Setting {
+        let mut env = environment::of_work(&interpreter.environment, &work.env, code, &folder.temporary());
         let has_gpus = self.config.gpus.as_ref().is_some_and(|devices| !devices.is_empty());
         if has_gpus && work.resources.gpus() == 0 {
             // Whatever its task says: what it would see is somebody else's.
             env.insert(gpus::VISIBLE.to_owned(), String::new());
         }
-        env.extend(prepared.secrets.shared());
         Setting {
-            argv: prepared.line.argv.clone(),
+            argv,
             env,
             cwd: folder.work().display().to_string(),
             path: code.iter().map(|code| code.display().to_string()).collect(),
             own: self.package.display().to_string(),
-            secret: prepared.secrets.names(),
+            secret: Vec::new(),
             groups: Vec::new(),
         }
     }
@@ -231,7 +241,11 @@ impl Machine {
         Ok(Setting { groups: child.groups(), ..setting })
     }
 
-    async fn template(&self, blob: &BlobRef) -> Result<Arc<TaskTemplate>, BlobError> {
+    /// Answers what a task declares.
+    ///
+    /// # Errors
+    /// Those of the blob store.
+    pub(crate) async fn template(&self, blob: &BlobRef) -> Result<Arc<TaskTemplate>, BlobError> {
         if let Some(template) = self.templates().get(blob) {
             return Ok(Arc::clone(template));
         }

@@ -100,7 +100,7 @@ impl Nest {
         prepared: &Prepared,
         interface: Option<&Interface>,
     ) -> Result<Option<Arc<Self>>, Failure> {
-        let cell = machine.interpreter.nests.cell(warm::key_of_task(work));
+        let cell = prepared.interpreter.nests.cell(warm::key_of_task(work));
         let made = cell.get_or_try_init(|| Self::make(machine, work, prepared, interface)).await?;
         Ok(made.clone())
     }
@@ -118,7 +118,7 @@ impl Nest {
     ) -> Result<Option<Arc<Self>>, Failure> {
         let folder = machine.folder(prepared.code.as_ref()).map_err(|error| failure::not_started(&error))?;
         let setting = machine.setting_for_all(work, prepared, &folder);
-        let forked = machine.interpreter.fork(&folder.progress()).await;
+        let forked = prepared.interpreter.fork(&folder.progress()).await;
         let mut child = forked.map_err(|error| failure::not_started(&error))?;
         let job = NestJob { nest: load_of(setting, interface, machine.config.fast_path) };
         let within = work.timeout.map_or(IMPORT_MAX, |timeout| timeout.min(IMPORT_MAX));

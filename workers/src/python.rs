@@ -9,7 +9,7 @@ macro_rules! files {
     };
 }
 
-const FILES: [(&str, &str); 20] = files![
+const FILES: [(&str, &str); 21] = files![
     "__init__.py",
     "attempt.py",
     "child.py",
@@ -26,6 +26,7 @@ const FILES: [(&str, &str); 20] = files![
     "plain.py",
     "processes.py",
     "progress.py",
+    "room.py",
     "single.py",
     "surroundings.py",
     "warming.py",
@@ -35,6 +36,9 @@ const FILES: [(&str, &str); 20] = files![
 /// What the interpreter runs; its arguments are the folder that [`write_out`] answers, and the version of the protocol.
 pub(crate) const START: &str =
     "import sys; sys.path.insert(0, sys.argv[1]); from skein_worker.zygote import main; main(sys.argv[2])";
+
+/// The module that makes rooms, which says by itself, run on its own with a folder, whether the machine allows them.
+pub(crate) const ROOM: &str = include_str!("../python/skein_worker/room.py");
 
 /// Writes the package into `scratch` and answers the folder to put on the module path.
 ///

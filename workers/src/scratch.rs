@@ -90,6 +90,16 @@ impl Folder {
         self.path.join("outputs")
     }
 
+    /// Where the inputs of a container are, each in a file.
+    pub(crate) fn files(&self) -> PathBuf {
+        self.path.join("files")
+    }
+
+    /// Where a room is put together.
+    pub(crate) fn staging(&self) -> PathBuf {
+        self.path.join("staging")
+    }
+
     /// Where a child notes its progress.
     pub(crate) fn progress(&self) -> PathBuf {
         self.path.join("progress")

@@ -154,7 +154,7 @@ impl Slot {
             let ended = chunk::run(&self.machine, work, &range, stop).await;
             return ended.map(|chunk| Command::ItemsFinished { node: work.id.node.clone(), chunk });
         }
-        let ended = attempt::run(&self.machine, work, stop, || *start = self.begin(work)).await;
+        let ended = attempt::run(&self.machine, work, stop, |place| *start = self.begin(work, place)).await;
         ended.map(|outcome| Command::AttemptFinished {
             node: work.id.node.clone(),
             attempt: work.id.attempt,
@@ -164,15 +164,16 @@ impl Slot {
     }
 
     /// Notes that user code begins, and tells it when the attempt has not ended soon.
-    fn begin(&self, work: &Work) -> Start {
+    fn begin(&self, work: &Work, place: Option<String>) -> Start {
         let command = Command::AttemptStarted {
             node: work.id.node.clone(),
             attempt: work.id.attempt,
             worker: self.worker.clone(),
+            place: place.clone(),
         };
         let (inbox, machine) = (Arc::clone(&self.inbox), Arc::clone(&self.machine));
         let execution = work.id.execution.clone();
-        let mut start = Start { at: Some(Instant::now()), ..Start::default() };
+        let mut start = Start { at: Some(Instant::now()), place, ..Start::default() };
         let is_taken = Arc::clone(&start.is_taken);
         start.told.spawn(async move {
             tokio::time::sleep(START_TOLD_AFTER).await;
@@ -198,6 +199,8 @@ fn with_gpus(work: &Arc<Work>, visible: Option<String>) -> Arc<Work> {
 #[derive(Default)]
 struct Start {
     at: Option<Instant>,
+    /// Where it runs, when that is not the default environment.
+    place: Option<String>,
     /// Whether it is decided who tells it.
     is_taken: Arc<AtomicBool>,
     told: JoinSet<()>,
@@ -209,7 +212,7 @@ impl Start {
         let at = self.at.filter(|_| !self.is_taken.swap(true, Ordering::AcqRel))?;
         self.told.abort_all();
         let micros_ago = u64::try_from(at.elapsed().as_micros()).unwrap_or(u64::MAX);
-        Some(Began { worker: worker.to_owned(), micros_ago })
+        Some(Began { worker: worker.to_owned(), micros_ago, place: self.place.take() })
     }
 }
 

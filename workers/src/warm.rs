@@ -180,7 +180,7 @@ impl Warm {
             && let Some(nest) = Nest::of(machine, work, prepared, interface).await?
         {
             let born = Instant::now();
-            let forked = machine.interpreter.fork_from(nest.zygote(), &prepared.folder.progress());
+            let forked = prepared.interpreter.fork_from(nest.zygote(), &prepared.folder.progress());
             let child = forked.map_err(|error| failure::not_started(&error))?;
             child.capture.begin_at(&work.output_prefix, part).await;
             return Ok(Self::new(work, child, born, nest.is_fast));
@@ -293,8 +293,9 @@ pub(crate) fn key_of_task(work: &Work) -> u64 {
 fn hash(work: &Work, is_shared: bool) -> u64 {
     let differs = |name: &str| name == OF_ATTEMPT || (is_shared && OF_EXECUTION.contains(&name));
     let env = work.env.iter().filter(|(name, _)| !differs(name));
-    let line = CommandLine::parse(&work.args).identity();
-    let parts = (&work.task, &work.template, line, env.collect::<Vec<_>>(), &work.resources);
+    let command = CommandLine::parse(&work.args).identity();
+    let env = env.collect::<Vec<_>>();
+    let parts = (&work.task, &work.template, &work.image, command, env, &work.resources);
     let bytes = rmp_serde::to_vec(&parts).expect("names and strings have a MessagePack form");
     xxhash_rust::xxh3::xxh3_64(&bytes)
 }

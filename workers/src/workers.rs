@@ -2,6 +2,7 @@
 
 use crate::ahead;
 use crate::config::Config;
+use crate::container;
 use crate::machine::Machine;
 use crate::slot::{Phase, Slot};
 use skein_log::{BlobStore, Inbox, TaskQueue};
@@ -39,6 +40,8 @@ impl Workers {
         let machine = Arc::new(Machine::new(config, blobs)?);
         let mut helpers = JoinSet::new();
         helpers.spawn(ahead::heed(Arc::clone(&queue), Arc::clone(&machine)));
+        let cleared = Arc::clone(&machine);
+        helpers.spawn(async move { container::remove_orphans(&cleared).await });
         let mut slots = JoinSet::new();
         for number in 0..machine.config.slots.get() {
             let slot = Slot {
@@ -68,7 +71,7 @@ impl Workers {
         self.helpers.shutdown().await;
         self.machine.ahead.end().await;
         self.machine.kept.clear();
-        self.machine.interpreter.end().await;
+        self.machine.environments.end().await;
         self.machine.programs.end().await;
         if let Some(groups) = &self.machine.config.cgroups {
             groups.end().await;

@@ -39,8 +39,10 @@ const END_TIMEOUT: Duration = Duration::from_secs(5);
 /// What a zygote is made of.
 #[derive(Clone, Debug)]
 pub(crate) enum Origin {
-    /// The configured interpreter.
+    /// An interpreter.
     Python {
+        /// Its path.
+        interpreter: PathBuf,
         /// Where the interpreter side of the worker lies.
         package: PathBuf,
     },
@@ -53,9 +55,9 @@ pub(crate) enum Origin {
 
 impl Origin {
     /// Names it in messages.
-    pub(crate) fn name(&self, config: &Config) -> String {
+    pub(crate) fn name(&self) -> String {
         match self {
-            Self::Python { .. } => format!("the interpreter {}", config.interpreter.display()),
+            Self::Python { interpreter, .. } => format!("the interpreter {}", interpreter.display()),
             Self::Program { path } => format!("the program {}", path.display()),
         }
     }
@@ -72,8 +74,8 @@ impl Origin {
     fn command(&self, config: &Config) -> Command {
         let version = skein_protocol::VERSION.to_string();
         match self {
-            Self::Python { package } => {
-                let mut command = Command::new(&config.interpreter);
+            Self::Python { interpreter, package } => {
+                let mut command = Command::new(interpreter);
                 command
                     .arg("-X")
                     .arg(format!("pycache_prefix={}", config.bytecode.display()))
@@ -146,7 +148,7 @@ impl Drop for Root {
 impl Zygote {
     /// Starts a zygote and waits until it has imported the SDK.
     pub(crate) async fn start(config: &Config, from: &Origin) -> Result<Self, StartError> {
-        let (origin, task) = (from.name(config), from.task());
+        let (origin, task) = (from.name(), from.task());
         let spawn = |source| StartError::Spawn { origin: origin.clone(), source };
         let (mut process, control) = spawn_process(config, from).map_err(spawn)?;
         let mut frames = Frames::new(UnixStream::from_std(control).map_err(spawn)?);
@@ -228,7 +230,7 @@ fn spawn_process(config: &Config, origin: &Origin) -> io::Result<(Process, StdUn
     let process = origin
         .command(config)
         .env_clear()
-        .envs(crate::environment::passed(config))
+        .envs(crate::environment::passed(config, origin))
         .env("TMPDIR", temporary)
         // Coloured tracebacks would be imported for nobody to see.
         .env("FLYTE_SDK_RICH_TRACEBACKS", "0")

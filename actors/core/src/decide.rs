@@ -46,7 +46,9 @@ impl Execution {
             Command::CacheLookedUp { node, key, found } => self.decide_looked_up(node, *key, found),
             Command::CacheStored { node, failure } => self.decide_stored(node, failure.as_deref()),
             Command::ItemsCached { node, items } => self.decide_cached(node, items),
-            Command::AttemptStarted { node, attempt, worker } => self.decide_started(node, *attempt, worker),
+            Command::AttemptStarted { node, attempt, worker, place } => {
+                self.decide_started(node, *attempt, worker, place.as_ref())
+            }
             Command::AttemptFinished { node, attempt, outcome, began } => {
                 self.decide_finished(node, *attempt, outcome, began.as_ref(), now)
             }

@@ -89,6 +89,8 @@ pub struct PlanNode {
     pub cache: Option<CacheRule>,
     /// What it asks for of a machine, before defaults.
     pub resources: TaskResources,
+    /// The image that the node asks for in the place of its task's own.
+    pub image: Option<String>,
 }
 
 /// What a node runs.

@@ -43,6 +43,36 @@ pub fn arguments(templates: &[String], places: &Places) -> Result<Vec<String>, R
     templates.iter().map(|template| argument(template, places)).collect()
 }
 
+/// Renders the command and arguments of a container that knows nothing of the SDK. What is not known here stays as it is: the
+/// inputs, which the worker knows, and what the command itself means by such words.
+pub fn container_arguments(templates: &[String], places: &Places) -> Vec<String> {
+    templates.iter().map(|template| known(template, places)).collect()
+}
+
+fn known(template: &str, places: &Places) -> String {
+    let mut rendered = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once("{{") {
+        rendered.push_str(before);
+        let found = after.split_once("}}").and_then(|(inner, behind)| {
+            let variable = inner.trim().strip_prefix(['.', '$'])?.trim();
+            Some((value(variable, places)?, behind))
+        });
+        match found {
+            Some((value, behind)) => {
+                rendered.push_str(&value);
+                rest = behind;
+            }
+            None => {
+                rendered.push_str("{{");
+                rest = after;
+            }
+        }
+    }
+    rendered.push_str(rest);
+    rendered
+}
+
 fn argument(template: &str, places: &Places) -> Result<String, RenderError> {
     let mut rendered = String::with_capacity(template.len());
     let mut rest = template;
@@ -176,6 +206,13 @@ mod tests {
             variable: "inputs.y".to_owned(),
         };
         assert_eq!(error, Err(expected));
+    }
+
+    #[test]
+    fn in_a_container_what_is_not_known_here_is_left_to_whoever_knows_it() {
+        let args = ["{{.inputs.x}}", "{{.outputPrefix}}/{{ .Names }}", "{{ open {{.namespace}}"];
+        let rendered = container_arguments(&args.map(str::to_owned), &places());
+        assert_eq!(rendered, ["{{.inputs.x}}", "file:///d/n0/data/0/{{ .Names }}", "{{ open p-d"]);
     }
 
     #[test]

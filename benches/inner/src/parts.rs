@@ -192,7 +192,7 @@ fn run_chain(plan: &Arc<Plan>, nodes: usize) -> Vec<Vec<Event>> {
                 node: NodeId::new(format!("n{place}")),
                 attempt: Attempt(0),
                 outcome,
-                began: Some(Began { worker: "w".to_owned(), micros_ago: 1 }),
+                began: Some(Began { worker: "w".to_owned(), micros_ago: 1, place: None }),
             },
         ));
     }

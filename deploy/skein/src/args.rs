@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::places::Places;
 use clap::{Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -82,6 +83,9 @@ pub struct Up {
     /// Where values are kept: inputs, outputs, code. The same at each start. Default: blobs in the data folder
     #[arg(long, value_name = "DIR")]
     pub blobs: Option<PathBuf>,
+    /// Where tasks run that ask for an image.
+    #[command(flatten)]
+    pub places: Places,
     /// A TOML file with settings for tasks, by project, domain and name. Default: what SKEIN_CONFIG names, else none
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -161,6 +165,9 @@ pub struct Worker {
     /// Where the key of the secrets is. Default: none, and tasks that ask for secrets fail here
     #[command(flatten)]
     pub secrets: crate::secrets::KeyArgs,
+    /// Where tasks run that ask for an image.
+    #[command(flatten)]
+    pub places: Places,
     /// Whose work is run.
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub pool: String,

@@ -4,6 +4,7 @@ use crate::args::{self, Doctor};
 use crate::machine;
 use crate::python;
 use skein_workers::gpus::DriverError;
+use skein_workers::{Containers, Mode, container};
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 /// What one check found.
-enum Finding {
+pub enum Finding {
     Fine(String),
     /// Works, but less well than it could.
     Note(String, &'static str),
@@ -25,8 +26,8 @@ const FSYNC_TIME: Duration = Duration::from_millis(300);
 /// Less free space than this is worth a word, in bytes.
 const SPACE_LOW: u64 = 2 << 30;
 
-/// Prints a line for each check; answers 0 when nothing stands in the way.
-pub fn run(doctor: &Doctor) -> ExitCode {
+/// Prints a line for each check, `containers` being what [`containers`] found; answers 0 when nothing stands in the way.
+pub fn run(doctor: &Doctor, containers: Finding) -> ExitCode {
     let folder = args::data_folder(doctor.data.clone()).map(|folder| existing(&folder));
     let findings = [
         ("python", python_finding(doctor)),
@@ -35,7 +36,7 @@ pub fn run(doctor: &Doctor) -> ExitCode {
         ("fsync", folder.as_deref().map_or_else(|e| not_fine(e, "say --data DIR"), fsync)),
         ("cgroups", cgroups()),
         ("gpus", gpus()),
-        ("containers", containers()),
+        ("containers", containers),
     ];
     let mut code = ExitCode::SUCCESS;
     for (name, finding) in findings {
@@ -151,13 +152,17 @@ fn gpus() -> Finding {
     }
 }
 
-fn containers() -> Finding {
-    let sockets = ["/var/run/docker.sock", "/run/podman/podman.sock"];
-    match sockets.iter().find(|socket| Path::new(socket).exists()) {
-        Some(socket) => Finding::Fine(format!("an engine listens at {socket}")),
-        None => {
-            Finding::Note("no engine".to_owned(), "only container tasks need one, and they are not run yet")
-        }
+/// Looks for what runs container tasks.
+pub async fn containers(doctor: &Doctor) -> Finding {
+    // Any Python can say whether there are mount namespaces.
+    let python = python::find(doctor.python.as_deref()).map_or_else(|_| "python3".into(), |found| found.path);
+    match container::find(Mode::Auto, &python).await {
+        Ok(found @ Containers::Engine(_)) => Finding::Fine(found.words()),
+        Ok(found @ Containers::Host) => Finding::Note(
+            format!("no engine: container tasks run {}", found.words()),
+            "with Docker or Podman they run in their images",
+        ),
+        Ok(Containers::None(why)) | Err(why) => Finding::Note(why, "container tasks are refused"),
     }
 }
 

@@ -17,6 +17,7 @@ mod inspect;
 mod machine;
 mod owner;
 mod parts;
+mod places;
 mod profile;
 mod python;
 mod secrets;
@@ -58,7 +59,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Log(LogCommand::Verify(at)) => runtime()?.block_on(inspect::verify(&at)),
         Command::Log(LogCommand::Stats(at)) => runtime()?.block_on(inspect::stats(&at)),
         Command::Bench(bench) => runtime()?.block_on(bench::run(bench)),
-        Command::Doctor(doctor) => Ok(doctor::run(&doctor)),
+        Command::Doctor(doctor) => {
+            let containers = runtime()?.block_on(doctor::containers(&doctor));
+            Ok(doctor::run(&doctor, containers))
+        }
         Command::Version => {
             println!("skein {}", env!("CARGO_PKG_VERSION"));
             Ok(ExitCode::SUCCESS)

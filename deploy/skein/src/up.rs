@@ -5,6 +5,7 @@ use crate::client;
 use crate::config::{self, Config};
 use crate::machine::{Machine, kinds};
 use crate::parts::{self, Parts};
+use crate::places::Found;
 use crate::profile::{Profile, Profiling};
 use crate::python::{self, Python};
 use crate::signals::Signals;
@@ -67,16 +68,21 @@ pub async fn run(up: Up) -> anyhow::Result<ExitCode> {
     let address = listener.local_addr()?;
     let parts = parts::open(&up, &data).await?;
     let python = python.await??;
+    let found = match &python {
+        Some(python) => Some(up.places.find(&python.path).await?),
+        None => None,
+    };
     let rules = config.as_ref().map(|config| config.rules.clone()).unwrap_or_default();
     let told = machine.as_ref().map(Machine::told).unwrap_or_default();
     let said = Said { rules, machine };
-    let system = start(&up, &data, python.as_ref(), listener, address, parts, said).await?;
+    let places = python.as_ref().zip(found.as_ref());
+    let system = start(&up, &data, places, listener, address, parts, said).await?;
     let client = client::write(&data, address).context("the client's configuration cannot be written")?;
     let file = config.as_ref().map(|Config { path, rules }| {
         ("config", format!("{} (rules for tasks: {})", path.display(), rules.len()))
     });
     let told: Vec<_> = file.into_iter().chain(told).collect();
-    announce(begun.elapsed(), address, &data, &up, python.as_ref(), &told, &client)?;
+    announce(begun.elapsed(), address, &data, &up, places, &told, &client)?;
     let code = wait(system, &mut signals).await;
     if let Some(profile) = profile {
         profile.end().await;
@@ -107,6 +113,11 @@ fn prepare(up: &Up) -> anyhow::Result<PathBuf> {
             up.listen
         );
     }
+    if up.no_workers && up.places.is_said() {
+        bail!(
+            "--image and --containers are for workers, and --no-workers leaves them to others: say it to `skein worker`"
+        );
+    }
     let data = args::data_folder(up.data.clone())?;
     std::fs::create_dir_all(&data)
         .with_context(|| format!("the data folder {} cannot be made", data.display()))?;
@@ -125,7 +136,7 @@ async fn listen(up: &Up) -> anyhow::Result<TcpListener> {
 async fn start(
     up: &Up,
     data: &Path,
-    python: Option<&Python>,
+    python: Option<(&Python, &Found)>,
     listener: TcpListener,
     address: SocketAddr,
     parts: Parts,
@@ -141,6 +152,8 @@ async fn start(
         skein_gateway::Config {
             public_url: format!("http://{address}"),
             offer: machine.as_ref().map(Machine::offer),
+            // What workers of their own can run is for them to say.
+            no_containers: python.and_then(|(_, found)| found.no_containers()),
             ..skein_gateway::Config::default()
         },
         Arc::clone(&parts.log),
@@ -189,7 +202,7 @@ fn engine_config(up: &Up, rules: TaskRules, machine: Option<&Machine>) -> skein_
 fn workers_of(
     up: &Up,
     data: &Path,
-    python: &Python,
+    (python, found): (&Python, &Found),
     machine: &Machine,
     parts: &Parts,
 ) -> anyhow::Result<Workers> {
@@ -200,6 +213,7 @@ fn workers_of(
     config.bytecode = data.join("bytecode");
     config.secrets = Some(Arc::clone(&parts.vault));
     machine.settle(&mut config);
+    found.tell(&mut config);
     Workers::start(config, parts.queue.clone(), parts.inbox.clone(), Arc::clone(&parts.blobs))
         .context("the scratch folder cannot be set up")
 }
@@ -214,7 +228,7 @@ fn announce(
     address: SocketAddr,
     data: &Path,
     up: &Up,
-    python: Option<&Python>,
+    python: Option<(&Python, &Found)>,
     told: &[(&str, String)],
     client: &Path,
 ) -> std::io::Result<()> {
@@ -222,8 +236,11 @@ fn announce(
     writeln!(out, "skein is ready: http://{address}  ({:.2} s)", took.as_secs_f64())?;
     writeln!(out, "  data      {}", data.display())?;
     match python {
-        Some(Python { path, version, flytekit }) => {
+        Some((Python { path, version, flytekit }, found)) => {
             writeln!(out, "  python    {} (Python {version}, flytekit {flytekit})", path.display())?;
+            for (name, what) in found.lines() {
+                writeln!(out, "  {name:<9} {what}")?;
+            }
         }
         None => writeln!(
             out,

@@ -4,6 +4,7 @@ use crate::args::Worker;
 use crate::machine::Machine;
 use crate::owner::{Server, WorkersAre};
 use crate::parts;
+use crate::places::Found;
 use crate::python::{self, Python};
 use crate::secrets;
 use crate::signals::Signals;
@@ -45,6 +46,7 @@ pub async fn run(worker: Worker) -> anyhow::Result<ExitCode> {
     let _locked = lock(&data)?;
     let interpreter = worker.python.clone();
     let python = tokio::task::spawn_blocking(move || python::find(interpreter.as_deref())).await??;
+    let found = worker.places.find(&python.path).await?;
     let settings = jetstream::Settings { answer_timeout: ANSWER_WITHIN, ..parts::settings() };
     let stream = jetstream::connect_to_existing(&worker.log, settings).await.with_context(|| {
         format!("the server's NATS at {} cannot be used; start it, or say --log URL", worker.log)
@@ -57,8 +59,9 @@ pub async fn run(worker: Worker) -> anyhow::Result<ExitCode> {
     check(&server)?;
     let blobs = blobs(&worker, &server)?;
     let vault = secrets::to_read(&worker.secrets, Arc::new(stream.log())).await?;
-    let workers = start(&worker, &data, &python, &machine, &stream, blobs, vault)?;
-    announce(&worker, &server, &python, &data, &machine)?;
+    let places = (&python, &found);
+    let workers = start(&worker, &data, places, &machine, &stream, blobs, vault)?;
+    announce(&worker, &server, places, &data, &machine)?;
     let ended = tokio::select! {
         () = signals.next() => Ok(ExitCode::SUCCESS),
         reason = no_longer_fits(&leases, &server) => Err(reason),
@@ -168,7 +171,7 @@ fn slots(worker: &Worker) -> std::num::NonZeroUsize {
 fn start(
     worker: &Worker,
     data: &Path,
-    python: &Python,
+    (python, found): (&Python, &Found),
     given: &Machine,
     stream: &JetStream,
     blobs: Arc<BlobStore>,
@@ -181,6 +184,7 @@ fn start(
     config.report_delay_max = REPORT_AGAIN;
     config.secrets = Some(vault);
     given.settle(&mut config);
+    found.tell(&mut config);
     let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     config.worker = format!("worker-{}-{}", machine.trim(), std::process::id());
     Workers::start(config, Arc::new(stream.queue()), Arc::new(stream.inbox()), blobs)
@@ -190,7 +194,7 @@ fn start(
 fn announce(
     worker: &Worker,
     server: &Server,
-    python: &Python,
+    (python, found): (&Python, &Found),
     data: &Path,
     machine: &Machine,
 ) -> std::io::Result<()> {
@@ -208,7 +212,7 @@ fn announce(
             secrets::HOW_TO_GIVE_A_KEY
         )?;
     }
-    for (name, what) in machine.told() {
+    for (name, what) in found.lines().into_iter().chain(machine.told()) {
         writeln!(out, "  {name:<9} {what}")?;
     }
     out.flush()

@@ -59,6 +59,9 @@ pub enum Command {
         attempt: Attempt,
         /// The worker that runs it.
         worker: String,
+        /// Where there, in words, when that is not the worker's default environment.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        place: Option<String>,
     },
     /// A try ended.
     AttemptFinished {
@@ -148,6 +151,9 @@ pub struct Began {
     pub worker: String,
     /// How long before its end it began, in microseconds.
     pub micros_ago: u64,
+    /// Where there, in words, when that is not the worker's default environment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
 }
 
 /// How a try ended.

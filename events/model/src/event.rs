@@ -58,6 +58,9 @@ pub enum Event {
         /// How long before this was recorded it began, in microseconds: a short try is recorded when it has ended.
         #[serde(default, skip_serializing_if = "is_zero")]
         micros_ago: u64,
+        /// Where its worker runs it, in words, when that is not the worker's default environment.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        place: Option<String>,
     },
     /// A try produced outputs.
     AttemptSucceeded {

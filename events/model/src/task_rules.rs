@@ -92,7 +92,7 @@ fn naming(error: SettingError, more: &[&'static str]) -> SettingError {
 
 /// A text in which `*` stands for any run of characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Pattern {
+pub struct Pattern {
     /// What comes before the first `*`.
     first: String,
     /// What comes between two of them, and after the last; none when there is none.
@@ -105,12 +105,14 @@ impl Pattern {
         Ok(text(given, name, Right::Pattern, is_good)?.map(Self::of))
     }
 
-    fn of(text: &str) -> Self {
+    /// Makes one of what users write.
+    pub fn of(text: &str) -> Self {
         let mut parts = text.split(ANY).map(str::to_owned);
         Self { first: parts.next().unwrap_or_default(), rest: parts.collect() }
     }
 
-    fn matches(&self, text: &str) -> bool {
+    /// Says whether all of `text` is so.
+    pub fn matches(&self, text: &str) -> bool {
         let Some((last, between)) = self.rest.split_last() else { return text == self.first };
         let Some(mut left) = text.strip_prefix(self.first.as_str()) else { return false };
         for part in between {

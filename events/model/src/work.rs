@@ -81,6 +81,14 @@ pub struct Work {
     pub output_prefix: String,
     /// How long user code may run; none is no limit.
     pub timeout: Option<Duration>,
+    /// The image that its node asks for; none is that of the task's template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Of a task that is a container of its own ([`crate::runnable::is_raw_container`]): the folder for the files that it
+    /// gives, unique for the try, without a slash at its end. The rest of such a task's command line, its inputs, is
+    /// rendered by the worker. None for every other task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw_prefix: Option<String>,
     /// The workflow that the task runs in.
     pub workflow: EntityId,
     /// The trace that the execution belongs to.

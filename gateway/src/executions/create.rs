@@ -6,6 +6,7 @@ use crate::asked::{self, Asked};
 use crate::attributes;
 use crate::error::ApiError;
 use crate::shared::{Shared, execution_id};
+use crate::variables;
 use bytes::Bytes;
 use prost::Message as _;
 use skein_idl::flyteidl::admin::execution_metadata::ExecutionMode;
@@ -155,6 +156,7 @@ async fn start(
     spec: admin::ExecutionSpec,
     given: Bytes,
 ) -> Result<admin::ExecutionCreateResponse, ApiError> {
+    variables::check("the execution", spec.envs.iter().flat_map(|envs| &envs.values))?;
     let launch = launch::look_up(shared, &spec).await?;
     let all = merge_inputs(&launch.expected_inputs, &launch.fixed_inputs, &given)?;
     check_offloaded(shared, &all).await?;

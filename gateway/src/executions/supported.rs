@@ -4,13 +4,17 @@
 
 use crate::error::ApiError;
 use skein_idl::flyteidl::core::{self, node, workflow_node};
-use skein_model::runnable::is_runnable;
+use skein_model::runnable::{is_raw_container, is_runnable};
 
-/// Checks that every node of a plan can be run.
+/// Checks that every node of a plan can be run; `no_containers` says why containers cannot, if so.
 ///
 /// # Errors
-/// [`ApiError::Unimplemented`] naming the first node that cannot, and its kind.
-pub(super) fn check(closure: &core::CompiledWorkflowClosure) -> Result<(), ApiError> {
+/// [`ApiError::Unimplemented`] naming the first node that cannot, and its kind; [`ApiError::FailedPrecondition`] naming a task
+/// for which this server lacks something.
+pub(super) fn check(
+    closure: &core::CompiledWorkflowClosure,
+    no_containers: Option<&str>,
+) -> Result<(), ApiError> {
     let Some(template) = closure.primary.as_ref().and_then(|primary| primary.template.as_ref()) else {
         return Err(ApiError::Internal("a compiled workflow has no template".to_owned()));
     };
@@ -22,15 +26,26 @@ pub(super) fn check(closure: &core::CompiledWorkflowClosure) -> Result<(), ApiEr
             )));
         }
     }
-    closure.tasks.iter().filter_map(|task| task.template.as_ref()).try_for_each(check_task)
+    closure
+        .tasks
+        .iter()
+        .filter_map(|task| task.template.as_ref())
+        .try_for_each(|task| check_task(task, no_containers))
 }
 
 /// Checks that a worker can start a task's code.
-fn check_task(task: &core::TaskTemplate) -> Result<(), ApiError> {
+fn check_task(task: &core::TaskTemplate, no_containers: Option<&str>) -> Result<(), ApiError> {
+    let name = task.id.as_ref().map(|id| id.name.as_str()).unwrap_or_default();
+    if let Some(why) = no_containers
+        && is_raw_container(task)
+    {
+        return Err(ApiError::FailedPrecondition(format!(
+            "task {name} is a container, and this server runs none: {why}"
+        )));
+    }
     if is_runnable(task) {
         return Ok(());
     }
-    let name = task.id.as_ref().map(|id| id.name.as_str()).unwrap_or_default();
     Err(ApiError::Unimplemented(format!(
         "task {name} of type {} has a command, pod or statement of its own, which this server does not run yet",
         task.r#type

@@ -1,6 +1,7 @@
 //! What a task must have to be registered: contract 2.4.
 
 use crate::error::ApiError;
+use crate::variables;
 use skein_idl::flyteidl::core::{Container, K8sPod, TaskTemplate, task_template};
 use skein_model::{Gpu, Quota, SecretRequest, TaskResources, TaskSettings};
 
@@ -19,17 +20,18 @@ pub(super) fn template(template: &TaskTemplate) -> Result<(), ApiError> {
     SecretRequest::all_of(template).map_err(|fault| ApiError::invalid(fault.to_string()))?;
     match &template.target {
         None => Err(ApiError::missing("target: a task needs a container, a pod or a statement")),
-        Some(task_template::Target::Container(container)) => check_container(container),
+        Some(task_template::Target::Container(container)) => check_container(template, container),
         Some(task_template::Target::K8sPod(pod)) => check_pod(pod),
         Some(task_template::Target::Sql(_)) => Ok(()),
     }
 }
 
-fn check_container(container: &Container) -> Result<(), ApiError> {
+fn check_container(template: &TaskTemplate, container: &Container) -> Result<(), ApiError> {
     if container.image.is_empty() {
         return Err(ApiError::missing("image"));
     }
-    Ok(())
+    let name = template.id.as_ref().map(|id| id.name.as_str()).unwrap_or_default();
+    variables::check(&format!("the environment of task {name}"), &container.env)
 }
 
 fn check_pod(pod: &K8sPod) -> Result<(), ApiError> {

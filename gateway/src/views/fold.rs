@@ -101,6 +101,8 @@ impl<'e> CacheChange<'e> {
 pub(super) struct AttemptChange<'e> {
     pub(super) phase: core::task_execution::Phase,
     pub(super) worker: Option<&'e str>,
+    /// Where there, when that is not its default environment.
+    pub(super) place: Option<&'e str>,
     /// How long before it was recorded it happened.
     pub(super) micros_ago: u64,
     /// When it may begin at the earliest, if that is later than at once.
@@ -168,16 +170,25 @@ impl<'e> NodeChange<'e> {
 
 impl<'e> AttemptChange<'e> {
     const fn to(phase: core::task_execution::Phase) -> Self {
-        Self { phase, worker: None, micros_ago: 0, not_before: None, outputs: None, deck: None, error: None }
+        Self {
+            phase,
+            worker: None,
+            place: None,
+            micros_ago: 0,
+            not_before: None,
+            outputs: None,
+            deck: None,
+            error: None,
+        }
     }
 
     fn queued(not_before: Option<Timestamp>) -> Self {
         Self { not_before, ..Self::to(core::task_execution::Phase::Queued) }
     }
 
-    fn started(worker: &'e str, micros_ago: u64) -> Self {
+    fn started(worker: &'e str, micros_ago: u64, place: Option<&'e str>) -> Self {
         let running = core::task_execution::Phase::Running;
-        Self { worker: Some(worker), micros_ago, ..Self::to(running) }
+        Self { worker: Some(worker), place, micros_ago, ..Self::to(running) }
     }
 }
 
@@ -200,8 +211,9 @@ pub(super) fn changes(event: &Event) -> Vec<Change<'_>> {
         Event::AttemptQueued { node, attempt, not_before } => {
             vec![Change::Attempt(node, *attempt, AttemptChange::queued(*not_before))]
         }
-        Event::AttemptStarted { node, attempt, worker, micros_ago } => {
-            vec![Change::Attempt(node, *attempt, AttemptChange::started(worker, *micros_ago))]
+        Event::AttemptStarted { node, attempt, worker, micros_ago, place } => {
+            let change = AttemptChange::started(worker, *micros_ago, place.as_deref());
+            vec![Change::Attempt(node, *attempt, change)]
         }
         Event::AttemptSucceeded { node, attempt, outputs, deck } => {
             let change = AttemptChange {

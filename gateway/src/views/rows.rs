@@ -281,6 +281,8 @@ pub(crate) struct AttemptRow {
     /// Its outputs; those of a map are its node's.
     pub(crate) outputs: Option<DataRef>,
     pub(crate) worker: String,
+    /// Where its worker ran it, in words; empty for the worker's default environment.
+    pub(crate) place: String,
     pub(crate) task: EntityId,
     pub(crate) task_type: String,
     /// Whether its outputs are kept for others.
@@ -304,7 +306,7 @@ impl Row for AttemptRow {
         coalesce(plan_nodes.task_name, ''), coalesce(plan_nodes.task_version, ''), \
         coalesce(plan_nodes.task_type, ''), plan_nodes.cache IS NOT NULL, \
         plan_nodes.interruptible, \
-        (SELECT executions.interruptible FROM executions WHERE executions.key = attempts.execution)";
+        (SELECT executions.interruptible FROM executions WHERE executions.key = attempts.execution), attempts.place";
 
     fn read(row: &SqlRow<'_>) -> Read<Self> {
         Ok(Self {
@@ -323,6 +325,7 @@ impl Row for AttemptRow {
             task_type: row.get(17)?,
             is_cached: row.get(18)?,
             is_interruptible: interruptible(row, 19)?,
+            place: row.get(21)?,
         })
     }
 }

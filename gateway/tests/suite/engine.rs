@@ -64,8 +64,13 @@ pub async fn run_node(harness: &Harness, execution: &str, name: &str, x: i64) {
     let started = Event::NodeStarted { node: node.clone(), inputs: value("x", x) };
     let queued = Event::AttemptQueued { node: node.clone(), attempt, not_before: None };
     append_unseen(harness, execution, &[started, queued]).await;
-    let started =
-        Event::AttemptStarted { node: node.clone(), attempt, worker: "w1".to_owned(), micros_ago: 0 };
+    let started = Event::AttemptStarted {
+        node: node.clone(),
+        attempt,
+        worker: "w1".to_owned(),
+        micros_ago: 0,
+        place: None,
+    };
     append_unseen(harness, execution, &[started]).await;
     let outputs = value("o0", x + 1);
     let succeeded =

@@ -96,7 +96,13 @@ async fn a_failed_node_is_listed_with_a_short_message_and_shown_with_the_whole()
         Event::NodeQueued { node: n0.clone() },
         Event::NodeStarted { node: n0.clone(), inputs: value("x", 1) },
         Event::AttemptQueued { node: n0.clone(), attempt, not_before: None },
-        Event::AttemptStarted { node: n0.clone(), attempt, worker: "w1".to_owned(), micros_ago: 0 },
+        Event::AttemptStarted {
+            node: n0.clone(),
+            attempt,
+            worker: "w1".to_owned(),
+            micros_ago: 0,
+            place: None,
+        },
         Event::AttemptFailed { node: n0.clone(), attempt, failure: failure.clone() },
         Event::NodeFailed { node: n0, failure: failure.clone() },
         Event::Failing { failure: failure.clone() },
@@ -131,7 +137,13 @@ async fn an_attempt_that_was_recorded_when_it_had_ended_began_before_that() {
         Event::NodeQueued { node: n0.clone() },
         Event::NodeStarted { node: n0.clone(), inputs: value("x", 1) },
         Event::AttemptQueued { node: n0.clone(), attempt, not_before: None },
-        Event::AttemptStarted { node: n0.clone(), attempt, worker: "w1".to_owned(), micros_ago: 250_000 },
+        Event::AttemptStarted {
+            node: n0.clone(),
+            attempt,
+            worker: "w1".to_owned(),
+            micros_ago: 250_000,
+            place: None,
+        },
         Event::AttemptSucceeded { node: n0, attempt, outputs: value("o0", 2), deck: None },
     ];
     append(&harness, "abc", &events).await;

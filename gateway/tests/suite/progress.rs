@@ -155,8 +155,13 @@ async fn a_task_says_how_often_it_was_tried_and_what_it_waits_for() {
     let started = Event::NodeStarted { node: n0.clone(), inputs: value("x", 1) };
     append(&harness, "abc", &[started, queued(Attempt(0), None)]).await;
     assert_eq!(of_node(0).await, task(Phase::Running, 1, "waits for a worker"));
-    let began =
-        |attempt| Event::AttemptStarted { node: node("n0"), attempt, worker: "w1".to_owned(), micros_ago: 0 };
+    let began = |attempt| Event::AttemptStarted {
+        node: node("n0"),
+        attempt,
+        worker: "w1".to_owned(),
+        micros_ago: 0,
+        place: None,
+    };
     append(&harness, "abc", &[began(Attempt(0))]).await;
     assert_eq!(of_node(0).await, task(Phase::Running, 1, ""));
 

@@ -212,8 +212,13 @@ async fn a_try_that_waits_for_a_gpu_says_so_and_one_that_asks_for_more_than_ther
     let expected =
         "a worker, and 1 GPU of nvidia-tesla-t4 to be free: there are 1, and no two tries share one";
     assert_eq!(waits(&harness).await[0], expected);
-    let began =
-        Event::AttemptStarted { node: n0, attempt: Attempt(0), worker: "w1".to_owned(), micros_ago: 0 };
+    let began = Event::AttemptStarted {
+        node: n0,
+        attempt: Attempt(0),
+        worker: "w1".to_owned(),
+        micros_ago: 0,
+        place: None,
+    };
     append_unseen(&harness, "abc", &[began]).await;
     let expected = "its task, which runs on w1 although it requests MEMORY 64Gi, and the machine has 4Gi";
     assert_eq!(waits(&harness).await[0], expected);

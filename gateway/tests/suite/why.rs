@@ -60,6 +60,7 @@ async fn each_unfinished_part_says_what_it_waits_for_from_the_beginning_to_the_e
         attempt: Attempt(0),
         worker: "w1".to_owned(),
         micros_ago: 500_000,
+        place: None,
     };
     append_unseen(&harness, "abc", &[began]).await;
     let now = why(&harness).await;

@@ -90,13 +90,29 @@ pub struct AttemptJob {
     pub prefix: String,
     /// Whether an interpreter of its own is to run it, in the place of the child.
     pub fresh: bool,
+    /// The room that its command runs in; none is the machine as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<Room>,
+}
+
+/// A view of the machine's files that a command alone has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Room {
+    /// The folders of this machine that lie elsewhere in it: where each is, and where it is to be, both absolute.
+    pub binds: Vec<(String, String)>,
+    /// An empty folder of the attempt's own, in which the view is put together.
+    pub staging: String,
 }
 
 /// The answer to it: user code begins to run.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Started {
-    /// Always true.
+    /// True when it does.
     pub started: bool,
+    /// Why there is no such room on this machine: nothing runs then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub obstacle: Option<String>,
 }
 
 /// An attempt for a child that has loaded its task.

@@ -13,7 +13,7 @@ from typing import Any, Dict, Optional
 
 from flytekit.loggers import initialize_global_loggers
 
-from skein_worker import attempt, chunk, single
+from skein_worker import attempt, chunk, room, single
 from skein_worker.frames import Broken, Frames
 from skein_worker.nest import Nest, reseed, settings_of
 from skein_worker.progress import Progress
@@ -64,6 +64,8 @@ def _serve(frames: Frames, progress: Progress, task: Any) -> int:
             return 0
         if "attempt" in job:
             settle(job["attempt"])
+            if job.get("room") is not None:
+                return _run_in_room(job["attempt"], job["room"], frames)
             frames.send({"started": True})
             attempt.run(job["attempt"]["argv"], fresh=job["fresh"])
             attempt.publish(job)
@@ -96,6 +98,18 @@ def _serve(frames: Frames, progress: Progress, task: Any) -> int:
         if surroundings is not None:
             # At once: a timer must not go off in the next one's time, and the answer is out already.
             surroundings.put_back()
+
+
+def _run_in_room(setting: Dict[str, Any], place: Dict[str, Any], frames: Frames) -> int:
+    """Runs a command that is none of the SDK's where its folders are; returns only when there is no such place."""
+    try:
+        room.enter([(here, there) for here, there in place["binds"]], place["staging"])
+    except (room.Refused, OSError) as error:
+        frames.send({"started": False, "obstacle": str(error)})
+        return 1
+    frames.send({"started": True})
+    room.run(setting["argv"], dict(os.environ), setting["cwd"])
+    return 1
 
 
 def _become_nest(job: Dict[str, Any], frames: Frames) -> None:

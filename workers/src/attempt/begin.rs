@@ -100,7 +100,7 @@ impl Loaded {
     ) -> Result<Option<Self>, Failure> {
         let Some(nest) = Nest::of(machine, work, prepared, interface).await? else { return Ok(None) };
         machine.make_room(work).await;
-        let child = machine.interpreter.fork_from(nest.zygote(), &prepared.folder.progress());
+        let child = prepared.interpreter.fork_from(nest.zygote(), &prepared.folder.progress());
         let child = child.map_err(|error| failure::not_started(&error))?;
         Ok(Some(Self { is_fast: nest.is_fast, host: Host::Own(child) }))
     }
@@ -150,7 +150,7 @@ async fn alone(machine: &Machine, work: &Work, prepared: &Prepared) -> Result<Ch
     machine.make_room(work).await;
     let folder = &prepared.folder;
     let setting = machine.setting(work, prepared, folder);
-    let forked = machine.interpreter.fork(&folder.progress()).await;
+    let forked = prepared.interpreter.fork(&folder.progress()).await;
     let mut child = forked.map_err(|error| failure::not_started(&error))?;
     let setting = machine.confine(&mut child, work, setting)?;
     child.capture.begin(&work.output_prefix).await;
@@ -162,6 +162,7 @@ async fn alone(machine: &Machine, work: &Work, prepared: &Prepared) -> Result<Ch
         publish,
         prefix: work.output_prefix.clone(),
         fresh: work.isolation == Some(Isolation::Fresh),
+        room: None,
     };
     give(&mut child, work, &job).await?;
     match within(work.timeout, child.receive::<Started>()).await {

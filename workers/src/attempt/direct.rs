@@ -43,7 +43,7 @@ pub(super) async fn outcome(
 }
 
 /// Stores encoded outputs, which are all that an attempt produced.
-pub(super) async fn store(machine: &Machine, work: &Work, encoded: Bytes) -> Outcome {
+pub(crate) async fn store(machine: &Machine, work: &Work, encoded: Bytes) -> Outcome {
     if LiteralMap::decode(encoded.clone()).is_err() {
         return Outcome::Failed(failure::unreadable("the result"));
     }

@@ -72,6 +72,8 @@ fn work() -> Work {
         life: Life::default(),
         processes_max: None,
         resources: skein_model::TaskResources::default(),
+        image: None,
+        raw_prefix: None,
         args: Vec::new(),
         env: Vec::new(),
         inputs: DataRef::empty(),

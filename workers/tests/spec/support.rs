@@ -234,6 +234,8 @@ impl House {
             life: Life::default(),
             processes_max: None,
             resources: skein_model::TaskResources::default(),
+            image: None,
+            raw_prefix: None,
             args: args.into_iter().map(str::to_owned).collect(),
             env: env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             inputs: DataRef::Inline(inputs.encode_to_vec().into()),

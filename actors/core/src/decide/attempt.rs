@@ -13,15 +13,17 @@ impl Execution {
         node: &NodeId,
         attempt: Attempt,
         worker: &str,
+        place: Option<&String>,
     ) -> Result<Vec<Event>, Rejection> {
-        let place = self.place_of(node)?;
-        Ok(match &self.nodes[place] {
+        let index = self.place_of(node)?;
+        Ok(match &self.nodes[index] {
             NodeState::Task(run) if run.attempt == attempt && !run.started => {
                 vec![Event::AttemptStarted {
                     node: node.clone(),
                     attempt,
                     worker: worker.to_owned(),
                     micros_ago: 0,
+                    place: place.cloned(),
                 }]
             }
             NodeState::Task(_)
@@ -46,9 +48,15 @@ impl Execution {
             NodeState::Task(run) if matches!(run.caching, Caching::Storing { .. }) => Ok(Vec::new()),
             NodeState::Task(run) if run.attempt == attempt => {
                 let mut events = Vec::new();
-                if let Some(Began { worker, micros_ago }) = began.filter(|_| !run.started) {
-                    let (node, worker, micros_ago) = (node.clone(), worker.clone(), *micros_ago);
-                    events.push(Event::AttemptStarted { node, attempt, worker, micros_ago });
+                if let Some(began) = began.filter(|_| !run.started) {
+                    let Began { worker, micros_ago, place } = began.clone();
+                    events.push(Event::AttemptStarted {
+                        node: node.clone(),
+                        attempt,
+                        worker,
+                        micros_ago,
+                        place,
+                    });
                 }
                 self.end_attempt(place, run, outcome, now, &mut events);
                 Ok(events)

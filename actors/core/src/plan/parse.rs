@@ -92,6 +92,7 @@ impl Plan {
             settings: TaskSettings::of(task).unwrap_or_default(),
             cache: CacheRule::of(metadata, task),
             resources: TaskResources::of(task, overrides(&node), None).unwrap_or_default(),
+            image: image(&node),
             inputs: node.inputs,
             upstream: Vec::new(),
             downstream: Vec::new(),
@@ -174,6 +175,12 @@ fn overrides(node: &core::Node) -> Option<&core::TaskNodeOverrides> {
         node::Target::TaskNode(task) => task.overrides.as_ref(),
         _ => None,
     }
+}
+
+/// Answers the image that a node asks for in the place of its task's own.
+fn image(node: &core::Node) -> Option<String> {
+    let image = &overrides(node)?.container_image;
+    (!image.is_empty()).then(|| image.clone())
 }
 
 fn task_place(

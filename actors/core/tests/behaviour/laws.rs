@@ -63,9 +63,12 @@ fn answer(execution: &Execution, step: &Step) -> Option<Command> {
             0 => attempt_fails(node.as_str(), attempt.0, plain()),
             1..=4 => attempt_fails(node.as_str(), attempt.0, recoverable()),
             5 => attempt_fails(node.as_str(), attempt.0, worker_lost()),
-            6..=8 => {
-                Command::AttemptStarted { node: node.clone(), attempt: *attempt, worker: "w".to_owned() }
-            }
+            6..=8 => Command::AttemptStarted {
+                node: node.clone(),
+                attempt: *attempt,
+                worker: "w".to_owned(),
+                place: None,
+            },
             _ => attempt_succeeds(node.as_str(), attempt.0),
         },
         Effect::LookUpCache { node, .. } => {

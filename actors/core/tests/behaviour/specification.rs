@@ -59,14 +59,20 @@ fn a_start_that_is_told_with_the_end_is_recorded_before_it_and_only_if_it_was_no
         node: node("n0"),
         attempt: Attempt(0),
         outcome: Outcome::Succeeded { outputs: outputs(), deck: None },
-        began: Some(Began { worker: "w".to_owned(), micros_ago: 250 }),
+        began: Some(Began { worker: "w".to_owned(), micros_ago: 250, place: None }),
     };
-    let told = Command::AttemptStarted { node: node("n0"), attempt: Attempt(0), worker: "w".to_owned() };
+    let told = Command::AttemptStarted {
+        node: node("n0"),
+        attempt: Attempt(0),
+        worker: "w".to_owned(),
+        place: None,
+    };
     let started = |micros_ago| Event::AttemptStarted {
         node: node("n0"),
         attempt: Attempt(0),
         worker: "w".to_owned(),
         micros_ago,
+        place: None,
     };
     workflow().task("n0", &[]).started().inputs(&["n0"]).when(finished.clone()).then(&[
         started(250),

@@ -13,6 +13,7 @@ use skein_idl::flyteidl::core::{self, task_template};
 use skein_log::{BlobError, BlobStore};
 use skein_model::envelope::TraceContext;
 use skein_model::event::{Created, ItemRange};
+use skein_model::runnable::is_raw_container;
 use skein_model::{
     Attempt, BlobRef, Charge, Command, DataRef, EntityId, EntityKind, Failure, FailureCause, NodeId,
     Timestamp, Work, WorkId, WorkKind, paths,
@@ -187,6 +188,12 @@ async fn make(
     let task = task_id(template);
     let places = places(&ports.blobs, created, &node.id, attempt, items, &prefix);
     let (args, env) = command(template);
+    let is_container = is_raw_container(template);
+    let args = if is_container {
+        render::container_arguments(&args, &places)
+    } else {
+        render::arguments(&args, &places)?
+    };
     let settings = settings_of(&ports.config, plan, place, &created.execution);
     Ok(Work {
         id: WorkId { execution: created.execution.clone(), node: node.id.clone(), attempt, items },
@@ -198,11 +205,13 @@ async fn make(
         life: settings.life(),
         processes_max: settings.pool_size,
         resources: resources_of(plan, place, created),
-        args: render::arguments(args, &places)?,
+        args,
         env: render::environment(&env, created, &task, attempt),
         inputs: DataRef::empty(),
         input_uri: places.input,
         output_prefix: prefix,
+        image: node.image.clone(),
+        raw_prefix: is_container.then_some(places.raw_output_prefix),
         timeout: node.timeout,
         workflow: created.workflow.clone(),
         task,
@@ -242,14 +251,19 @@ fn previous(attempt: Attempt) -> Option<Attempt> {
     attempt.0.checked_sub(1).map(Attempt)
 }
 
-fn command(template: &core::TaskTemplate) -> (&[String], Vec<(String, String)>) {
+/// Answers the command line and the environment of a task: what the SDK starts has its command line in the arguments alone, a
+/// container of its own may have the beginning of it in the command.
+fn command(template: &core::TaskTemplate) -> (Vec<String>, Vec<(String, String)>) {
     match &template.target {
         Some(task_template::Target::Container(container)) => {
             let env = container.env.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect();
-            (&container.args, env)
+            let before: &[String] = if is_raw_container(template) { &container.command } else { &[] };
+            ([before, &container.args].concat(), env)
         }
         // The plan refuses every other target.
-        Some(task_template::Target::K8sPod(_) | task_template::Target::Sql(_)) | None => (&[], Vec::new()),
+        Some(task_template::Target::K8sPod(_) | task_template::Target::Sql(_)) | None => {
+            (Vec::new(), Vec::new())
+        }
     }
 }
 

@@ -23,7 +23,12 @@ fn execution(name: &str) -> ExecutionId {
 }
 
 fn started(number: u32) -> Command {
-    Command::AttemptStarted { node: NodeId::new("n0"), attempt: Attempt(number), worker: "w".to_owned() }
+    Command::AttemptStarted {
+        node: NodeId::new("n0"),
+        attempt: Attempt(number),
+        worker: "w".to_owned(),
+        place: None,
+    }
 }
 
 async fn receive(inbox: &Under) -> Mail {

@@ -57,6 +57,8 @@ pub fn work(pool: &PoolId, execution: &str, node: &str, attempt: u32) -> Work {
         life: Life::default(),
         processes_max: None,
         resources: skein_model::TaskResources::default(),
+        image: None,
+        raw_prefix: None,
         args: vec!["pyflyte-execute".to_owned()],
         env: vec![("A".to_owned(), "ü b".to_owned())],
         inputs: DataRef::empty(),

@@ -198,7 +198,7 @@ fn events() -> Vec<(&'static str, Vec<Event>)> {
         ),
         (
             "AttemptStarted",
-            vec![Event::AttemptStarted { node: node.clone(), attempt, worker, micros_ago: 0 }],
+            vec![Event::AttemptStarted { node: node.clone(), attempt, worker, micros_ago: 0, place: None }],
         ),
         (
             "AttemptSucceeded",
@@ -360,7 +360,12 @@ fn commands() -> Vec<(&'static str, Vec<Command>)> {
         ("ItemsCached", vec![Command::ItemsCached { node: node.clone(), items: cached_items() }]),
         (
             "AttemptStarted",
-            vec![Command::AttemptStarted { node: node.clone(), attempt, worker: "worker-1".to_owned() }],
+            vec![Command::AttemptStarted {
+                node: node.clone(),
+                attempt,
+                worker: "worker-1".to_owned(),
+                place: None,
+            }],
         ),
         (
             "AttemptFinished",
@@ -397,6 +402,8 @@ fn works() -> Vec<(&'static str, Vec<Work>)> {
         life: Life::default(),
         processes_max: None,
         resources: TaskResources::default(),
+        image: None,
+        raw_prefix: None,
     };
     let items = WorkKind::Items { bound: vec!["y".to_owned()], of: 100_000, within: None };
     let range = Some(ItemRange { start: 100, end: 200 });
@@ -483,10 +490,15 @@ fn every_kind_of_work_is_read_and_written_as_ever() {
 
 #[test]
 fn what_was_added_to_a_form_is_read_and_written_as_ever() {
-    let started =
-        Event::AttemptStarted { node: node(), attempt: Attempt(1), worker: "w".to_owned(), micros_ago: 250 };
+    let started = Event::AttemptStarted {
+        node: node(),
+        attempt: Attempt(1),
+        worker: "w".to_owned(),
+        micros_ago: 250,
+        place: None,
+    };
     check("added", &BTreeSet::from(["AttemptStarted".to_owned()]), &[("AttemptStarted", vec![started])]);
-    let began = Some(Began { worker: "w".to_owned(), micros_ago: 250 });
+    let began = Some(Began { worker: "w".to_owned(), micros_ago: 250, place: None });
     let outcome = Outcome::Succeeded { outputs: DataRef::empty(), deck: None };
     let finished = Command::AttemptFinished { node: node(), attempt: Attempt(1), outcome, began };
     check("added", &BTreeSet::from(["AttemptFinished".to_owned()]), &[("AttemptFinished", vec![finished])]);

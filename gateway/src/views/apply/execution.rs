@@ -251,19 +251,20 @@ impl Row<'_> {
         change: &AttemptChange<'_>,
     ) -> Result<(), rusqlite::Error> {
         use core::task_execution::Phase;
-        let AttemptChange { phase, worker, micros_ago, not_before, outputs, deck, error } = change;
+        let AttemptChange { phase, worker, place, micros_ago, not_before, outputs, deck, error } = change;
         let started = (*phase == Phase::Running).then_some(self.at.saturating_sub_unsigned(*micros_ago));
         let ended = matches!(phase, Phase::Succeeded | Phase::Failed | Phase::Aborted).then_some(self.at);
         self.tx
             .prepare_cached(
                 "INSERT INTO attempts (execution, node_id, attempt, phase, created_at, updated_at, started_at, ended_at,
-                    error_code, error_message, error_kind, outputs, worker, not_before)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+                    error_code, error_message, error_kind, outputs, worker, not_before, place)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
                 ON CONFLICT DO UPDATE SET phase = excluded.phase, updated_at = excluded.updated_at,
                     started_at = coalesce(started_at, excluded.started_at), ended_at = excluded.ended_at,
                     error_code = excluded.error_code, error_message = excluded.error_message,
                     error_kind = excluded.error_kind, outputs = coalesce(excluded.outputs, outputs),
                     worker = CASE excluded.worker WHEN '' THEN worker ELSE excluded.worker END,
+                    place = CASE excluded.worker WHEN '' THEN place ELSE excluded.place END,
                     not_before = excluded.not_before",
             )?
             .execute(params![
@@ -280,6 +281,7 @@ impl Row<'_> {
                 outputs.map(encode_data),
                 worker.unwrap_or_default(),
                 not_before.map(Timestamp::as_micros),
+                place.unwrap_or_default(),
             ])?;
         if let Some(deck) = deck {
             self.tx

@@ -1,0 +1,1 @@
+"""Two containers that each compute the area of an ellipse, in a language of their own."""
