@@ -142,8 +142,10 @@ pub(crate) fn defers(machine: &Arc<Machine>, work: &Arc<Work>) -> bool {
 
 /// Has a process made for work that is announced, unless there is one, or it is not to have one.
 fn expect(machine: &Arc<Machine>, work: Arc<Work>) {
-    // Which accelerators it gets is not known before it gets them.
-    if work.isolation == Some(Isolation::Fresh) || work.resources.gpus() > 0 {
+    // Which accelerators it gets is not known before it gets them, and a container of its own is made when it is needed: there is
+    // nothing to import.
+    let is_made_alone = work.resources.gpus() > 0 || work.raw_prefix.is_some();
+    if work.isolation == Some(Isolation::Fresh) || is_made_alone {
         return;
     }
     // A process that is kept and one that is forked from are not the same thing, even for one task.

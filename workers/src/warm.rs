@@ -247,8 +247,11 @@ impl Warm {
 }
 
 /// Says whether the process that runs `work` is kept for what comes next. Items share one unless their task asks for none
-/// to; attempts share one only if it asks for that.
+/// to; attempts share one only if it asks for that, and containers of their own never do.
 pub(crate) const fn lives_on(work: &Work) -> bool {
+    if work.raw_prefix.is_some() {
+        return false;
+    }
     match (&work.kind, work.isolation) {
         (_, Some(Isolation::Reuse)) | (WorkKind::Items { .. }, None) => true,
         (_, Some(Isolation::Fork | Isolation::Fresh)) | (WorkKind::Task, None) => false,

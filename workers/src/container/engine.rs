@@ -72,7 +72,7 @@ pub(super) struct Order<'a> {
 /// A container that runs. It is removed when this is dropped, if it was not before.
 pub(super) struct Running {
     engine: Engine,
-    id: String,
+    name: String,
     is_removed: bool,
     capture: Capture,
     printing: JoinHandle<()>,
@@ -96,32 +96,33 @@ impl Engine {
         let name = name(config, order.work);
         // What an earlier process left of the same try has its name.
         self.remove(&name).await.map_err(|error| self.fault(&error))?;
-        let created = self.create(config, &name, &order).await;
-        let id = created.map_err(|error| self.refused(&order.task.image, &error))?;
         let (sender, log) = pipe::pipe().map_err(|error| failure::not_started(&error))?;
         let capture = Capture::start(log, Arc::clone(blobs), config.log);
         capture.begin(&order.work.output_prefix).await;
+        // Before it is made: whoever stops the attempt meanwhile has it removed by this.
         let mut running = Running {
             engine: self.clone(),
-            id,
+            name,
             is_removed: false,
             capture,
             printing: tokio::spawn(std::future::ready(())),
             memory_bytes: order.task.limits.memory_bytes,
             kills_before: kills(),
         };
+        let created = self.create(config, &running.name, &order).await;
+        created.map_err(|error| self.refused(&order.task.image, &error))?;
         let options = AttachContainerOptionsBuilder::new().stream(true).stdout(true).stderr(true).build();
         // Podman makes all of a container ready for that, so that what cannot be started is refused here.
-        let attached = self.docker.attach_container(&running.id, Some(options)).await;
+        let attached = self.docker.attach_container(&running.name, Some(options)).await;
         running.printing =
             tokio::spawn(print(attached.map_err(|error| self.refused(&order.task.image, &error))?, sender));
-        match self.docker.start_container(&running.id, None).await {
+        match self.docker.start_container(&running.name, None).await {
             Ok(()) => Ok(running),
             Err(error) => Err(self.refused(&order.task.image, &error)),
         }
     }
 
-    async fn create(&self, config: &Config, name: &str, order: &Order<'_>) -> Result<String, Error> {
+    async fn create(&self, config: &Config, name: &str, order: &Order<'_>) -> Result<(), Error> {
         let Order { task, work, argv, env, inputs, outputs } = order;
         let (entrypoint, rest) = argv.split_at(task.command_words.min(argv.len()));
         let words = |words: &[String]| (!words.is_empty()).then(|| words.to_vec());
@@ -162,7 +163,7 @@ impl Engine {
             ..ContainerCreateBody::default()
         };
         let options = CreateContainerOptionsBuilder::new().name(name).build();
-        Ok(self.docker.create_container(Some(options), body).await?.id)
+        self.docker.create_container(Some(options), body).await.map(drop)
     }
 
     /// Fetches an image when it is not there.
@@ -286,12 +287,12 @@ impl Running {
     pub(super) async fn exited(&self) -> Result<Exit, Failure> {
         let mut tries = 0;
         loop {
-            let mut wait = self.engine.docker.wait_container(&self.id, None::<WaitContainerOptions>);
+            let mut wait = self.engine.docker.wait_container(&self.name, None::<WaitContainerOptions>);
             if let Some(Ok(_) | Err(Error::DockerContainerWaitError { .. })) = wait.next().await {
                 return self.how().await;
             }
             // A wait that broke off says nothing of the container.
-            match self.engine.docker.inspect_container(&self.id, None).await {
+            match self.engine.docker.inspect_container(&self.name, None).await {
                 Ok(found) if found.state.as_ref().and_then(|state| state.running) == Some(false) => {
                     return self.how().await;
                 }
@@ -308,7 +309,7 @@ impl Running {
 
     /// Answers how it ended, by what the engine knows of it.
     async fn how(&self) -> Result<Exit, Failure> {
-        let found = self.engine.docker.inspect_container(&self.id, None).await;
+        let found = self.engine.docker.inspect_container(&self.name, None).await;
         let state = found.map_err(|error| self.engine.fault(&error))?.state.unwrap_or_default();
         let code = state.exit_code.and_then(|code| i32::try_from(code).ok());
         // Not every engine hears of it. Then the kernel has killed somebody since, and this one had a limit and was killed.
@@ -323,10 +324,10 @@ impl Running {
     pub(super) async fn end(&self, grace: Duration) {
         let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
         let options = StopContainerOptionsBuilder::new().t(seconds).build();
-        if self.engine.docker.stop_container(&self.id, Some(options)).await.is_err() {
+        if self.engine.docker.stop_container(&self.name, Some(options)).await.is_err() {
             let options = KillContainerOptionsBuilder::new().signal("SIGKILL").build();
             // One that has ended already cannot be killed; whatever it is, it is removed next.
-            let _ = self.engine.docker.kill_container(&self.id, Some(options)).await;
+            let _ = self.engine.docker.kill_container(&self.name, Some(options)).await;
         }
     }
 
@@ -336,9 +337,9 @@ impl Running {
             self.printing.abort();
         }
         let tail = self.capture.end().await.tail;
-        match self.engine.remove(&self.id).await {
+        match self.engine.remove(&self.name).await {
             Ok(()) => self.is_removed = true,
-            Err(error) => tracing::warn!(id = self.id, %error, "a container is not removed yet"),
+            Err(error) => tracing::warn!(name = self.name, %error, "a container is not removed yet"),
         }
         tail
     }
@@ -350,10 +351,10 @@ impl Drop for Running {
         if !self.is_removed
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            let (engine, id) = (self.engine.clone(), std::mem::take(&mut self.id));
+            let (engine, name) = (self.engine.clone(), std::mem::take(&mut self.name));
             runtime.spawn(async move {
-                if let Err(error) = engine.remove(&id).await {
-                    tracing::warn!(id, %error, "a container stays behind until the next start");
+                if let Err(error) = engine.remove(&name).await {
+                    tracing::warn!(name, %error, "a container stays behind until the next start");
                 }
             });
         }
