@@ -7,7 +7,7 @@ use skein_workers::{Config, Containers, ImageRule, Mode, container};
 use std::path::{Path, PathBuf};
 
 /// Where tasks run that ask for an image.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct Places {
     /// Run the Python tasks of an image in an environment of their own: PATTERN is the image's name, * in it any run of
     /// characters, VENV a virtual environment or an interpreter, with flytekit. May be said several times; the first that

@@ -5,7 +5,7 @@ use crate::client;
 use crate::config::{self, Config};
 use crate::machine::{Machine, kinds};
 use crate::parts::{self, Parts};
-use crate::places::Found;
+use crate::places::{Found, Places};
 use crate::profile::{Profile, Profiling};
 use crate::python::{self, Python};
 use crate::signals::Signals;
@@ -60,34 +60,38 @@ pub async fn run(up: Up) -> anyhow::Result<ExitCode> {
     let config = config::read(&up)?;
     let machine = (!up.no_workers).then(|| Machine::find(&up.given)).transpose()?;
     let data = prepare(&up)?;
-    let interpreter = (!up.no_workers).then(|| up.python.clone());
-    let find = move || interpreter.map(|given| python::find(given.as_deref())).transpose();
-    let python = tokio::task::spawn_blocking(find);
+    let workers = (!up.no_workers).then(|| tokio::spawn(look(up.python.clone(), up.places.clone())));
     let profile = up.profile.as_ref().map(|folder| profiled(folder.as_deref(), &data)).transpose()?;
     let listener = listen(&up).await?;
     let address = listener.local_addr()?;
     let parts = parts::open(&up, &data).await?;
-    let python = python.await??;
-    let found = match &python {
-        Some(python) => Some(up.places.find(&python.path).await?),
+    let workers = match workers {
+        Some(workers) => Some(workers.await??),
         None => None,
     };
+    let workers = workers.as_ref().map(|(python, found)| (python, found));
     let rules = config.as_ref().map(|config| config.rules.clone()).unwrap_or_default();
     let told = machine.as_ref().map(Machine::told).unwrap_or_default();
     let said = Said { rules, machine };
-    let places = python.as_ref().zip(found.as_ref());
-    let system = start(&up, &data, places, listener, address, parts, said).await?;
+    let system = start(&up, &data, workers, listener, address, parts, said).await?;
     let client = client::write(&data, address).context("the client's configuration cannot be written")?;
     let file = config.as_ref().map(|Config { path, rules }| {
         ("config", format!("{} (rules for tasks: {})", path.display(), rules.len()))
     });
     let told: Vec<_> = file.into_iter().chain(told).collect();
-    announce(begun.elapsed(), address, &data, &up, places, &told, &client)?;
+    announce(begun.elapsed(), address, &data, &up, workers, &told, &client)?;
     let code = wait(system, &mut signals).await;
     if let Some(profile) = profile {
         profile.end().await;
     }
     code
+}
+
+/// Looks for what workers need: the default environment, and where tasks run that ask for an image.
+async fn look(given: Option<PathBuf>, places: Places) -> anyhow::Result<(Python, Found)> {
+    let python = tokio::task::spawn_blocking(move || python::find(given.as_deref())).await??;
+    let found = places.find(&python.path).await?;
+    Ok((python, found))
 }
 
 /// Begins a profile, which is written on each SIGUSR1 until it ends.
