@@ -387,7 +387,7 @@ def test_a_worker_apart_needs_the_key_and_says_so_when_it_has_none(tmp_path: Pat
             assert files_with(value, house.server.folder, tmp_path / "nats", tmp_path / "with") == []
     finally:
         for worker in workers:
-            worker.kill()
+            worker.stop()
         if house is not None:
             house.server.end()
         nats.kill()
