@@ -22,6 +22,8 @@ pub struct Config {
     /// Why tasks that are containers of their own cannot be run, with what to do; they are refused then before anything
     /// runs. None when they can, or when it is for the workers to say. Default none.
     pub no_containers: Option<String>,
+    /// Where logs are kept beside ours: a link for each try. Default: nowhere.
+    pub log_links: Vec<crate::LogLink>,
 }
 
 impl Config {
@@ -40,6 +42,7 @@ impl Default for Config {
             max_parallelism: 25,
             offer: None,
             no_containers: None,
+            log_links: Vec::new(),
         }
     }
 }
@@ -73,6 +76,8 @@ pub struct Limits {
     pub streams_per_connection_max: u32,
     /// How long requests under way may take to end once the gateway is told to stop. Default 5 s.
     pub drain_max: Duration,
+    /// How many may follow an output at once. Default 256: each looks into the blob store twice a second.
+    pub followers_max: usize,
 }
 
 impl Default for Limits {
@@ -89,6 +94,7 @@ impl Default for Limits {
             view_wait_max: Duration::from_secs(30),
             streams_per_connection_max: 1_000,
             drain_max: Duration::from_secs(5),
+            followers_max: 256,
         }
     }
 }

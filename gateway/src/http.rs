@@ -57,6 +57,8 @@ pub(crate) fn routes(shared: Arc<Shared>, registry: Arc<Registry>) -> Router {
         .route("/api/v1/cache/{project}/{domain}/{task}", delete(cache::evict))
         .route("/api/v1/executions/{project}/{domain}/{name}/cache", delete(cache::evict_execution))
         .route("/api/v1/executions/{project}/{domain}/{name}/cache/{node}", delete(cache::evict_node))
+        .route("/api/v1/executions/{project}/{domain}/{name}/logs", get(logs::of_execution))
+        .route("/api/v1/executions/{project}/{domain}/{name}/logs/{node}", get(logs::of_node))
         .route("/api/v1/executions/{project}/{domain}/{name}/progress", get(progress::of_execution))
         .route("/api/v1/executions/{project}/{domain}/{name}/why", get(why::of_execution))
         .route("/api/v1/executions/{project}/{domain}/{name}/why/{node}", get(why::of_node))

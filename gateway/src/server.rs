@@ -81,6 +81,7 @@ impl Gateway {
         let views = views.await.map_err(GatewayError::Start)?;
         let (launches, watched) = (Launches::default(), Watched::default());
         let catalog = Catalog::new(Arc::clone(&log), skein_catalog::MEMORY_MAX);
+        let followers = Arc::new(tokio::sync::Semaphore::new(config.limits.followers_max));
         let shared = Shared {
             config,
             log,
@@ -92,6 +93,7 @@ impl Gateway {
             views,
             launches,
             watched,
+            followers,
             metrics,
             catalog,
         };

@@ -36,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) views: Views,
     pub(crate) launches: Launches,
     pub(crate) watched: Watched,
+    /// The places of those who follow an output: each looks into the store twice a second.
+    pub(crate) followers: Arc<tokio::sync::Semaphore>,
     pub(crate) metrics: Metrics,
     pub(crate) catalog: Catalog,
 }

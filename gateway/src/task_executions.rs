@@ -5,6 +5,7 @@ mod items;
 use crate::error::ApiError;
 use crate::executions::error_to_proto;
 use crate::listing::{Asked, TASK_EXECUTIONS};
+use crate::log_links::Try;
 use crate::nodes::{find as find_node, flyte_urls, node_id};
 use crate::shared::{Shared, proto_duration, select_execution};
 use crate::values::{self, Pair, pair};
@@ -133,18 +134,13 @@ fn to_proto(
 ) -> admin::TaskExecution {
     let metadata = metadata(shared, execution, node, &attempt, chunks);
     let reasons = reasons(&attempt);
+    let logs = logs(shared, execution, node, &attempt);
     let urls = flyte_urls(&execution.id, node.as_str(), Some(attempt.attempt), false);
     let input_uri = attempt.inputs.as_ref().map(|inputs| values::uri(inputs, urls.inputs));
     let result = match (attempt.error, &attempt.outputs) {
         (Some(error), _) => Some(OutputResult::Error(error_to_proto(error))),
         (None, Some(outputs)) => Some(OutputResult::OutputUri(values::uri(outputs, urls.outputs))),
         (None, None) => None,
-    };
-    let has_log = !attempt.is_array && attempt.started_at.is_some();
-    let log = core::TaskLog {
-        uri: format!("{}/{}", log_base(shared, &execution.id, node), attempt.attempt),
-        name: "Task Logs".to_owned(),
-        ..Default::default()
     };
     let duration = attempt.ended_at.zip(attempt.started_at).map(|(end, start)| end.since(start));
     admin::TaskExecution {
@@ -160,7 +156,7 @@ fn to_proto(
         closure: Some(admin::TaskExecutionClosure {
             output_result: result,
             phase: attempt.phase,
-            logs: if has_log { vec![log] } else { vec![] },
+            logs,
             started_at: attempt.started_at.map(Into::into),
             duration: duration.map(proto_duration),
             created_at: Some(attempt.created_at.into()),
@@ -191,7 +187,15 @@ fn metadata(
     if attempt.is_array {
         let base = log_base(shared, &execution.id, node);
         let keeps = attempt.is_cached;
-        let links = items::Links { base, execution: &execution.id.name, node, keeps };
+        let links = items::Links {
+            base,
+            execution: &execution.id,
+            node,
+            keeps,
+            attempt,
+            others: &shared.config.log_links,
+            now: shared.now(),
+        };
         event::TaskExecutionMetadata {
             external_resources: links.resources(chunks, shared.config.limits.external_resources_max),
             plugin_identifier: "k8s-array".to_owned(),
@@ -200,7 +204,7 @@ fn metadata(
         }
     } else {
         event::TaskExecutionMetadata {
-            generated_name: format!("{}-{node}-{}", execution.id.name, attempt.attempt),
+            generated_name: generated_name(execution, node, attempt),
             plugin_identifier: "container".to_owned(),
             instance_class: class.into(),
             ..Default::default()
@@ -222,6 +226,36 @@ fn reasons(attempt: &AttemptRow) -> Vec<admin::Reason> {
         reasons.push(reason(started, format!("started on worker {}, in {place}", attempt.worker)));
     }
     reasons
+}
+
+fn generated_name(execution: &ExecutionRow, node: &NodeId, attempt: &AttemptRow) -> String {
+    format!("{}-{node}-{}", execution.id.name, attempt.attempt)
+}
+
+/// Where the try's logs are: with us, and where the configuration says. Those of a map are its items'.
+fn logs(
+    shared: &Shared,
+    execution: &ExecutionRow,
+    node: &NodeId,
+    attempt: &AttemptRow,
+) -> Vec<core::TaskLog> {
+    let Some(started) = attempt.started_at.filter(|_| !attempt.is_array) else { return Vec::new() };
+    let own = core::TaskLog {
+        uri: format!("{}/{}", log_base(shared, &execution.id, node), attempt.attempt),
+        name: "Task Logs".to_owned(),
+        ..Default::default()
+    };
+    let run = Try {
+        execution: &execution.id,
+        node: node.as_str(),
+        task: &attempt.task,
+        attempt: attempt.attempt,
+        generated_name: &generated_name(execution, node, attempt),
+        started,
+        ended: attempt.ended_at.unwrap_or_else(|| shared.now()),
+    };
+    let others = shared.config.log_links.iter().map(|link| link.of(&run, ""));
+    std::iter::once(own).chain(others).collect()
 }
 
 /// The address under which the logs of a node's tries are served.

@@ -1,29 +1,39 @@
-//! What user code prints, kept in parts in the blob store.
+//! What user code prints, read while it is printed and shipped to the blob store.
 //!
-//! A task of its own reads the pipe all the time, so user code never waits for a reader, and what it may fill is
-//! bounded: one part in memory, a fixed number of bytes in the store. A child that runs one chunk after another
-//! prints into one pipe; [`Capture::begin`] and [`Capture::end`] say whose output it is.
+//! A task of its own reads the pipe all the time and another one ships, so user code never waits for a reader, and what it
+//! may fill is bounded: a few frames in memory, a fixed number of bytes in the store. A child that runs one chunk after
+//! another prints into one pipe; [`Capture::begin`] and [`Capture::end`] say whose output it is, and marks in it which
+//! item's.
+//!
+//! ```text
+//!  child ──pipe──► Reader ──frames──► Shipper ──objects──► blob store ◄── gateway
+//! ```
+
+mod marks;
+mod output;
+mod ship;
 
 use crate::config::LogLimits;
 use bytes::BytesMut;
+use marks::Marks;
+use output::Output;
+use ship::Shipment;
 use skein_log::BlobStore;
-use skein_model::paths;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::io::AsyncReadExt;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-/// How much of the end of the output goes into an error message, in bytes: as much as Kubernetes gives.
-const TAIL_BYTES_MAX: usize = 2048;
-/// How long the store may take for one part before the part is given up. User code must not wait for a store that is
-/// out of reach.
-const STORE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How much a pipe is asked to hold, in bytes: a writer that is fast is not stopped by each turn of its reader. The most
+/// that a user may have without asking is 1 MiB.
+const PIPE_BYTES: usize = 256 * 1024;
+/// How much is read at once, in bytes.
+const READ_BYTES: usize = 128 * 1024;
 
 enum Request {
     Hold,
-    Begin(String, u32, oneshot::Sender<()>),
+    Begin(String, u64, oneshot::Sender<()>),
     End(oneshot::Sender<Printed>),
 }
 
@@ -32,38 +42,51 @@ enum Request {
 pub(crate) struct Printed {
     /// The end of it.
     pub tail: String,
-    /// The number of the part that would come next.
-    pub parts: u32,
+    /// How many bytes are kept: the position at which more would begin.
+    pub kept: u64,
 }
 
 /// The output of one child.
 pub(crate) struct Capture {
     requests: mpsc::Sender<Request>,
+    mark: String,
 }
 
 impl Capture {
     /// Begins to read `log`. What is printed before [`Self::begin`] is dropped.
     pub(crate) fn start(log: pipe::Receiver, blobs: Arc<BlobStore>, limits: LogLimits) -> Self {
+        // A pipe that stays as it is holds less.
+        let _ = rustix::pipe::fcntl_setpipe_size(&log, PIPE_BYTES);
         let (requests, queue) = mpsc::channel(4);
-        tokio::spawn(Reader { log: Some(log), blobs, limits, current: None, requests: queue }.run());
-        Self { requests }
+        let marks = Marks::new();
+        let mark = marks.prefix.clone();
+        let shipments = ship::start(blobs, limits);
+        tokio::spawn(
+            Reader { log: Some(log), marks, shipments, limits, current: None, requests: queue }.run(),
+        );
+        Self { requests, mark }
     }
 
-    /// Keeps what is printed from now on under `prefix`, in parts that are counted from 0.
+    /// Answers what a mark begins with that says whose item's the text after it is; a number and U+001E end it.
+    pub(crate) fn mark(&self) -> &str {
+        &self.mark
+    }
+
+    /// Keeps what is printed from now on under `prefix`.
     pub(crate) async fn begin(&self, prefix: &str) {
         self.begin_at(prefix, 0).await;
     }
 
-    /// Holds back what is printed, up to one part of it, until it is known whose it is.
+    /// Holds back what is printed, up to a bound, until it is known whose it is.
     pub(crate) async fn hold(&self) {
         let _ = self.requests.send(Request::Hold).await;
     }
 
-    /// As [`Self::begin`], but counts from `part` on: another process has printed there before.
-    pub(crate) async fn begin_at(&self, prefix: &str, part: u32) {
+    /// As [`Self::begin`], but after `kept` bytes: another process has printed there before.
+    pub(crate) async fn begin_at(&self, prefix: &str, kept: u64) {
         let (answer, begun) = oneshot::channel();
         // The reader only ends after this handle.
-        let _ = self.requests.send(Request::Begin(prefix.to_owned(), part, answer)).await;
+        let _ = self.requests.send(Request::Begin(prefix.to_owned(), kept, answer)).await;
         // Whoever has it printed comes after, so that what is there by then is not theirs.
         let _ = begun.await;
     }
@@ -78,37 +101,27 @@ impl Capture {
 
 struct Reader {
     log: Option<pipe::Receiver>,
-    blobs: Arc<BlobStore>,
+    marks: Marks,
+    shipments: mpsc::Sender<Shipment>,
     limits: LogLimits,
     current: Option<Output>,
     requests: mpsc::Receiver<Request>,
 }
 
-/// What one attempt or chunk has printed.
-struct Output {
-    prefix: String,
-    parts: u32,
-    kept: u64,
-    waiting: BytesMut,
-    flush_at: Option<Instant>,
-    tail: BytesMut,
-    is_cut: bool,
-}
-
 impl Reader {
     async fn run(mut self) {
-        let mut read = BytesMut::with_capacity(64 * 1024);
+        let mut read = BytesMut::with_capacity(READ_BYTES);
         loop {
             let flush_at = self.current.as_ref().and_then(|output| output.flush_at);
             tokio::select! {
                 // Whose output it is was said before it was printed.
                 biased;
                 request = self.requests.recv() => match request {
-                    Some(Request::Hold) => self.current = Some(Output::new(String::new(), 0)),
-                    Some(Request::Begin(prefix, part, answer)) => {
+                    Some(Request::Hold) => self.current = Some(Output::new(None, 0, &self.limits)),
+                    Some(Request::Begin(prefix, kept, answer)) => {
                         // What was printed before belongs to whoever had it until now.
                         self.read_what_is_there(&mut read).await;
-                        self.begin(prefix, part);
+                        self.begin(prefix, kept);
                         // Whoever asked may have gone.
                         let _ = answer.send(());
                     }
@@ -125,108 +138,80 @@ impl Reader {
                     }
                     self.take(&mut read).await;
                 }
-                () = at(flush_at) => self.flush().await,
+                () = at(flush_at) => self.flush(0).await,
             }
         }
     }
 
     /// Begins anew, unless this output has begun already; what was held back is the beginning then.
-    fn begin(&mut self, prefix: String, part: u32) {
-        if let Some(held) = self.current.as_mut().filter(|output| output.is_held()) {
-            (held.prefix, held.parts) = (prefix, part);
-            held.flush_at = Some(Instant::now() + self.limits.flush_every);
-            // What was cut is what came too early; from here on there is room again.
-            held.is_cut = false;
-        } else if self.current.as_ref().is_none_or(|output| output.prefix != prefix) {
-            self.current = Some(Output::new(prefix, part));
+    fn begin(&mut self, prefix: String, kept: u64) {
+        match &mut self.current {
+            Some(output) if output.prefix.as_ref() == Some(&prefix) => {}
+            Some(held) if held.prefix.is_none() => held.release(prefix, kept, &self.limits),
+            _ => self.current = Some(Output::new(Some(prefix), kept, &self.limits)),
         }
     }
 
+    /// Reads what was printed before it was asked for: no more than the pipe holds, or somebody who prints without end
+    /// would be read without end.
     async fn read_what_is_there(&mut self, read: &mut BytesMut) {
-        while self.log.as_ref().is_some_and(|log| read_arrived(log, read)) {
+        let mut left = PIPE_BYTES;
+        while left > 0 && self.log.as_ref().is_some_and(|log| read_arrived(log, read)) {
+            left = left.saturating_sub(read.len());
             self.take(read).await;
         }
     }
 
     async fn take(&mut self, read: &mut BytesMut) {
-        let Some(output) = &mut self.current else {
-            read.clear();
-            return;
-        };
-        output.take(read, &self.limits);
-        if output.waiting.len() >= self.limits.part_bytes_max && !output.is_held() {
-            self.flush().await;
+        if let Some(output) = &mut self.current {
+            output.take(read, &mut self.marks, &self.limits);
+            let most = self.limits.frame_bytes_max;
+            if output.waits() >= most && output.prefix.is_some() {
+                self.flush(most).await;
+            }
         }
+        read.clear();
     }
 
-    async fn flush(&mut self) {
-        let Some(output) = &mut self.current else { return };
-        output.flush_at = None;
-        if output.is_held() {
-            return;
-        }
-        while !output.waiting.is_empty() {
-            let part = output.waiting.split_to(output.waiting.len().min(self.limits.part_bytes_max)).freeze();
-            let uri = paths::log_part(&output.prefix, output.parts);
-            output.parts += 1;
-            match tokio::time::timeout(STORE_TIMEOUT, self.blobs.put(&uri, part)).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => tracing::warn!(uri, %error, "output is lost"),
-                Err(_) => tracing::warn!(uri, "output is lost: the blob store does not answer"),
+    /// Ships what waits, until less than a frame of `at_least` bytes does.
+    async fn flush(&mut self, at_least: usize) {
+        let most = self.limits.frame_bytes_max;
+        loop {
+            let Some(output) = &mut self.current else { return };
+            let Some(prefix) = &output.prefix else { break };
+            if output.waits() < at_least {
+                return;
             }
+            // Most attempts print nothing, and cost the shipper nothing.
+            let begin = (!output.is_begun).then(|| Shipment::Begin(prefix.clone(), output.from));
+            let Some((text, marks)) = output.frame(most) else { break };
+            if let Some(begin) = begin {
+                output.is_begun = true;
+                self.ship(begin).await;
+            }
+            self.ship(Shipment::Frame(text, marks)).await;
+        }
+        if let Some(output) = &mut self.current {
+            output.flush_at = None;
         }
     }
 
     async fn finish(&mut self) -> Printed {
-        self.flush().await;
-        let output = self.current.take();
-        output
-            .map(|Output { tail, parts, .. }| Printed {
-                tail: String::from_utf8_lossy(&tail).into_owned(),
-                parts,
-            })
-            .unwrap_or_default()
-    }
-}
-
-impl Output {
-    fn new(prefix: String, parts: u32) -> Self {
-        Self {
-            prefix,
-            parts,
-            kept: 0,
-            waiting: BytesMut::new(),
-            flush_at: None,
-            tail: BytesMut::new(),
-            is_cut: false,
+        let Some(output) = &mut self.current else { return Printed::default() };
+        let tail = output.end(&mut self.marks, &self.limits);
+        self.flush(0).await;
+        let Some(output) = self.current.take() else { return Printed::default() };
+        if !output.is_begun {
+            return Printed { tail, kept: output.from };
         }
+        let (answer, kept) = oneshot::channel();
+        self.ship(Shipment::End(answer)).await;
+        Printed { tail, kept: kept.await.unwrap_or_default() }
     }
 
-    /// Says whether it is not known yet whose it is.
-    fn is_held(&self) -> bool {
-        self.prefix.is_empty()
-    }
-
-    fn take(&mut self, read: &mut BytesMut, limits: &LogLimits) {
-        let last = &read[read.len().saturating_sub(TAIL_BYTES_MAX)..];
-        self.tail.extend_from_slice(last);
-        let excess = self.tail.len().saturating_sub(TAIL_BYTES_MAX);
-        let _ = self.tail.split_to(excess);
-
-        let most = if self.is_held() { limits.part_bytes_max as u64 } else { limits.bytes_max };
-        let room = usize::try_from(most.saturating_sub(self.kept)).unwrap_or(usize::MAX);
-        let kept = read.split_to(read.len().min(room));
-        self.kept += kept.len() as u64;
-        self.waiting.extend_from_slice(&kept);
-        if !read.is_empty() && !self.is_cut {
-            self.is_cut = true;
-            let line = format!("\n[skein: the output is cut here, after {most} bytes]\n");
-            self.waiting.extend_from_slice(line.as_bytes());
-        }
-        read.clear();
-        if !self.waiting.is_empty() && self.flush_at.is_none() {
-            self.flush_at = Some(Instant::now() + limits.flush_every);
-        }
+    /// Hands on what is to be stored, and waits while the store is behind. Whoever stores ends after this.
+    async fn ship(&self, shipment: Shipment) {
+        let _ = self.shipments.send(shipment).await;
     }
 }
 
@@ -250,7 +235,7 @@ fn read_arrived(log: &pipe::Receiver, read: &mut BytesMut) -> bool {
 async fn next(log: &mut Option<pipe::Receiver>, read: &mut BytesMut) -> bool {
     match log {
         Some(log) => {
-            read.reserve(64 * 1024);
+            read.reserve(READ_BYTES);
             !matches!(log.read_buf(read).await, Ok(0) | Err(_))
         }
         None => std::future::pending().await,
@@ -267,24 +252,56 @@ async fn at(deadline: Option<Instant>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use skein_log::printed;
+    use skein_model::paths;
+    use std::time::Duration;
 
-    /// A child's end of a pipe, and what reads the other.
-    fn captured(folder: &std::path::Path) -> (std::os::fd::OwnedFd, Capture) {
-        let blobs = Arc::new(BlobStore::local(folder).expect("a folder of our own"));
+    /// A child's end of a pipe, what reads the other, and where that is kept.
+    fn captured(
+        folder: &std::path::Path,
+        flush_every: Duration,
+    ) -> (std::os::fd::OwnedFd, Capture, BlobStore) {
+        let blobs = BlobStore::local(folder).expect("a folder of our own");
         let (child, log) = pipe::pipe().expect("a pipe");
-        let limits = LogLimits { part_bytes_max: 1024, bytes_max: 1024, flush_every: Duration::from_secs(1) };
-        (child.into_blocking_fd().expect("a pipe of our own"), Capture::start(log, blobs, limits))
+        let limits = LogLimits {
+            frame_bytes_max: 1024,
+            object_bytes: 1024,
+            bytes_max: 1024 * 1024,
+            held_bytes_max: 1024,
+            flush_every,
+        };
+        let capture = Capture::start(log, Arc::new(blobs.clone()), limits);
+        (child.into_blocking_fd().expect("a pipe of our own"), capture, blobs)
+    }
+
+    const NEVER: Duration = Duration::from_secs(3600);
+
+    fn print(child: &std::os::fd::OwnedFd, text: &[u8]) {
+        assert_eq!(rustix::io::write(child, text), Ok(text.len()), "the other side is there");
+    }
+
+    /// All objects under a prefix: where each begins, and its text.
+    async fn stored(blobs: &BlobStore, prefix: &str) -> Vec<(u64, String)> {
+        let mut stored = Vec::new();
+        for uri in blobs.list(&paths::log_folder(prefix)).await.expect("a folder") {
+            let object = blobs.get(&uri, printed::ENCODED_BYTES_MAX).await.expect("it was listed");
+            let frames = printed::frames(object).expect("frames");
+            let text = frames.iter().flat_map(|frame| frame.text().expect("text"));
+            let text = String::from_utf8_lossy(&text.collect::<Vec<u8>>()).into_owned();
+            stored.push((paths::log_start(&uri).expect("a name of ours"), text));
+        }
+        stored
     }
 
     #[tokio::test]
     async fn what_was_printed_before_the_end_is_taken_before_the_runtime_hears_of_it() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (child, capture) = captured(folder.path());
-        capture.begin("file:///p").await;
+        let (child, capture, blobs) = captured(folder.path(), NEVER);
+        capture.begin(&blobs.url("p")).await;
         assert_eq!(capture.end().await.tail, "");
         for text in ["one", "two"] {
-            capture.begin(&format!("file:///{text}")).await;
-            rustix::io::write(&child, text.as_bytes()).expect("the other side is there");
+            capture.begin(&blobs.url(text)).await;
+            print(&child, text.as_bytes());
             assert_eq!(capture.end().await.tail, text);
         }
     }
@@ -292,33 +309,104 @@ mod tests {
     #[tokio::test]
     async fn what_was_held_back_belongs_to_the_first_who_begins_and_what_was_too_much_is_told() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (child, capture) = captured(folder.path());
+        let (child, capture, blobs) = captured(folder.path(), NEVER);
         capture.hold().await;
         let early = "x".repeat(1_500);
-        rustix::io::write(&child, early.as_bytes()).expect("the other side is there");
-        let blobs = BlobStore::local(folder.path()).expect("a folder of our own");
+        print(&child, early.as_bytes());
         let prefix = blobs.url("p");
         capture.begin(&prefix).await;
         let printed = capture.end().await;
         assert_eq!(printed.tail, early);
-        let mut stored = Vec::new();
-        for part in 0..printed.parts {
-            let part = blobs.get(&paths::log_part(&prefix, part), u64::MAX).await;
-            stored.extend_from_slice(&part.expect("every part is there"));
-        }
         let cut = "\n[skein: the output is cut here, after 1024 bytes]\n";
-        assert_eq!(String::from_utf8_lossy(&stored), early[..1024].to_owned() + cut);
+        let text: String = stored(&blobs, &prefix).await.into_iter().map(|(_, text)| text).collect();
+        assert_eq!((text.len() as u64, text), (printed.kept, early[..1024].to_owned() + cut));
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn what_is_printed_after_the_beginning_is_never_taken_for_what_came_before() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (child, capture) = captured(folder.path());
-        for round in 0..2_000 {
+        let (child, capture, blobs) = captured(folder.path(), NEVER);
+        for round in 0..500 {
             let text = format!("{round}");
-            capture.begin(&format!("file:///{round}")).await;
-            rustix::io::write(&child, text.as_bytes()).expect("the other side is there");
+            capture.begin(&blobs.url(&text)).await;
+            print(&child, text.as_bytes());
             assert_eq!(capture.end().await.tail, text);
         }
+    }
+
+    #[tokio::test]
+    async fn an_object_grows_until_it_is_full_and_each_is_named_by_where_it_begins() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (child, capture, blobs) = captured(folder.path(), NEVER);
+        let prefix = blobs.url("p");
+        let mut printed = String::new();
+        for (round, length) in [600, 600, 3_000, 5].into_iter().enumerate() {
+            // Another process goes on where the one before has ended.
+            let text = round.to_string().repeat(length);
+            capture.begin_at(&prefix, printed.len() as u64).await;
+            print(&child, text.as_bytes());
+            printed.push_str(&text);
+            assert_eq!(capture.end().await.kept, printed.len() as u64);
+        }
+        let stored = stored(&blobs, &prefix).await;
+        let mut next = 0;
+        for (start, text) in &stored {
+            assert_eq!(*start, next);
+            assert!(text.len() <= 2048, "an object is full from 1024 bytes on, and a frame has no more");
+            next += text.len() as u64;
+        }
+        assert_eq!(stored.into_iter().map(|(_, text)| text).collect::<String>(), printed);
+    }
+
+    #[tokio::test]
+    async fn text_can_be_read_while_more_is_printed_and_grows_in_its_object() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (child, capture, blobs) = captured(folder.path(), Duration::from_millis(1));
+        let prefix = blobs.url("p");
+        capture.begin(&prefix).await;
+        for expected in ["a", "ab", "abc"] {
+            print(&child, &expected.as_bytes()[expected.len() - 1..]);
+            let reached = async {
+                while stored(&blobs, &prefix).await != [(0, expected.to_owned())] {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(30), reached)
+                .await
+                .expect("it is shipped while it is printed");
+        }
+        assert_eq!(capture.end().await.kept, 3);
+    }
+
+    #[tokio::test]
+    async fn a_try_that_runs_again_leaves_nothing_of_what_it_printed_before() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let prefix = {
+            let (child, capture, blobs) = captured(folder.path(), NEVER);
+            let prefix = blobs.url("p");
+            capture.begin(&prefix).await;
+            print(&child, &[b'x'; 3_000]);
+            capture.end().await;
+            prefix
+        };
+        let (child, capture, blobs) = captured(folder.path(), NEVER);
+        capture.begin(&prefix).await;
+        print(&child, b"again");
+        capture.end().await;
+        assert_eq!(stored(&blobs, &prefix).await, [(0, "again".to_owned())]);
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_never_stops_does_not_keep_the_end_waiting() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (child, capture, blobs) = captured(folder.path(), NEVER);
+        capture.begin(&blobs.url("p")).await;
+        // A process that its attempt has left behind.
+        let writer = std::thread::spawn(move || while rustix::io::write(&child, &[b'y'; 65_536]).is_ok() {});
+        let ended = tokio::time::timeout(Duration::from_secs(60), capture.end()).await;
+        assert!(ended.is_ok());
+        drop(capture);
+        tokio::task::yield_now().await;
+        tokio::task::spawn_blocking(move || writer.join()).await.expect("no panic").expect("no panic");
     }
 }

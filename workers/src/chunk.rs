@@ -93,7 +93,7 @@ pub(crate) async fn run(
     };
     let interface = prepared.interface(work);
     let gather = Gather::new(range.items, &prepared.template, interface, &work.output_prefix);
-    let mut chunk = Running { machine, work, range, prepared, gather, micros: 0, parts: 0 };
+    let mut chunk = Running { machine, work, range, prepared, gather, micros: 0, kept: 0 };
     let mut pieces = Pieces::of(range.items);
     while let Some(piece) = pieces.next() {
         match chunk.run(piece, stop).await {
@@ -149,8 +149,8 @@ struct Running<'a> {
     gather: Gather,
     /// How long items have run.
     micros: u64,
-    /// In how many parts lies what its processes have printed.
-    parts: u32,
+    /// How many bytes of what its processes have printed are kept.
+    kept: u64,
 }
 
 impl Running<'_> {
@@ -179,8 +179,8 @@ impl Running<'_> {
         if !matches!(waited, Wait::Done(_) | Wait::Exited { .. }) {
             warm.child.end(self.machine.config.kill_grace).await;
         }
-        let Printed { tail, parts } = warm.child.capture.end().await;
-        self.parts = parts;
+        let Printed { tail, kept } = warm.child.capture.end().await;
+        self.kept = kept;
         let (is_used, was_out_of_memory) = (warm.is_used(), warm.child.was_out_of_memory());
         if matches!(waited, Wait::Done(_)) && warm.keep(self.machine, self.work).await {
             self.prepared.folder.may_be_kept();
@@ -225,7 +225,7 @@ impl Running<'_> {
         let Self { machine, work, range, prepared, gather, .. } = self;
         let mut warm = match piece.process {
             Process::Any => Warm::ready(machine, work, prepared, gather.interface()).await?,
-            Process::New => Warm::for_once(machine, work, prepared, gather.interface(), self.parts).await?,
+            Process::New => Warm::for_once(machine, work, prepared, gather.interface(), self.kept).await?,
         };
         let interface = gather.interface().filter(|_| warm.is_fast);
         let inputs = match inputs::of_chunk(prepared, range, piece.items, interface) {
@@ -243,8 +243,8 @@ impl Running<'_> {
         let mut setting = machine.setting(work, prepared, folder);
         setting.cwd = prepared.folder.work().display().to_string();
         let setting = machine.confine(&mut warm.child, work, setting)?;
-        warm.child.capture.begin_at(&work.output_prefix, self.parts).await;
-        let job = ChunkJob { chunk: self.chunk(piece, inputs, warm.chunks), setting };
+        warm.child.capture.begin_at(&work.output_prefix, self.kept).await;
+        let job = ChunkJob { chunk: self.chunk(piece, inputs, &warm), setting };
         let is_sent = match within(work.timeout, warm.child.send(&job)).await {
             Some(Err(error)) if error.kind() == io::ErrorKind::InvalidInput => {
                 return Err(failure::invalid(format!("the inputs of the items are {error}")));
@@ -263,7 +263,7 @@ impl Running<'_> {
         }
     }
 
-    fn chunk(&self, piece: Piece, inputs: ChunkInputs, job: u32) -> Chunk {
+    fn chunk(&self, piece: Piece, inputs: ChunkInputs, warm: &Warm) -> Chunk {
         let Self { machine, work, prepared, gather, .. } = self;
         let mut env = BTreeMap::from([(INDEX_VARIABLE_NAME.to_owned(), INDEX_VARIABLE.to_owned())]);
         env.extend(work.env.iter().filter(|(name, _)| name == OF_ATTEMPT).cloned());
@@ -280,12 +280,13 @@ impl Running<'_> {
             outputs: prepared.folder.outputs().display().to_string(),
             budget: machine.config.chunk_error_bytes_max.saturating_sub(gather.error_bytes()),
             within: self.within(piece).map(|within| within.as_secs_f64()),
-            job,
+            job: warm.chunks,
             columns,
             bound,
             inputs: file,
             names,
             skip,
+            mark: Some(warm.child.capture.mark().to_owned()),
         }
     }
 

@@ -98,10 +98,15 @@ pub enum FastPath {
 /// Bounds on what is kept of an attempt's output.
 #[derive(Clone, Copy, Debug)]
 pub struct LogLimits {
-    /// The size of one part in bytes. Default 256 KiB.
-    pub part_bytes_max: usize,
+    /// How much is compressed at once and can be read then, in bytes. Default, and at most,
+    /// [`skein_log::printed::FRAME_BYTES_MAX`].
+    pub frame_bytes_max: usize,
+    /// With how much text an object is full, in bytes. Default [`skein_log::printed::OBJECT_BYTES`].
+    pub object_bytes: u64,
     /// How many bytes of an attempt are kept. Default 64 MiB.
     pub bytes_max: u64,
+    /// How many bytes are held back while it is not known whose they are. Default 256 KiB.
+    pub held_bytes_max: usize,
     /// How long printed text waits at most before it can be read. Default 1 s.
     pub flush_every: Duration,
 }
@@ -136,8 +141,10 @@ impl Config {
             chunk_error_bytes_max: 384 * 1024,
             chunks_per_interpreter: 10_000,
             log: LogLimits {
-                part_bytes_max: 256 * 1024,
+                frame_bytes_max: skein_log::printed::FRAME_BYTES_MAX,
+                object_bytes: skein_log::printed::OBJECT_BYTES,
                 bytes_max: 64 * 1024 * 1024,
+                held_bytes_max: 256 * 1024,
                 flush_every: Duration::from_secs(1),
             },
             archive: ArchiveLimits {

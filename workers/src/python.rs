@@ -9,7 +9,7 @@ macro_rules! files {
     };
 }
 
-const FILES: [(&str, &str); 21] = files![
+const FILES: [(&str, &str); 22] = files![
     "__init__.py",
     "attempt.py",
     "child.py",
@@ -21,6 +21,7 @@ const FILES: [(&str, &str); 21] = files![
     "frames.py",
     "items.py",
     "loops.py",
+    "marks.py",
     "nest.py",
     "outcome.py",
     "plain.py",

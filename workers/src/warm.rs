@@ -94,7 +94,7 @@ impl Warm {
         self.key == key
     }
 
-    /// Makes a child that is not kept; what it prints is counted from `part` on.
+    /// Makes a child that is not kept; `kept` bytes of what its chunk has printed are there.
     ///
     /// # Errors
     /// When there is no child to be had.
@@ -103,9 +103,9 @@ impl Warm {
         work: &Work,
         prepared: &Prepared,
         interface: Option<&Interface>,
-        part: u32,
+        kept: u64,
     ) -> Result<Self, Failure> {
-        let made = Self::make(machine, work, prepared, interface, part).await?;
+        let made = Self::make(machine, work, prepared, interface, kept).await?;
         Ok(Self { is_for_once: true, chunks: 1, ..made })
     }
 
@@ -171,7 +171,7 @@ impl Warm {
         work: &Work,
         prepared: &Prepared,
         interface: Option<&Interface>,
-        part: u32,
+        kept: u64,
     ) -> Result<Self, Failure> {
         machine.make_room(work).await;
         if work.isolation == Some(Isolation::Fork)
@@ -182,10 +182,10 @@ impl Warm {
             let born = Instant::now();
             let forked = prepared.interpreter.fork_from(nest.zygote(), &prepared.folder.progress());
             let child = forked.map_err(|error| failure::not_started(&error))?;
-            child.capture.begin_at(&work.output_prefix, part).await;
+            child.capture.begin_at(&work.output_prefix, kept).await;
             return Ok(Self::new(work, child, born, nest.is_fast));
         }
-        Self::load(machine, work, prepared, interface, Some(part)).await
+        Self::load(machine, work, prepared, interface, Some(kept)).await
     }
 
     async fn load(
@@ -193,7 +193,7 @@ impl Warm {
         work: &Work,
         prepared: &Prepared,
         interface: Option<&Interface>,
-        part: Option<u32>,
+        kept: Option<u64>,
     ) -> Result<Self, Failure> {
         let folder = machine.folder(prepared.code.as_ref()).map_err(|error| failure::not_started(&error))?;
         let setting = machine.setting(work, prepared, &folder);
@@ -206,8 +206,8 @@ impl Warm {
         })?;
         let setting = machine.confine(&mut child, work, setting)?;
         // What the user's module prints when it is imported belongs to the chunk that needs it.
-        match part {
-            Some(part) => child.capture.begin_at(&work.output_prefix, part).await,
+        match kept {
+            Some(kept) => child.capture.begin_at(&work.output_prefix, kept).await,
             None => child.capture.hold().await,
         }
         let load = load_of(setting, interface, machine.config.fast_path);

@@ -41,6 +41,8 @@ pub enum Command {
     /// Show which secrets there are, or encrypt all of them by a new key. `union create secret` makes one.
     #[command(subcommand)]
     Secrets(crate::secrets::Secrets),
+    /// Show what the tasks of an execution printed, also while they print it.
+    Logs(crate::logs::LogsOf),
     /// Look into a log: a data folder (also one in use, or a copy), or a NATS URL. Changes nothing.
     #[command(subcommand)]
     Log(LogCommand),
@@ -168,6 +170,9 @@ pub struct Worker {
     /// Where tasks run that ask for an image.
     #[command(flatten)]
     pub places: Places,
+    /// How much is kept of what an attempt prints, in MiB. Default: 64
+    #[arg(long, value_name = "MIB")]
+    pub keep_log_mib: Option<std::num::NonZeroU32>,
     /// Whose work is run.
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub pool: String,

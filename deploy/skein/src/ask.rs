@@ -18,6 +18,8 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// A question to one server.
 pub struct Question {
     client: Client,
+    /// Where it began, such as the address of an execution.
+    root: Url,
     url: Url,
     /// The server, and who named it.
     pub server: String,
@@ -57,9 +59,7 @@ impl Question {
     /// When the server's address is none.
     pub fn of(server: &Server, execution: &ExecutionId, what: &[&str]) -> anyhow::Result<Self> {
         let ExecutionId { project, domain, name } = execution;
-        let below: Vec<&str> =
-            ["executions", project, domain, name].into_iter().chain(what.iter().copied()).collect();
-        Self::at(server, &below, &[])
+        Ok(Self::at(server, &["executions", project, domain, name], &[])?.about(what, &[]))
     }
 
     /// Prepares to ask for what stands at `path` below the address of the interface, narrowed by the pairs of `query`.
@@ -84,14 +84,27 @@ impl Question {
             client = client.no_proxy();
         }
         let client = client.build().context("the HTTP client cannot be made")?;
-        Ok(Self { client, url, server: shown })
+        Ok(Self { client, root: url.clone(), url, server: shown })
+    }
+
+    /// Prepares to ask the same server for something else: what stands at `what` below where this question began (the address
+    /// of its execution), and what is asked of it.
+    pub fn about(&self, what: &[&str], asked: &[(&str, String)]) -> Self {
+        let mut url = self.root.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.extend(what);
+        }
+        if !asked.is_empty() {
+            url.query_pairs_mut().extend_pairs(asked);
+        }
+        Self { client: self.client.clone(), root: self.root.clone(), url, server: self.server.clone() }
     }
 
     /// Asks once, and answers the JSON in one line.
     ///
     /// # Errors
     /// When the server does not answer, or refuses.
-    pub async fn json(&self) -> anyhow::Result<String> {
+    pub async fn json(&self) -> Result<String, Refusal> {
         text(self.ask(JSON).await?).await
     }
 
@@ -99,7 +112,7 @@ impl Question {
     ///
     /// # Errors
     /// When the server does not answer, or refuses.
-    pub async fn delete(&self) -> anyhow::Result<String> {
+    pub async fn delete(&self) -> Result<String, Refusal> {
         text(self.answered(self.client.delete(self.url.clone())).await?).await
     }
 
@@ -107,7 +120,7 @@ impl Question {
     ///
     /// # Errors
     /// When the server does not answer, or refuses.
-    pub async fn order(&self) -> anyhow::Result<String> {
+    pub async fn order(&self) -> Result<String, Refusal> {
         let order = self.client.post(self.url.clone()).header(CONTENT_TYPE, JSON);
         text(self.answered(order).await?).await
     }
@@ -144,8 +157,8 @@ impl Question {
     }
 }
 
-async fn text(answer: Response) -> anyhow::Result<String> {
-    let json = answer.text().await.context("the answer breaks off")?;
+async fn text(answer: Response) -> Result<String, Refusal> {
+    let json = answer.text().await.context("the answer breaks off").map_err(Refusal::Passing)?;
     Ok(json.trim_end().to_owned())
 }
 

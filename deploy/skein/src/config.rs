@@ -4,21 +4,34 @@
 
 use crate::args::Up;
 use anyhow::{Context as _, bail};
+use skein_gateway::LogLink;
 use skein_model::task_settings::Given;
 use skein_model::{TaskRule, TaskRules};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The variable that names the file when no argument does.
 const VARIABLE: &str = "SKEIN_CONFIG";
-/// The one key of the file: its rules.
+/// The file's rules for tasks.
 const TASKS: &str = "tasks";
+/// What it says of logs: where they are kept beside ours, and how much of them is kept.
+const LOGS: &str = "logs";
+const LINKS: &str = "links";
+const KEEP_MIB: &str = "keep_mib";
+/// The most that can be kept of what one attempt prints, in MiB.
+const KEEP_MIB_MAX: i64 = 1 << 20;
 
 /// A configuration, and where it is from.
+#[derive(Debug)]
 pub struct Config {
     /// The file.
     pub path: PathBuf,
     /// What it says of tasks.
     pub rules: TaskRules,
+    /// Where logs are kept beside ours.
+    pub log_links: Vec<LogLink>,
+    /// How much is kept of what an attempt prints, in bytes; none for the default.
+    pub log_bytes_max: Option<u64>,
 }
 
 /// Reads the file that `--config` or `SKEIN_CONFIG` names; none when neither does.
@@ -31,18 +44,16 @@ pub fn read(up: &Up) -> anyhow::Result<Option<Config>> {
     let Some(path) = up.config.clone().or_else(named) else { return Ok(None) };
     let text = std::fs::read_to_string(&path)
         .with_context(|| format!("the configuration file {} cannot be read", path.display()))?;
-    let rules = parse(&path, &text)?;
-    Ok(Some(Config { path, rules }))
+    parse(&path, &text).map(Some)
 }
 
-fn parse(path: &Path, text: &str) -> anyhow::Result<TaskRules> {
+fn parse(path: &Path, text: &str) -> anyhow::Result<Config> {
     let file = path.display();
     let table: toml::Table =
         text.parse().with_context(|| format!("the configuration file {file} is not TOML"))?;
     let mut faults = Vec::new();
-    faults.extend(
-        table.keys().filter(|key| *key != TASKS).map(|key| format!("{key} is unknown; there is {TASKS}")),
-    );
+    let unknown = table.keys().filter(|key| ![TASKS, LOGS].contains(&key.as_str()));
+    faults.extend(unknown.map(|key| format!("{key} is unknown; there are {TASKS} and {LOGS}")));
     let mut rules = Vec::new();
     match table.get(TASKS) {
         None => {}
@@ -59,10 +70,73 @@ fn parse(path: &Path, text: &str) -> anyhow::Result<TaskRules> {
             kind(other)
         )),
     }
+    let logs = logs(table.get(LOGS), &mut faults);
+    let (log_links, log_bytes_max) = (log_links(&logs, &mut faults), log_bytes_max(&logs, &mut faults));
     if !faults.is_empty() {
         bail!("the configuration file {file} is not right\n  {}", faults.join("\n  "));
     }
-    Ok(TaskRules::new(rules))
+    Ok(Config { path: path.to_owned(), rules: TaskRules::new(rules), log_links, log_bytes_max })
+}
+
+/// Takes what is said of logs; what is wrong goes to `faults`.
+fn logs(logs: Option<&toml::Value>, faults: &mut Vec<String>) -> toml::Table {
+    match logs {
+        None => {}
+        Some(toml::Value::Table(logs)) => {
+            let unknown = logs.keys().filter(|key| ![LINKS, KEEP_MIB].contains(&key.as_str()));
+            faults.extend(
+                unknown.map(|key| format!("{LOGS}.{key} is unknown; there are {LINKS} and {KEEP_MIB}")),
+            );
+            return logs.clone();
+        }
+        Some(other) => faults.push(format!("{LOGS} is {}; it has to be a table", kind(other))),
+    }
+    toml::Table::new()
+}
+
+fn log_bytes_max(logs: &toml::Table, faults: &mut Vec<String>) -> Option<u64> {
+    let given = logs.get(KEEP_MIB)?;
+    let mib = given.as_integer().filter(|mib| (1..=KEEP_MIB_MAX).contains(mib));
+    if mib.is_none() {
+        faults.push(format!(
+            "{LOGS}.{KEEP_MIB} is {given}; it has to be a whole number from 1 to {KEEP_MIB_MAX}"
+        ));
+    }
+    mib.and_then(|mib| u64::try_from(mib).ok()).map(|mib| mib << 20)
+}
+
+/// Takes the links of `[[logs.links]]`.
+fn log_links(logs: &toml::Table, faults: &mut Vec<String>) -> Vec<LogLink> {
+    let given = match logs.get(LINKS) {
+        None => return Vec::new(),
+        Some(toml::Value::Array(given)) => given,
+        Some(other) => {
+            faults.push(format!(
+                "{LOGS}.{LINKS} is {}; it has to be a list of tables, each under [[{LOGS}.{LINKS}]]",
+                kind(other)
+            ));
+            return Vec::new();
+        }
+    };
+    let mut read = Vec::new();
+    for (at, value) in given.iter().enumerate() {
+        match link(value) {
+            Ok(link) => read.push(link),
+            Err(fault) => faults.push(format!("link {} of [[{LOGS}.{LINKS}]]: {fault}", at + 1)),
+        }
+    }
+    read
+}
+
+fn link(value: &toml::Value) -> Result<LogLink, String> {
+    let toml::Value::Table(table) = value else {
+        return Err(format!("it is {}; it has to be a table", kind(value)));
+    };
+    let text = |(key, value): (&String, &toml::Value)| match value {
+        toml::Value::String(text) => Ok((key.clone(), text.clone())),
+        other => Err(format!("{key} is {}; it has to be a string", kind(other))),
+    };
+    LogLink::read(&table.iter().map(text).collect::<Result<BTreeMap<_, _>, _>>()?)
 }
 
 fn rule(value: &toml::Value) -> Result<TaskRule, String> {
@@ -99,7 +173,7 @@ const fn kind(value: &toml::Value) -> &'static str {
 mod tests {
     use super::*;
 
-    fn parsed(text: &str) -> anyhow::Result<TaskRules> {
+    fn parsed(text: &str) -> anyhow::Result<Config> {
         parse(Path::new("skein.toml"), text)
     }
 
@@ -121,8 +195,8 @@ mod tests {
             name = '*'
             weight = 2
         ";
-        assert_eq!(parsed(text).expect("it is right").len(), 2);
-        assert!(parsed("").expect("it is right").is_empty());
+        assert_eq!(parsed(text).expect("it is right").rules.len(), 2);
+        assert!(parsed("").expect("it is right").rules.is_empty());
     }
 
     #[test]
@@ -140,16 +214,52 @@ mod tests {
         assert_eq!(
             refused(text),
             "the configuration file skein.toml is not right\n  \
-             server is unknown; there is tasks\n  \
+             server is unknown; there are tasks and logs\n  \
              rule 1 of [[tasks]]: priority is 1000; it has to be a whole number from -100 to 100\n  \
              rule 3 of [[tasks]]: isolation is true; it has to be one of \"fresh\", \"fork\" and \"reuse\""
         );
     }
 
     #[test]
+    fn links_to_logs_stand_beside_the_rules_and_what_is_wrong_with_one_is_told_with_the_rest() {
+        let text = "
+            [[logs.links]]
+            provider = 'cloudwatch'
+            region = 'eu-west-1'
+            group = 'skein'
+            [[logs.links]]
+            name = 'Mine'
+            uri = 'https://logs.example/{{ .executionName }}'
+        ";
+        assert_eq!(parsed(text).expect("it is right").log_links.len(), 2);
+        let refused = refused(
+            "
+            [[logs.links]]
+            name = 'Mine'
+            uri = 'https://logs.example/{{ .podUID }}'
+            [[logs.links]]
+            name = 7
+            [[tasks]]
+            weight = 0
+        ",
+        );
+        for expected in [
+            "link 1 of [[logs.links]]: uri asks for podUID, which is unknown",
+            "link 2 of [[logs.links]]: name is a number; it has to be a string",
+            "rule 1 of [[tasks]]: weight",
+        ] {
+            assert!(refused.contains(expected), "{refused}");
+        }
+    }
+
+    #[test]
     fn what_is_no_rule_is_refused() {
         let each = [
             ("[tasks]\nweight = 1", "tasks is a table; it has to be a list of tables, each under [[tasks]]"),
+            ("logs = 1", "logs is a number; it has to be a table"),
+            ("[logs]\nlinks = 'x'", "logs.links is a string; it has to be a list of tables"),
+            ("[logs]\nlevel = 'x'", "logs.level is unknown; there are links and keep_mib"),
+            ("[logs]\nkeep_mib = 0", "logs.keep_mib is 0; it has to be a whole number from 1 to 1048576"),
             ("tasks = [1]", "rule 1 of [[tasks]]: it is a number; it has to be a table"),
             ("[[tasks]]\nname = ['a']", "rule 1 of [[tasks]]: name is a list; it has to be a name"),
             (

@@ -14,6 +14,7 @@ mod client;
 mod config;
 mod doctor;
 mod inspect;
+mod logs;
 mod machine;
 mod owner;
 mod parts;
@@ -55,6 +56,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Why(why) => Ok(runtime()?.block_on(why::run(&why))),
         Command::Cache(cache) => Ok(runtime()?.block_on(cache::run(&cache))),
         Command::Secrets(secrets) => Ok(runtime()?.block_on(secrets::run(&secrets))),
+        Command::Logs(logs) => Ok(runtime()?.block_on(logs::run(&logs))),
         Command::Log(LogCommand::Cat(cat)) => runtime()?.block_on(inspect::cat(&cat)),
         Command::Log(LogCommand::Verify(at)) => runtime()?.block_on(inspect::verify(&at)),
         Command::Log(LogCommand::Stats(at)) => runtime()?.block_on(inspect::stats(&at)),

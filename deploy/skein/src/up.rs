@@ -34,8 +34,9 @@ pub const ENDED_AT_ONCE: i32 = 130;
 const SLOTS_APART: usize = 16;
 
 /// What is said of tasks and of the machine.
-struct Said {
-    rules: TaskRules,
+struct Said<'a> {
+    /// The configuration file, if there is one.
+    config: Option<&'a Config>,
     /// The machine that runs attempts, if it is this one.
     machine: Option<Machine>,
 }
@@ -70,12 +71,11 @@ pub async fn run(up: Up) -> anyhow::Result<ExitCode> {
         None => None,
     };
     let workers = workers.as_ref().map(|(python, found)| (python, found));
-    let rules = config.as_ref().map(|config| config.rules.clone()).unwrap_or_default();
     let told = machine.as_ref().map(Machine::told).unwrap_or_default();
-    let said = Said { rules, machine };
+    let said = Said { config: config.as_ref(), machine };
     let system = start(&up, &data, workers, listener, address, parts, said).await?;
     let client = client::write(&data, address).context("the client's configuration cannot be written")?;
-    let file = config.as_ref().map(|Config { path, rules }| {
+    let file = config.as_ref().map(|Config { path, rules, .. }| {
         ("config", format!("{} (rules for tasks: {})", path.display(), rules.len()))
     });
     let told: Vec<_> = file.into_iter().chain(told).collect();
@@ -144,8 +144,9 @@ async fn start(
     listener: TcpListener,
     address: SocketAddr,
     parts: Parts,
-    Said { rules, machine }: Said,
+    Said { config, machine }: Said<'_>,
 ) -> anyhow::Result<System> {
+    let rules = config.map(|config| config.rules.clone()).unwrap_or_default();
     let signer =
         UrlSigner::load_or_create(&data.join("url.key")).context("the key for signed URLs cannot be had")?;
     let clock: Clock = Arc::new(now);
@@ -158,6 +159,7 @@ async fn start(
             offer: machine.as_ref().map(Machine::offer),
             // What workers of their own can run is for them to say.
             no_containers: python.and_then(|(_, found)| found.no_containers()),
+            log_links: config.map(|config| config.log_links.clone()).unwrap_or_default(),
             ..skein_gateway::Config::default()
         },
         Arc::clone(&parts.log),
@@ -181,8 +183,9 @@ async fn start(
     )
     .await?;
     let workers = python.zip(machine.as_ref());
-    let workers =
-        workers.map(|(python, machine)| workers_of(up, data, python, machine, &parts)).transpose()?;
+    let workers = workers
+        .map(|(python, machine)| workers_of(up, data, python, (machine, config), &parts))
+        .transpose()?;
     let (stop_gateway, stopped) = oneshot::channel();
     let serving = tokio::spawn(async move {
         let until = async move { drop(stopped.await) };
@@ -207,11 +210,12 @@ fn workers_of(
     up: &Up,
     data: &Path,
     (python, found): (&Python, &Found),
-    machine: &Machine,
+    (machine, given): (&Machine, Option<&Config>),
     parts: &Parts,
 ) -> anyhow::Result<Workers> {
     let pool = PoolId("default".to_owned());
     let mut config = skein_workers::Config::new(pool, python.path.clone(), data.join("scratch"));
+    config.log.bytes_max = given.and_then(|given| given.log_bytes_max).unwrap_or(config.log.bytes_max);
     config.slots = up.slots.unwrap_or(config.slots);
     // Outside of the scratch folder, which is emptied at every start: compiling the SDK takes two seconds.
     config.bytecode = data.join("bytecode");

@@ -185,6 +185,9 @@ fn start(
     config.secrets = Some(vault);
     given.settle(&mut config);
     found.tell(&mut config);
+    if let Some(mib) = worker.keep_log_mib {
+        config.log.bytes_max = u64::from(mib.get()) << 20;
+    }
     let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     config.worker = format!("worker-{}-{}", machine.trim(), std::process::id());
     Workers::start(config, Arc::new(stream.queue()), Arc::new(stream.inbox()), blobs)

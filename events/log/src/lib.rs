@@ -19,6 +19,7 @@ pub mod inbox;
 pub mod jetstream;
 pub mod lease;
 pub mod memory;
+pub mod printed;
 pub mod task_queue;
 
 pub use blob_store::{BlobError, BlobStore, Method, S3Keys, S3Settings, SignatureError, UrlSigner};

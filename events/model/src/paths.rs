@@ -45,12 +45,62 @@ pub fn deck(prefix: &str) -> String {
     format!("{prefix}/deck.html")
 }
 
-/// The folder of what a try printed, in the folder of the try: objects named by number, in order.
+/// The folder of all tries of a node.
+pub fn tries_folder(data_prefix: &str, node: &NodeId) -> String {
+    format!("{data_prefix}/{node}/data")
+}
+
+/// The folder of what a try printed, in the folder of the try: objects named by the position of their first byte, so that
+/// the list of them, which is sorted, is their index.
 pub fn log_folder(prefix: &str) -> String {
     format!("{prefix}/log")
 }
 
-/// One part of what a try printed.
-pub fn log_part(prefix: &str, number: u32) -> String {
-    format!("{prefix}/log/{number:06}.txt")
+/// The object of what a try printed that begins with byte `start` of all that is kept.
+pub fn log_object(prefix: &str, start: u64) -> String {
+    format!("{prefix}/log/{start:015}.lz4")
+}
+
+/// Answers the position of the first byte of an object of what a try printed; none for any other name.
+pub fn log_start(uri: &str) -> Option<u64> {
+    let (folder, name) = uri.rsplit_once('/')?;
+    let digits = name.strip_suffix(".lz4").filter(|_| folder.ends_with("/log"))?;
+    digits.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Answers the try, and the range of items if it is one of a map, that an object of what was printed belongs to; none for
+/// any other object in [`tries_folder`].
+pub fn log_owner(tries: &str, uri: &str) -> Option<(Attempt, Option<ItemRange>)> {
+    log_start(uri)?;
+    let (attempt, rest) = uri.strip_prefix(tries)?.strip_prefix('/')?.split_once('/')?;
+    let attempt = Attempt(attempt.parse().ok()?);
+    if rest.starts_with("log/") {
+        return Some((attempt, None));
+    }
+    let (start, end) = rest.split_once('/')?.0.split_once('-')?;
+    let items = ItemRange { start: start.parse().ok()?, end: end.parse().ok()? };
+    Some((attempt, Some(items)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whose_an_object_of_printed_text_is_stands_in_its_name() {
+        let node = NodeId::new("n0");
+        let tries = tries_folder("file:///b/e", &node);
+        let items = ItemRange { start: 4, end: 8 };
+        let of_task = log_object(&attempt_prefix("file:///b/e", &node, Attempt(2)), 7);
+        let of_items = log_object(&items_prefix("file:///b/e", &node, Attempt(0), items), 0);
+        assert_eq!(of_task, "file:///b/e/n0/data/2/log/000000000000007.lz4");
+        assert_eq!((log_start(&of_task), log_start(&of_items)), (Some(7), Some(0)));
+        assert_eq!(log_owner(&tries, &of_task), Some((Attempt(2), None)));
+        assert_eq!(log_owner(&tries, &of_items), Some((Attempt(0), Some(items))));
+        for other in
+            ["0/outputs.pb", "0/4-8/outputs.pb", "inputs.pb", "0/log/+7.lz4", "x/log/7.lz4", "0/9/log/7.lz4"]
+        {
+            assert_eq!(log_owner(&tries, &format!("{tries}/{other}")), None, "{other}");
+        }
+    }
 }

@@ -29,7 +29,8 @@ pub(super) async fn of_execution(
     Ok(Sse::new(events(progress::watch(&shared, &id, first)?)).into_response())
 }
 
-fn accepts_events(headers: &HeaderMap) -> bool {
+/// Says whether the client asks for server-sent events.
+pub(super) fn accepts_events(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(header::ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
     accepted
         .flat_map(|value| value.split(','))

@@ -76,6 +76,11 @@ impl Watched {
         }
     }
 
+    /// Says whether the server is about to end.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().is_closed
+    }
+
     /// Ends the watch of an execution unless somebody has come who watches; says whether it ended.
     fn leave(&self, id: &ExecutionId, sender: &Sender) -> bool {
         let mut state = self.lock();

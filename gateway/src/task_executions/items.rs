@@ -1,18 +1,23 @@
 //! Shows the items of a map: one external resource for each time an item was run.
 
-use crate::views::ChunkRow;
+use crate::log_links::{LogLink, Try};
+use crate::views::{AttemptRow, ChunkRow};
 use skein_idl::flyteidl::core::task_execution::Phase;
 use skein_idl::flyteidl::{core, event};
-use skein_model::NodeId;
-use skein_model::event::ItemRange;
+use skein_model::{ExecutionId, NodeId, Timestamp};
 
 /// Where the items' logs are, and what they are called.
 pub(super) struct Links<'a> {
     pub(super) base: String,
-    pub(super) execution: &'a str,
+    pub(super) execution: &'a ExecutionId,
     pub(super) node: &'a NodeId,
     /// Whether what ran is kept in the cache.
     pub(super) keeps: bool,
+    /// The try of the whole map.
+    pub(super) attempt: &'a AttemptRow,
+    /// Where logs are kept beside ours.
+    pub(super) others: &'a [LogLink],
+    pub(super) now: Timestamp,
 }
 
 struct Run {
@@ -21,8 +26,6 @@ struct Run {
     failed: bool,
     /// Whether the cache had it.
     cached: bool,
-    /// The range that was run together: its log is one.
-    range: ItemRange,
 }
 
 impl Links<'_> {
@@ -37,27 +40,39 @@ impl Links<'_> {
     }
 
     fn resource(&self, run: &Run) -> event::ExternalResourceInfo {
-        let Run { index, attempt, failed, cached, range } = run;
-        let (execution, node, base) = (self.execution, self.node, &self.base);
-        let phase = if *failed { Phase::Failed } else { Phase::Succeeded };
-        let log = || core::TaskLog {
-            uri: format!("{base}/{attempt}/{}-{}", range.start, range.end),
+        let Run { index, attempt, failed, cached } = run;
+        let (node, base) = (self.node, &self.base);
+        let external_id = format!("{}-{node}-0-n{index}-{attempt}", self.execution.name);
+        let own = core::TaskLog {
+            uri: format!("{base}/{attempt}/{index}"),
             name: format!("Task Logs-{index}"),
             ..Default::default()
         };
+        let run = Try {
+            execution: self.execution,
+            node: node.as_str(),
+            task: &self.attempt.task,
+            attempt: *attempt,
+            generated_name: &external_id,
+            started: self.attempt.started_at.unwrap_or(self.attempt.created_at),
+            ended: self.attempt.ended_at.unwrap_or(self.now),
+        };
+        let others = self.others.iter().map(|link| link.of(&run, &format!("-{index}")));
+        // Of what did not run nothing can have been printed.
+        let logs = if *cached { Vec::new() } else { std::iter::once(own).chain(others).collect() };
+        let phase = if *failed { Phase::Failed } else { Phase::Succeeded };
         let status = match (*failed, *cached) {
             (_, true) => core::CatalogCacheStatus::CacheHit,
             (false, false) if self.keeps => core::CatalogCacheStatus::CachePopulated,
             (true | false, false) => core::CatalogCacheStatus::CacheDisabled,
         };
         event::ExternalResourceInfo {
-            external_id: format!("{execution}-{node}-0-n{index}-{attempt}"),
+            external_id,
             index: *index,
             retry_attempt: *attempt,
             phase: phase.into(),
             cache_status: status.into(),
-            // Nothing ran that could have printed.
-            logs: if *cached { Vec::new() } else { vec![log()] },
+            logs,
             ..Default::default()
         }
     }
@@ -80,13 +95,14 @@ fn succeeded(chunks: &[ChunkRow]) -> impl Iterator<Item = Run> {
 }
 
 const fn run_of(chunk: &ChunkRow, index: u32) -> Run {
-    let ChunkRow { range, attempt, cached, .. } = chunk;
-    Run { index, attempt: *attempt, failed: false, cached: *cached, range: *range }
+    let ChunkRow { attempt, cached, .. } = chunk;
+    Run { index, attempt: *attempt, failed: false, cached: *cached }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use skein_model::event::ItemRange;
 
     fn chunk(start: u32, end: u32, attempt: u32, failures: &[u32], returned: &[(u32, u32)]) -> ChunkRow {
         ChunkRow {
@@ -98,12 +114,52 @@ mod tests {
         }
     }
 
+    fn resources(chunks: &[ChunkRow], max: usize, keeps: bool) -> Vec<event::ExternalResourceInfo> {
+        let (node, now) = (NodeId::new("n0"), Timestamp::from_micros(0));
+        let task = skein_model::EntityId {
+            kind: skein_model::EntityKind::Task,
+            project: "p".into(),
+            domain: "d".into(),
+            name: "t".into(),
+            version: "v".into(),
+        };
+        let attempt = AttemptRow {
+            attempt: 0,
+            phase: SUCCEEDED,
+            is_array: true,
+            created_at: now,
+            updated_at: now,
+            started_at: Some(now),
+            ended_at: None,
+            error: None,
+            inputs: None,
+            outputs: None,
+            worker: String::new(),
+            task,
+            task_type: String::new(),
+            is_cached: keeps,
+            is_interruptible: false,
+            place: String::new(),
+        };
+        let given = [("name", "Mine"), ("uri", "https://x/{{ .podName }}")];
+        let given = given.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let links = Links {
+            base: "http://x/logs/p/d/e/n0".to_owned(),
+            execution: &ExecutionId { project: "p".into(), domain: "d".into(), name: "e".into() },
+            node: &node,
+            keeps,
+            attempt: &attempt,
+            others: &[LogLink::read(&given.into()).expect("it is right")],
+            now,
+        };
+        links.resources(chunks, max)
+    }
+
     fn shown(chunks: &[ChunkRow], max: usize) -> Vec<(String, i32)> {
-        let node = NodeId::new("n0");
-        let links =
-            Links { base: "http://x/logs/p/d/e/n0".to_owned(), execution: "e", node: &node, keeps: false };
-        let resources = links.resources(chunks, max);
-        resources.into_iter().map(|resource| (resource.external_id, resource.phase)).collect()
+        resources(chunks, max, false)
+            .into_iter()
+            .map(|resource| (resource.external_id, resource.phase))
+            .collect()
     }
 
     const FAILED: i32 = Phase::Failed as i32;
@@ -129,10 +185,8 @@ mod tests {
 
     #[test]
     fn an_item_that_the_cache_had_shows_that_and_has_no_log() {
-        let node = NodeId::new("n0");
-        let links = Links { base: "b".to_owned(), execution: "e", node: &node, keeps: true };
         let chunks = [ChunkRow { cached: true, ..chunk(0, 2, 0, &[], &[(1, 2)]) }, chunk(1, 2, 0, &[], &[])];
-        let resources = links.resources(&chunks, 9);
+        let resources = resources(&chunks, 9, true);
         let shown: Vec<_> =
             resources.iter().map(|one| (one.index, one.cache_status(), one.logs.len())).collect();
         let (hit, populated) = (core::CatalogCacheStatus::CacheHit, core::CatalogCacheStatus::CachePopulated);
@@ -148,12 +202,11 @@ mod tests {
     }
 
     #[test]
-    fn the_log_of_an_item_is_the_log_of_the_range_it_ran_with() {
-        let node = NodeId::new("n0");
-        let links =
-            Links { base: "http://x/logs/p/d/e/n0".to_owned(), execution: "e", node: &node, keeps: false };
-        let resources = links.resources(&[chunk(4, 8, 1, &[], &[])], 1);
-        assert_eq!(resources[0].logs[0].uri, "http://x/logs/p/d/e/n0/1/4-8");
-        assert_eq!(resources[0].logs[0].name, "Task Logs-4");
+    fn an_item_links_to_its_own_log_and_to_where_else_logs_are_kept() {
+        let resources = resources(&[chunk(4, 8, 1, &[], &[])], 1, false);
+        let links: Vec<(&str, &str)> =
+            resources[0].logs.iter().map(|log| (log.name.as_str(), log.uri.as_str())).collect();
+        let expected = [("Task Logs-4", "http://x/logs/p/d/e/n0/1/4"), ("Mine-4", "https://x/e-n0-0-n4-1")];
+        assert_eq!(links, expected);
     }
 }

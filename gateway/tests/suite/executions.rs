@@ -307,26 +307,6 @@ async fn values_above_the_limit_are_answered_by_a_link() {
 }
 
 #[tokio::test]
-async fn logs_are_put_together_from_their_parts() {
-    let harness = Harness::start().await;
-    register(&harness).await;
-    launch(&harness, "abc").await;
-    run(&harness, "abc").await;
-    let prefix = harness.blobs.url("metadata/flytesnacks-development-abc/n0/data/0");
-    for (at, part) in ["one\n", "two\n"].iter().enumerate() {
-        let uri = skein_model::paths::log_part(&prefix, at as u32);
-        harness.blobs.put(&uri, part.as_bytes().into()).await.unwrap();
-    }
-    let base = "/logs/flytesnacks/development/abc";
-    assert_eq!(harness.http("GET", &format!("{base}/n0/0"), &[], &[]).await, (200, b"one\ntwo\n".to_vec()));
-    assert_eq!(harness.http("GET", &format!("{base}/n1/0"), &[], &[]).await, (200, vec![]));
-    assert_eq!(harness.http("GET", &format!("{base}/zz/0"), &[], &[]).await.0, 404);
-    assert_eq!(harness.http("GET", &format!("{base}/n0/x"), &[], &[]).await.0, 400);
-    assert_eq!(harness.http("GET", &format!("{base}/..%2f..%2fn0/0"), &[], &[]).await.0, 400);
-    engine::seen(&harness, "abc").await;
-}
-
-#[tokio::test]
 async fn with_the_policy_to_finish_what_can_run_a_failure_leaves_the_end_node_skipped() {
     use skein_idl::flyteidl::core::workflow_metadata::OnFailurePolicy;
     let harness = Harness::start().await;

@@ -16,6 +16,7 @@ mod executions;
 mod harness;
 mod hostile;
 mod lists;
+mod logs;
 mod progress;
 mod registration;
 mod resources;

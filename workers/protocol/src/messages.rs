@@ -270,6 +270,9 @@ pub struct Chunk {
     /// How many items in that file come before the first of the chunk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skip: Option<u32>,
+    /// What a mark begins with that is written into the output where an item begins to print; its number and U+001E end it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<String>,
 }
 
 /// What became of the items since the last such message.

@@ -13,7 +13,7 @@ from typing import Any, Dict, Optional
 
 from flytekit.loggers import initialize_global_loggers
 
-from skein_worker import attempt, chunk, room, single
+from skein_worker import attempt, chunk, marks, room, single
 from skein_worker.frames import Broken, Frames
 from skein_worker.nest import Nest, reseed, settings_of
 from skein_worker.progress import Progress
@@ -182,6 +182,7 @@ def _enter(folder: str) -> None:
 def _take_over_output(log: int) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
+    marks.keep(log)
     os.close(log)
     sys.stdout = sys.__stdout__ = stream(1)
     sys.stderr = sys.__stderr__ = stream(2)

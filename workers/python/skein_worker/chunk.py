@@ -21,12 +21,15 @@ from skein_worker import direct, dispatch, outcome, plain
 from skein_worker.context import Folders, entered, folders_of, options_of
 from skein_worker.frames import Frames
 from skein_worker.items import Items
+from skein_worker.marks import Marks
 from skein_worker.outcome import Raised, Returned, Written
 from skein_worker.progress import Progress
 from skein_worker.surroundings import flush
 
 # Results wait this long at most before they are sent: what was sent is kept when the process dies.
 _DELIVER_AFTER_S = 0.02
+# After this long the next item is marked in the log, whether it prints or not.
+_MARK_AFTER_S = 0.005
 _RESOLVER = "flytekit.core.array_node_map_task.ArrayNodeMapTaskResolver"
 # What reads the position of an item; set by Skein for each item to the item's place in the whole map.
 _INDEX = "FLYTE_K8S_ARRAY_INDEX"
@@ -37,11 +40,12 @@ _monotonic, _perf_counter, _packb, _unpackb = time.monotonic, time.perf_counter,
 class Results:
     """Results on their way to the worker."""
 
-    def __init__(self, frames: Frames, job: Dict[str, Any]) -> None:
+    def __init__(self, frames: Frames, job: Dict[str, Any], marks: Marks) -> None:
         self._frames = frames
         self._job = job["job"]
         self._budget = job["budget"]
-        self._sent_at = _monotonic()
+        self._marks = marks
+        self._sent_at = self._looked_at = _monotonic()
         self._ends_at = None if job["within"] is None else self._sent_at + job["within"]
         # Whether further items are for another chunk: the errors fill what a report can hold, or the time is over.
         self.is_over = False
@@ -65,6 +69,13 @@ class Results:
     def deliver_when_due(self) -> None:
         """Sends what there is if it has waited long enough."""
         now = _monotonic()
+        if now - self._looked_at > _MARK_AFTER_S:
+            self._looked_at = now
+            flush()
+            self._marks.announce()
+            self._deliver_if_old(now)
+
+    def _deliver_if_old(self, now: float) -> None:
         if now - self._sent_at > _DELIVER_AFTER_S:
             self._sent_at = now
             if self._ends_at is not None and now >= self._ends_at:
@@ -137,31 +148,35 @@ class MapTask:
     def run_chunk(self, job: Dict[str, Any], frames: Frames, progress: Progress) -> None:
         """Runs the items of a chunk and sends what became of them."""
         os.environ.update(job["env"])
-        results = Results(frames, job)
+        marks = Marks(job.get("mark"), progress)
+        results = Results(frames, job, marks)
         began = _perf_counter()
         run = self._dispatch if "inputs" in job else self._call
         try:
-            run(job, results, progress)
+            run(job, results, progress, marks)
         except BaseException:
             # This item ends the process; those before it have results.
             results.deliver()
             raise
+        marks.end()
         micros = int((_perf_counter() - began) * 1e6)
         flush()
         results.deliver(done=True, micros=micros)
         # Only now: whoever dies before its results are sent had begun.
         progress.at(-1)
 
-    def _call(self, job: Dict[str, Any], results: Results, progress: Progress) -> None:
+    def _call(self, job: Dict[str, Any], results: Results, progress: Progress, marks: Marks) -> None:
         """Calls the function for item after item."""
         assert self._task is not None
         function = self._task.python_function_task._task_function
-        start, environment, write = job["start"], os.environ, self._write
+        start, environment, write, due = job["start"], os.environ, self._write, marks.due
         with _context(job, lambda: start + position) as ctx:
             position = 0
             for position, inputs in enumerate(self._arguments(job)):
                 index = start + position
                 progress.number[0] = index
+                if due:
+                    marks.before_item()
                 environment[_INDEX] = str(index)
                 ended: Any = None
                 try:
@@ -206,7 +221,7 @@ class MapTask:
                 inputs[name] = value if read is None else read(value)
             yield inputs
 
-    def _dispatch(self, job: Dict[str, Any], results: Results, progress: Progress) -> None:
+    def _dispatch(self, job: Dict[str, Any], results: Results, progress: Progress, marks: Marks) -> None:
         """Dispatches item after item."""
         with open(job["inputs"], "rb") as file:
             literals = literals_pb2.LiteralMap.FromString(file.read())
@@ -217,7 +232,10 @@ class MapTask:
                 items = stack.enter_context(Items.of_chunk(self._task, self._base, job, literals))
             for number in range(job["count"]):
                 index, position = job["start"] + number, job["skip"] + number
+                flush()
                 progress.at(index)
+                if marks.due:
+                    marks.before_item()
                 os.environ[_INDEX] = str(index)
                 _stay_in(job["cwd"])
                 written = None if items is None else items.run(position, _paths(options, index))

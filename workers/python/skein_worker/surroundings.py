@@ -9,9 +9,12 @@ import _signal
 import faulthandler
 import fcntl
 import gc
+import io
 import os
 import sys
 from typing import Any, List, Tuple
+
+from skein_worker.marks import Raw
 
 # From here on user code that closes or opens files by their numbers is not expected.
 _KEPT_FROM = 200
@@ -21,7 +24,10 @@ _TIMERS = (_signal.ITIMER_REAL, _signal.ITIMER_VIRTUAL, _signal.ITIMER_PROF)
 def stream(number: int) -> Any:
     """Opens standard output or error anew."""
     # By line: what was printed must have left the process when it is killed.
-    return open(number, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+    raw = io.BufferedWriter(Raw(number, "w", closefd=False))
+    text = io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+    text.mode = "w"  # type: ignore[misc]
+    return text
 
 
 def flush() -> None:

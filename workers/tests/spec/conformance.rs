@@ -283,6 +283,7 @@ fn chunk(zygote: &Zygote, argv: Vec<String>, start: u32, values: std::ops::Range
         inputs: None,
         names: None,
         skip: None,
+        mark: None,
     };
     ChunkJob { chunk, setting: zygote.setting(argv) }
 }

@@ -9,6 +9,7 @@ use skein_idl::flyteidl::core::{
     TypedInterface, Variable, VariableMap, literal, literal_type, primitive, scalar,
 };
 use skein_log::memory::{MemoryInbox, MemoryQueue};
+use skein_log::printed;
 use skein_log::{BlobStore, Inbox, TaskQueue};
 use skein_model::command::Outcome;
 use skein_model::event::{FinishedChunk, ItemRange};
@@ -304,13 +305,15 @@ impl House {
 
     /// Answers all that was printed under `prefix`.
     pub(crate) async fn log(&self, prefix: &str) -> String {
-        let mut text = String::new();
-        for part in self.blobs.list(&skein_model::paths::log_folder(prefix)).await.unwrap() {
-            let bytes = self.blobs.get(&part, 1 << 30).await.unwrap();
-            assert!(bytes.len() <= 256 * 1024, "a part of {} bytes", bytes.len());
-            text.push_str(&String::from_utf8_lossy(&bytes));
+        let mut text = Vec::new();
+        for uri in self.blobs.list(&skein_model::paths::log_folder(prefix)).await.unwrap() {
+            assert_eq!(skein_model::paths::log_start(&uri), Some(text.len() as u64));
+            let object = self.blobs.get(&uri, printed::ENCODED_BYTES_MAX).await.unwrap();
+            for frame in printed::frames(object).unwrap() {
+                text.extend_from_slice(&frame.text().unwrap());
+            }
         }
-        text
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     pub(crate) async fn load(&self, outputs: &DataRef) -> LiteralMap {
