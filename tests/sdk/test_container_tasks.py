@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Iterator, Optional
 
 import pytest
+from flyteidl.core import catalog_pb2
 from flytekit.types.directory import FlyteDirectory
 from flytekit.types.file import FlyteFile
 
@@ -149,6 +150,18 @@ def test_061_files_are_where_the_container_expects_them_and_folders_are_uploaded
     assert outputs["n"] == 12
     assert Path(outputs["g"].download()).read_text() == "ab"
     assert (Path(outputs["d"].download()) / "inner/copy").read_text() == "twelve bytes"
+
+
+def test_outputs_of_a_cached_container_are_kept(place: Place) -> None:
+    """A second run with the same inputs is given them, and runs nothing."""
+    inputs = {"salt": unique("salt")}
+    first = place.outputs("kept", inputs)
+    second = place.finish("kept", inputs)
+    require_success(second)
+    assert second.outputs["at"] == first["at"]
+    node = place.client.node(second, place.client.only_node(second))
+    assert node.closure.task_node_metadata.cache_status == catalog_pb2.CACHE_HIT
+    assert place.client.attempts(second) == []
 
 
 def test_every_type_comes_out_as_it_went_in(place: Place) -> None:

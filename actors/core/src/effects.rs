@@ -78,6 +78,12 @@ impl Execution {
                 not_before: *not_before,
                 started: false,
             }],
+            // What most executions do not have costs them no search for the node.
+            Event::NodeStarted { .. } | Event::AttemptSucceeded { .. } | Event::NodeSucceeded { .. }
+                if !self.plan.has_cache =>
+            {
+                Vec::new()
+            }
             Event::NodeStarted { node, .. } => self.look_up(node),
             Event::CacheLookedUp { node, .. } => self.after_look_up(node),
             Event::AttemptSucceeded { node, .. } => match self.caching_of(node) {

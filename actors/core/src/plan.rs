@@ -29,6 +29,8 @@ pub struct Plan {
     pub on_failure: FailurePolicy,
     /// The node that runs when the execution fails.
     pub failure_node: Option<NodeIndex>,
+    /// Whether any node's outputs are kept for others.
+    pub has_cache: bool,
     /// Why it cannot be run at all; an execution of it fails with this at once.
     pub unrunnable: Option<Failure>,
     index: BTreeMap<NodeId, NodeIndex>,

@@ -190,7 +190,7 @@ mod tests {
         let shown: Vec<_> =
             resources.iter().map(|one| (one.index, one.cache_status(), one.logs.len())).collect();
         let (hit, populated) = (core::CatalogCacheStatus::CacheHit, core::CatalogCacheStatus::CachePopulated);
-        assert_eq!(shown, [(0, hit, 0), (1, populated, 1)]);
+        assert_eq!(shown, [(0, hit, 0), (1, populated, 2)]);
     }
 
     #[test]

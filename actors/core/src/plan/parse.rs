@@ -98,6 +98,7 @@ impl Plan {
             downstream: Vec::new(),
             target,
         };
+        self.has_cache |= planned.cache.is_some();
         self.index.insert(id, self.nodes.len());
         self.nodes.push(planned);
         Ok(node.upstream_node_ids)

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Optional
 
 from flytekit import ContainerTask, kwtypes, workflow
+from flytekit.core.base_task import TaskMetadata
 from flytekit.types.directory import FlyteDirectory
 from flytekit.types.file import FlyteFile
 
@@ -21,6 +22,14 @@ greet = shell(
     "echo 'Hello, my name is {{.inputs.name}}.' | tee -a /var/outputs/greeting",
     inputs=kwtypes(name=str),
     outputs=kwtypes(greeting=str),
+)
+
+kept = shell(
+    "kept",
+    "date +%s%N > /var/outputs/at",
+    inputs=kwtypes(salt=str),
+    outputs=kwtypes(at=str),
+    metadata=TaskMetadata(cache=True, cache_version="1.0"),
 )
 
 files = shell(
