@@ -14,7 +14,7 @@ from harness.small_disk import SmallDisk
 from harness.witness import Witness
 
 ITEMS = 200
-LOG_MIB = 2
+LOG_MIB = 4
 BLOBS_MIB = 8
 LOG_FAILED = 70
 """The exit status of a server whose log takes no more."""
