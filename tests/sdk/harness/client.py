@@ -53,9 +53,11 @@ class Client:
         entity = fetch(name=f"{PACKAGE}.{name}", version=version)
         return self.remote.execute(entity, inputs=inputs or {}, **options)
 
-    def wait(self, execution: FlyteWorkflowExecution, *, nodes: bool = False) -> FlyteWorkflowExecution:
+    def wait(
+        self, execution: FlyteWorkflowExecution, *, nodes: bool = False, seconds: int = WAIT_SECONDS_MAX
+    ) -> FlyteWorkflowExecution:
         """Waits until the execution has ended, whichever way."""
-        return self.remote.wait(execution, timeout=WAIT_SECONDS_MAX, poll_interval=POLL, sync_nodes=nodes)
+        return self.remote.wait(execution, timeout=seconds, poll_interval=POLL, sync_nodes=nodes)
 
     def finish(self, name: str, inputs: Optional[dict[str, Any]] = None, **options: Any) -> FlyteWorkflowExecution:
         """Starts and waits."""
