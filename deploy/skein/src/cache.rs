@@ -2,14 +2,10 @@
 
 use crate::address::{self, DOMAIN, PROJECT, Server};
 use crate::ask::{self, Question};
-use crate::words::{harmless, is_broken_pipe};
+use crate::words::{ended, harmless, tell};
 use skein_gateway::cache::{CachedTask, Evicted};
 use skein_model::ExecutionId;
-use std::io::Write as _;
 use std::process::ExitCode;
-
-/// What it exits with when it could not ask.
-const NOT_ASKED: u8 = 2;
 
 /// What to do with the cache.
 #[derive(Debug, clap::Subcommand)]
@@ -81,16 +77,9 @@ impl Asked {
         Server::find(self.server.as_deref(), |name| std::env::var(name).ok())
     }
 
-    fn print(&self, json: &str, lines: Vec<String>) -> anyhow::Result<()> {
-        let mut out = std::io::stdout().lock();
-        if self.json {
-            writeln!(out, "{json}")?;
-        } else {
-            for line in lines {
-                writeln!(out, "{line}")?;
-            }
-        }
-        Ok(out.flush()?)
+    /// The answer itself, where that is asked for.
+    fn raw<'a>(&self, json: &'a str) -> Option<&'a str> {
+        self.json.then_some(json)
     }
 }
 
@@ -100,14 +89,7 @@ pub async fn run(cache: &Cache) -> ExitCode {
         Cache::Ls(ls) => list(ls).await,
         Cache::Evict(which) => evict(which).await,
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("skein: {error:#}");
-            ExitCode::from(NOT_ASKED)
-        }
-    }
+    ended(done)
 }
 
 async fn list(ls: &Ls) -> anyhow::Result<()> {
@@ -115,8 +97,7 @@ async fn list(ls: &Ls) -> anyhow::Result<()> {
     let query: Vec<(&str, &str)> =
         narrowed.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect();
     let json = Question::at(&ls.asked.server()?, &["cache"], &query)?.json().await?;
-    let cache: skein_gateway::cache::Cache = ask::read(&json)?;
-    ls.asked.print(&json, lines(&cache.datasets))
+    tell(ls.asked.raw(&json), || Ok(lines(&ask::read::<skein_gateway::cache::Cache>(&json)?.datasets)))
 }
 
 async fn evict(which: &Evict) -> anyhow::Result<()> {
@@ -134,8 +115,10 @@ async fn evict(which: &Evict) -> anyhow::Result<()> {
         }
     };
     let json = question.delete().await?;
-    let Evicted { evicted } = ask::read(&json)?;
-    which.asked.print(&json, vec![format!("{evicted} {} evicted", entries(evicted))])
+    tell(which.asked.raw(&json), || {
+        let Evicted { evicted } = ask::read(&json)?;
+        Ok(vec![format!("{evicted} {} evicted", entries(evicted))])
+    })
 }
 
 const fn entries(count: usize) -> &'static str {

@@ -2,7 +2,7 @@
 
 use crate::address::{self, Server};
 use crate::ask::{self, Question, Refusal};
-use crate::words::is_broken_pipe;
+use crate::words::{ended, is_broken_pipe};
 use anyhow::{Context as _, anyhow};
 use reqwest::header::HeaderValue;
 use skein_gateway::printed::{Log, Logs};
@@ -12,8 +12,6 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// What it exits with when it could not ask.
-const NOT_ASKED: u8 = 2;
 /// How often it is asked whether there is more.
 const PERIOD: Duration = Duration::from_secs(1);
 /// How often a server that was lost is asked again.
@@ -56,14 +54,7 @@ pub struct LogsOf {
 
 /// Asks, and shows the answer. What keeps it from that is printed.
 pub async fn run(logs: &LogsOf) -> ExitCode {
-    match show(logs).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("skein: {error:#}");
-            ExitCode::from(NOT_ASKED)
-        }
-    }
+    ended(show(logs).await)
 }
 
 async fn show(logs: &LogsOf) -> anyhow::Result<()> {

@@ -2,12 +2,11 @@
 
 use crate::address::Server;
 use crate::ask::{self, Question};
-use crate::words::{harmless, is_broken_pipe};
+use crate::words::{ended, harmless, tell};
 use anyhow::{Context as _, bail};
 use skein_gateway::secrets::{Listed, Rotation};
 use skein_log::EventLog;
 use skein_secrets::{KeySource, Vault};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -19,9 +18,6 @@ const FILE_ARGUMENT: &str = "--secrets-key-file";
 const COMMAND_ARGUMENT: &str = "--secrets-key-command";
 /// The file that is made when nothing says where the key is.
 const OWN_FILE: &str = "secrets.key";
-/// What it exits with when it could not ask.
-const NOT_ASKED: u8 = 2;
-
 /// What to say where there is no key.
 pub const HOW_TO_GIVE_A_KEY: &str =
     "give it the server's by --secrets-key-file, --secrets-key-command or SKEIN_SECRETS_KEY";
@@ -131,37 +127,18 @@ pub async fn run(secrets: &Secrets) -> ExitCode {
         Secrets::Ls(ls) => list(ls).await,
         Secrets::Rotate(rotate) => rotated(rotate).await,
     };
-    match printed {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("skein: {error:#}");
-            ExitCode::from(NOT_ASKED)
-        }
-    }
+    ended(printed)
 }
 
 async fn list(ls: &Ls) -> anyhow::Result<()> {
     let json = question(ls.server.as_deref(), &["secrets"])?.json().await?;
-    let mut out = std::io::stdout().lock();
-    if ls.json {
-        writeln!(out, "{json}")?;
-    } else {
-        for line in lines(&ask::read::<Vec<Listed>>(&json)?) {
-            writeln!(out, "{line}")?;
-        }
-    }
-    Ok(out.flush()?)
+    tell(ls.json.then_some(&json), || Ok(lines(&ask::read::<Vec<Listed>>(&json)?)))
 }
 
 async fn rotated(rotate: &Rotate) -> anyhow::Result<()> {
     let json = question(rotate.server.as_deref(), &["secrets", "rotate"])?.order().await?;
     let rotation: Rotation = ask::read(&json)?;
-    let mut out = std::io::stdout().lock();
-    for line in of_rotation(&rotation) {
-        writeln!(out, "{line}")?;
-    }
-    Ok(out.flush()?)
+    tell(None, || Ok(of_rotation(&rotation)))
 }
 
 fn question(server: Option<&str>, path: &[&str]) -> anyhow::Result<Question> {

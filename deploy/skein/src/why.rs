@@ -2,14 +2,10 @@
 
 use crate::address::{self, Server};
 use crate::ask::{self, Question};
-use crate::words::{harmless, is_broken_pipe, span};
+use crate::words::{ended, harmless, span, tell};
 use skein_gateway::why::{Charged, Try, Wait};
 use skein_model::ExecutionId;
-use std::io::Write as _;
 use std::process::ExitCode;
-
-/// What it exits with when it could not ask.
-const NOT_ASKED: u8 = 2;
 
 /// Say what each unfinished part of an execution waits for, and what each try that failed was charged to.
 #[derive(Debug, clap::Args)]
@@ -34,29 +30,14 @@ pub struct Why {
 
 /// Asks, and prints the answer. What keeps it from asking is printed.
 pub async fn run(why: &Why) -> ExitCode {
-    match print(why).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("skein: {error:#}");
-            ExitCode::from(NOT_ASKED)
-        }
-    }
+    ended(print(why).await)
 }
 
 async fn print(why: &Why) -> anyhow::Result<()> {
     let server = Server::find(why.server.as_deref(), |name| std::env::var(name).ok())?;
     let what: Vec<&str> = std::iter::once("why").chain(why.node.as_deref()).collect();
     let json = Question::of(&server, &why.execution, &what)?.json().await?;
-    let mut out = std::io::stdout().lock();
-    if why.json {
-        writeln!(out, "{json}")?;
-    } else {
-        for line in lines(&ask::read(&json)?) {
-            writeln!(out, "{line}")?;
-        }
-    }
-    Ok(out.flush()?)
+    tell(why.json.then_some(&json), || Ok(lines(&ask::read(&json)?)))
 }
 
 fn lines(why: &skein_gateway::why::Why) -> Vec<String> {

@@ -1,5 +1,37 @@
 //! What commands for people say alike.
 
+use std::io::Write as _;
+use std::process::ExitCode;
+
+/// What a command exits with that could not ask its server.
+const NOT_ASKED: u8 = 2;
+
+/// Prints an answer: as the JSON that it came in, if that is asked for, or as lines.
+///
+/// # Errors
+/// When nothing can be written, or there are no lines.
+pub fn tell(json: Option<&str>, lines: impl FnOnce() -> anyhow::Result<Vec<String>>) -> anyhow::Result<()> {
+    let lines = match json {
+        Some(json) => vec![json.to_owned()],
+        None => lines()?,
+    };
+    let mut out = std::io::stdout().lock();
+    lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+    Ok(out.flush()?)
+}
+
+/// Says how a command ends that asked a server; what kept it from asking is printed.
+pub fn ended(told: anyhow::Result<()>) -> ExitCode {
+    match told {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("skein: {error:#}");
+            ExitCode::from(NOT_ASKED)
+        }
+    }
+}
+
 /// What user code says is shown, and not obeyed by the terminal.
 pub fn harmless(text: &str) -> String {
     let shown = |c: char| {

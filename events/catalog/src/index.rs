@@ -1,7 +1,9 @@
 //! What one dataset holds: the fold of its journal.
 
 use skein_model::codec::{self, CodecError};
-use skein_model::{CacheKey, CacheSource, CatalogEvent, DataRef, Dataset, Envelope, Head, Timestamp};
+use skein_model::{
+    CacheKey, CacheSource, CatalogEvent, DataRef, Dataset, Envelope, Head, Timestamp, Version,
+};
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -39,8 +41,10 @@ pub struct Summary {
 /// The fold. Some 48 bytes for an entry, and what each record keeps inline.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    /// The last record that is folded in.
+    /// A head that the log has given: what is read and appended next comes after it.
     pub(crate) head: Head,
+    /// The last record that is folded in, which may be one after that head.
+    pub(crate) seen: Version,
     dataset: Option<Dataset>,
     records: Vec<Record>,
     entries: HashMap<u128, Place, Hashed>,
@@ -85,13 +89,16 @@ impl Hasher for KeyHasher {
 type Hashed = BuildHasherDefault<KeyHasher>;
 
 impl Index {
-    /// Folds the journal's next record in.
+    /// Folds a record of the journal in, unless that is done.
     pub(crate) fn fold(&mut self, envelope: &Envelope) -> Result<(), CodecError> {
+        if envelope.version <= self.seen {
+            return Ok(());
+        }
         let events: Vec<CatalogEvent> = codec::decode(envelope.schema, &envelope.record.body)?;
         for event in events {
             self.apply(event, envelope.record.time);
         }
-        self.head = envelope.head(0);
+        self.seen = envelope.version;
         Ok(())
     }
 
@@ -101,6 +108,7 @@ impl Index {
             self.apply(event, at);
         }
         self.head = head;
+        self.seen = head.version;
     }
 
     fn apply(&mut self, event: CatalogEvent, at: Timestamp) {

@@ -19,6 +19,7 @@ pub use index::{Found, FoundItems, Summary};
 pub use reservation::Reserved;
 
 use index::Index;
+use reservation::Standings;
 use shelf::{Shelf, Slot};
 use skein_log::{AppendError, EventLog, ReadError};
 use skein_model::codec::CodecError;
@@ -79,6 +80,7 @@ pub struct Kept {
 pub struct Catalog {
     log: Arc<dyn EventLog>,
     shelf: Shelf,
+    standings: Standings,
 }
 
 impl fmt::Debug for Catalog {
@@ -91,7 +93,7 @@ impl Catalog {
     /// A catalog over a log, of which nothing is read yet. Remembers datasets up to about `memory_max` bytes, and the one that
     /// was used last in any case.
     pub fn new(log: Arc<dyn EventLog>, memory_max: usize) -> Self {
-        Self { log, shelf: Shelf::new(memory_max) }
+        Self { log, shelf: Shelf::new(memory_max), standings: Standings::default() }
     }
 
     /// Answers what is kept under each of some keys, in their order.
@@ -232,18 +234,20 @@ impl Catalog {
 
     /// Reads what was appended since the index was last looked at.
     async fn catch_up(&self, slot: &Slot, index: &mut Index) -> Result<(), CatalogError> {
-        let head = self.log.head(&slot.journal).await?;
-        if head.version != index.head.version {
+        if self.log.head(&slot.journal).await?.version == index.seen {
+            return Ok(());
+        }
+        loop {
             for envelope in self.log.read(&slot.journal, index.head).await? {
                 index.fold(&envelope)?;
             }
-            // The last record's place in the log is not in the record.
+            // A record does not say where in the log it stands, and the next append has to.
             let head = self.log.head(&slot.journal).await?;
-            if head.version == index.head.version {
+            if head.version == index.seen {
                 index.head = head;
+                self.shelf.weigh(slot, index.bytes());
+                return Ok(());
             }
-            self.shelf.weigh(slot, index.bytes());
         }
-        Ok(())
     }
 }

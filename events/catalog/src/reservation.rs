@@ -6,6 +6,8 @@ use skein_log::AppendError;
 use skein_model::{
     CacheKey, CacheSource, CatalogEvent, Dataset, Envelope, Head, JournalId, Timestamp, codec,
 };
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 /// What became of the wish to be the one who computes a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,10 +23,32 @@ pub enum Reserved {
     },
 }
 
+/// How many reservations are remembered; beyond that all are forgotten, and read again.
+const REMEMBERED_MAX: usize = 10_000;
+
 /// A reservation as its journal says.
+#[derive(Clone)]
 struct Standing {
     head: Head,
     holder: Option<(CacheSource, Timestamp)>,
+}
+
+/// What is known of reservations: who renews one for hours must not read all that it wrote each time.
+#[derive(Default)]
+pub(crate) struct Standings(Mutex<HashMap<JournalId, Standing>>);
+
+impl Standings {
+    fn get(&self, journal: &JournalId) -> Option<Standing> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(journal).cloned()
+    }
+
+    fn put(&self, journal: &JournalId, standing: Standing) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= REMEMBERED_MAX {
+            known.clear();
+        }
+        known.insert(journal.clone(), standing);
+    }
 }
 
 impl Catalog {
@@ -88,15 +112,20 @@ impl Catalog {
 
     /// Reads the last record of a journal: each says all there is to say.
     async fn standing(&self, journal: &JournalId) -> Result<Standing, CatalogError> {
+        let known = self.standings.get(journal);
+        let known = known.unwrap_or(Standing { head: Head::EMPTY, holder: None });
         loop {
-            let envelopes = self.log.read(journal, Head::EMPTY).await?;
             let head = self.log.head(journal).await?;
-            if head.version != envelopes.last().map(|last| last.version).unwrap_or_default() {
-                // Somebody appended in between.
-                continue;
+            if head.version == known.head.version {
+                return Ok(known);
             }
-            let holder = envelopes.last().map(holder).transpose()?.flatten();
-            return Ok(Standing { head, holder });
+            let envelopes = self.log.read(journal, known.head).await?;
+            // Not if somebody has appended in between.
+            if let Some(last) = envelopes.last().filter(|last| last.version == head.version) {
+                let standing = Standing { head, holder: holder(last)? };
+                self.standings.put(journal, standing.clone());
+                return Ok(standing);
+            }
         }
     }
 }

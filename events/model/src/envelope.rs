@@ -1,6 +1,7 @@
 //! How a transition is written down: sealed with its place in the journal and a digest of all that came before.
 
-use crate::ids::{CauseId, JournalId};
+use crate::ids::CauseId;
+use crate::journal::JournalId;
 use crate::time::Timestamp;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -178,7 +179,7 @@ fn chain(before: Digest, schema: u16, journal: &JournalId, version: Version, rec
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::Category;
+    use crate::journal::Category;
 
     fn record(body: &'static str) -> Record {
         Record {

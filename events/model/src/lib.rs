@@ -19,6 +19,7 @@ pub mod event;
 pub mod failure;
 pub mod ids;
 pub mod interruptible;
+pub mod journal;
 pub mod launch;
 pub mod literals;
 pub mod paths;
@@ -42,10 +43,9 @@ pub use data::{BlobRef, DataRef, INLINE_BYTES_MAX};
 pub use envelope::{Digest, Envelope, Head, Record, Version};
 pub use event::Event;
 pub use failure::{Charge, Failure, FailureCause};
-pub use ids::{
-    Attempt, Category, CauseId, EntityId, EntityKind, ExecutionId, IdError, JournalId, NodeId, PoolId,
-};
+pub use ids::{Attempt, CauseId, EntityId, EntityKind, ExecutionId, IdError, NodeId, PoolId};
 pub use interruptible::Interruptible;
+pub use journal::{Category, JournalId};
 pub use phase::{ExecutionPhase, NodePhase};
 pub use registry::RegistryEvent;
 pub use resources::{Offer, Quota, TaskResources};

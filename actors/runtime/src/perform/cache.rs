@@ -12,7 +12,7 @@ use skein_catalog::{CatalogError, Kept, Reserved};
 use skein_core::execution::{Caching, NodeState, TaskRun};
 use skein_core::{Execution, Plan};
 use skein_log::{BlobError, ReadError};
-use skein_model::cache::{CacheFound, CacheRule, KeyError, key_of_inputs};
+use skein_model::cache::{CacheFound, CacheRule, key_of_inputs};
 use skein_model::event::Created;
 use skein_model::{Attempt, CacheKey, CacheSource, Command, DataRef, ExecutionId, NodeId};
 use std::collections::BTreeMap;
@@ -116,7 +116,7 @@ async fn look(ports: &Ports, subject: &Subject) -> Result<(Option<CacheKey>, Cac
     let rule = &subject.rule;
     let key = match key(ports, subject).await? {
         Ok(key) => key,
-        Err(fault) => return Ok((None, CacheFound::Failed { reason: fault.to_string() })),
+        Err(reason) => return Ok((None, CacheFound::Failed { reason })),
     };
     let mut reason = String::new();
     if !subject.overwrites {
@@ -153,9 +153,14 @@ async fn look(ports: &Ports, subject: &Subject) -> Result<(Option<CacheKey>, Cac
     ))
 }
 
-async fn key(ports: &Ports, subject: &Subject) -> Result<Result<CacheKey, KeyError>, String> {
-    let inputs = ports.blobs.load(&subject.inputs).await.map_err(|fault: BlobError| fault.to_string())?;
-    Ok(key_of_inputs(&inputs, &subject.rule.ignored))
+/// Answers the key, or why there is none: whoever runs with such inputs says the same.
+async fn key(ports: &Ports, subject: &Subject) -> Result<Result<CacheKey, String>, String> {
+    let inputs = match ports.blobs.load(&subject.inputs).await {
+        Ok(inputs) => inputs,
+        Err(fault @ BlobError::Unavailable { .. }) => return Err(fault.to_string()),
+        Err(fault) => return Ok(Err(fault.to_string())),
+    };
+    Ok(key_of_inputs(&inputs, &subject.rule.ignored).map_err(|fault| fault.to_string()))
 }
 
 /// A cache that cannot be asked costs a node nothing but the time to run; a log that cannot be reached is waited for, as for

@@ -12,17 +12,22 @@ const LOOKED_THROUGH_MAX: u64 = 1024 * 1024;
 /// Answers what of some outputs is gone; none when all of it is there. What lies outside of our blob store is taken for there.
 ///
 /// # Errors
-/// When the blob store cannot be asked.
+/// When the blob store cannot be asked at present. A place at which nothing can be is no reason to ask again: outputs may name
+/// any.
 pub(crate) async fn unreadable(ports: &Ports, outputs: &DataRef) -> Result<Option<String>, BlobError> {
+    match look_through(ports, outputs).await {
+        Err(fault @ BlobError::Unavailable { .. }) => Err(fault),
+        Err(fault) => Ok(Some(fault.to_string())),
+        found => found,
+    }
+}
+
+async fn look_through(ports: &Ports, outputs: &DataRef) -> Result<Option<String>, BlobError> {
     let bytes = match outputs {
         DataRef::Inline(bytes) => bytes.clone(),
         DataRef::Blob(blob) => match ports.blobs.size(&blob.uri).await? {
             Some(size) if size == blob.size && size > LOOKED_THROUGH_MAX => return Ok(None),
-            Some(size) if size == blob.size => match ports.blobs.load(outputs).await {
-                Ok(bytes) => bytes,
-                Err(fault @ BlobError::Unavailable { .. }) => return Err(fault),
-                Err(fault) => return Ok(Some(fault.to_string())),
-            },
+            Some(size) if size == blob.size => ports.blobs.load(outputs).await?,
             Some(size) => return Ok(Some(format!("{} has {size} bytes, not {}", blob.uri, blob.size))),
             None => return Ok(Some(format!("{} is not there", blob.uri))),
         },
