@@ -130,7 +130,12 @@ impl Reader {
                         // Whoever asked may have gone.
                         let _ = answer.send(self.finish().await);
                     }
-                    None => return,
+                    // Nobody says the end of one that was stopped, or that ran out of time, while it began.
+                    None => {
+                        self.read_what_is_there(&mut read).await;
+                        self.finish().await;
+                        return;
+                    }
                 },
                 more = next(&mut self.log, &mut read) => {
                     if !more {

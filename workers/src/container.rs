@@ -31,8 +31,9 @@ use crate::scratch::Folder;
 use crate::stop::{Stop, Stopping};
 use engine::Order;
 use prost::Message as _;
+use skein_idl::flyteidl::core::TaskTemplate;
 use skein_model::command::Outcome;
-use skein_model::{Failure, Work};
+use skein_model::{Failure, SecretRequest, Work};
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
@@ -106,11 +107,29 @@ async fn wait(running: &Running, timeout: Option<Duration>, stop: &mut Stop) -> 
     }
 }
 
+/// Refuses what a container is not given, rather than run it without.
+fn refused(machine: &Machine, work: &Work, template: &TaskTemplate) -> Result<(), String> {
+    if let Some(why) = machine.config.offer.as_ref().and_then(|offer| offer.refusal(&work.resources)) {
+        return Err(why);
+    }
+    if SecretRequest::all_of(template).map_err(|fault| fault.to_string())?.is_empty() {
+        return match &machine.config.containers {
+            Containers::Engine(_) if work.resources.gpus() > 0 => Err(
+                "it asks for GPUs, which containers of an engine are not given yet; start with --containers host, or make it a Python task"
+                    .to_owned(),
+            ),
+            Containers::Engine(_) | Containers::Host | Containers::None(_) => Ok(()),
+        };
+    }
+    Err("it asks for secrets, which container tasks are not given yet; take its secret_requests out, or make it a Python task".to_owned())
+}
+
 async fn begin(machine: &Machine, work: &Work) -> Result<Begun, Failure> {
     let not_started = |error: &(dyn std::error::Error + 'static)| failure::not_started(error);
     let template = machine.template(&work.template).await.map_err(|error| not_started(&error))?;
     let told = |what: String| failure::bad_task(format!("task {}: {what}", work.task.name));
     let task = Task::of(&template, work.image.as_deref(), &work.resources).map_err(told)?;
+    refused(machine, work, &template).map_err(told)?;
     if let Containers::None(why) = &machine.config.containers {
         return Err(failure::no_containers(&work.task.name, why));
     }

@@ -90,7 +90,11 @@ impl Leases {
         if !gpus.could_give(&work.resources) {
             return Some(place);
         }
-        Some(place.with(gpus.take(work, &self.places)?))
+        let Some(grant) = gpus.take(work, &self.places) else {
+            place.give_back();
+            return None;
+        };
+        Some(place.with(grant))
     }
 
     /// Says whether nothing more is to be leased.

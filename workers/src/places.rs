@@ -66,6 +66,16 @@ impl Places {
         self.freed.send_replace(());
     }
 
+    fn release(&self, name: &Name) {
+        let mut taken = self.taken();
+        if let Some(count) = taken.get_mut(name) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                taken.remove(name);
+            }
+        }
+    }
+
     fn taken(&self) -> MutexGuard<'_, HashMap<Name, u32>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -84,6 +94,13 @@ impl Place {
         self
     }
 
+    /// Gives it up without a word: whoever only tried to begin frees nothing that anybody waits for, and would wake itself.
+    pub(crate) fn give_back(mut self) {
+        if let Some((name, places)) = self.counted.take() {
+            places.release(&name);
+        }
+    }
+
     /// Answers which accelerators it has, as processes are told; none when it asked for none.
     pub(crate) fn visible(&self) -> Option<String> {
         self.grant.as_ref().map(Grant::visible)
@@ -93,14 +110,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let Some((name, places)) = self.counted.take() else { return };
-        let mut taken = places.taken();
-        if let Some(count) = taken.get_mut(&name) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                taken.remove(&name);
-            }
-        }
-        drop(taken);
+        places.release(&name);
         places.ring();
     }
 }

@@ -170,6 +170,13 @@ impl ExecutionActor {
         };
         let Transition { events, effects } = transition;
         if events.is_empty() {
+            // Its map's actor counts on it; with what has ended meanwhile it is to look again.
+            if let Command::ItemsCached { node, .. } = command
+                && live.maps.contains_key(node)
+                && live.execution.map_of(node).is_some_and(|map| !map.is_complete())
+            {
+                return Err("items that the cache has have ended meanwhile: their map is made again".into());
+            }
             self.ports.metrics.commands_without_effect.inc();
         } else {
             let closes = was_terminal || events.iter().any(is_last);

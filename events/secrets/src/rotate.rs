@@ -35,6 +35,7 @@ impl Vault {
     /// stands, and nothing is lost.
     pub async fn rotate(&self, by: &By) -> Result<Rotated, VaultError> {
         let Some(source) = &self.source else { return Err(VaultError::NoKey(nameless())) };
+        let _alone = self.rotating.lock().await;
         // Whoever writes a secret has ended, and the next one takes the new key.
         let writing = self.writing.write().await;
         let keys = self.with_new_first(source).await?;

@@ -130,6 +130,8 @@ pub struct Vault {
     keys: RwLock<Option<Arc<Keys>>>,
     /// Held while a secret is written, so that no old key is let go meanwhile; whoever changes keys holds it alone.
     pub(crate) writing: tokio::sync::RwLock<()>,
+    /// Held by whoever rotates: of two at once each would let go the key that the other encrypts by.
+    pub(crate) rotating: tokio::sync::Mutex<()>,
     known: Mutex<HashMap<JournalId, (Head, Option<Stored>)>>,
 }
 
@@ -179,7 +181,8 @@ impl Vault {
 
     fn over(log: Arc<dyn EventLog>, source: Option<KeySource>, keys: Option<Keys>) -> Self {
         let (keys, writing) = (RwLock::new(keys.map(Arc::new)), tokio::sync::RwLock::new(()));
-        Self { log, source, keys, writing, known: Mutex::default() }
+        let (rotating, known) = (tokio::sync::Mutex::default(), Mutex::default());
+        Self { log, source, keys, writing, rotating, known }
     }
 
     /// Writes a secret; it is durable when this answers. Of one that is there already, what it is for stays as it is.

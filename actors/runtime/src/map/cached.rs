@@ -41,6 +41,13 @@ impl Cached {
     }
 }
 
+impl Drop for Cached {
+    /// What ran is kept also where its map has failed or was stopped: whoever runs it again finds it.
+    fn drop(&mut self) {
+        self.writes.detach_all();
+    }
+}
+
 impl MapActor {
     /// Computes the keys of all items, and takes from the cache what waits for its first try and is there. An input of which
     /// no key can be made costs the map the cache and nothing else.
@@ -266,10 +273,14 @@ impl<'a> Shelf<'a> {
             }
         };
         let mut lists = Vec::new();
-        for (name, value) in literals::literal_map_entries(&bytes)? {
-            let Some(list) = Collection::of(&value)? else { return Ok(None) };
+        let entries = literals::literal_map_entries(&bytes).unwrap_or_default();
+        for (name, value) in entries {
+            let Ok(Some(list)) = Collection::of(&value) else {
+                warn!("outputs that the cache has cannot be read: their items run again");
+                return Ok(None);
+            };
             lists.push((name, list));
         }
-        Ok(Some(lists))
+        Ok((!lists.is_empty()).then_some(lists))
     }
 }

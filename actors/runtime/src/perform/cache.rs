@@ -122,7 +122,9 @@ async fn look(ports: &Ports, subject: &Subject) -> Result<(Option<CacheKey>, Cac
     if !subject.overwrites {
         match ports.catalog.look_up(&rule.dataset, &[key]).await {
             Ok(entries) => {
-                if let Some(entry) = entries.into_iter().next().flatten() {
+                // What a map kept of an item stands among others' outputs; a task in Rust may be run both ways.
+                if let Some(entry) = entries.into_iter().next().flatten().filter(|entry| entry.item.is_none())
+                {
                     match unreadable(ports, &entry.outputs).await.map_err(|fault| fault.to_string())? {
                         None => {
                             let (source, outputs) = (entry.source, entry.outputs);
@@ -187,6 +189,7 @@ pub(crate) fn store(ports: &Arc<Ports>, execution: &Execution, node: &NodeId, to
     let Caching::Storing { key, outputs, .. } = &run.caching else { return };
     let kept =
         Kept { keys: vec![*key], outputs: outputs.clone(), source: subject.source.clone(), items: false };
+    let is_waited_for = subject.rule.serialize;
     let (dataset, node) = (subject.rule.dataset, node.clone());
     answer(to, Arc::clone(ports), move |ports| {
         let (dataset, kept, node) = (dataset.clone(), kept.clone(), node.clone());
@@ -198,7 +201,9 @@ pub(crate) fn store(ports: &Arc<Ports>, execution: &Execution, node: &NodeId, to
                     Some(fault.to_string())
                 }
             };
-            ports.reservations.changed.notify_waiters();
+            if is_waited_for {
+                ports.reservations.changed.notify_waiters();
+            }
             Done::answer(Command::CacheStored { node, failure })
         }
     });
