@@ -112,6 +112,14 @@ def test_a_map_over_a_reference_task_runs_each_item_in_rust(native: Client) -> N
         assert found == [value % 7 == 0 for value in values]
 
 
+def test_what_a_map_has_kept_of_an_item_is_not_taken_for_a_tasks_own(native: Client) -> None:
+    """A cached task in Rust may be mapped and run alone: its outputs are lists the one time, and values the other."""
+    assert outputs(native, "known_squares", {"xs": [3, 4]})["o0"] == [9, 16]
+    assert outputs(native, "known_square_alone", {"x": 3})["o0"] == 9
+    assert outputs(native, "known_square_alone", {"x": 3})["o0"] == 9
+    assert outputs(native, "known_squares", {"xs": [4, 3]})["o0"] == [16, 9]
+
+
 def test_items_that_fail_or_end_their_process_are_charged_alone(native: Client) -> None:
     hows = ["one", "panic", "three", "abort", "fifth!", "sixths!", "seven"]
     found = outputs(native, "mapped_ends", {"hows": hows})["o0"]

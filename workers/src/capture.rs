@@ -299,6 +299,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_was_printed_is_kept_also_where_nobody_says_its_end() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (child, capture, blobs) = captured(folder.path(), NEVER);
+        let prefix = blobs.url("p");
+        capture.begin(&prefix).await;
+        print(&child, b"last words");
+        drop(capture);
+        while stored(&blobs, &prefix).await.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(stored(&blobs, &prefix).await, [(0, "last words".to_owned())]);
+    }
+
+    #[tokio::test]
     async fn what_was_printed_before_the_end_is_taken_before_the_runtime_hears_of_it() {
         let folder = tempfile::tempdir().expect("a folder");
         let (child, capture, blobs) = captured(folder.path(), NEVER);

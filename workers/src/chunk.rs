@@ -178,6 +178,9 @@ impl Running<'_> {
         };
         if !matches!(waited, Wait::Done(_) | Wait::Exited { .. }) {
             warm.child.end(self.machine.config.kill_grace).await;
+        } else if !matches!(waited, Wait::Done(_)) && self.work.resources.gpus() > 0 {
+            // It may only have said that it ends, and before it is gone its accelerators are not another's.
+            warm.child.end(Duration::ZERO).await;
         }
         let Printed { tail, kept } = warm.child.capture.end().await;
         self.kept = kept;

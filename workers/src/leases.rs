@@ -155,3 +155,35 @@ async fn keep(queue: Arc<dyn TaskQueue>, lease: Lease, stop: watch::Sender<Stopp
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpus::Device;
+    use skein_model::resources::Amounts;
+    use skein_model::{Gpu, PoolId, TaskResources};
+
+    #[test]
+    fn work_that_waits_for_a_gpu_wakes_nobody_when_it_is_looked_at() {
+        let gpu = Gpu { device: "nvidia-tesla-t4".to_owned(), part: None };
+        let gpus = Gpus::new(vec![Device { gpu, id: "GPU-a".to_owned(), memory_bytes: None }]);
+        let leases = Leases::new(Places::new(), Some(gpus));
+        let limits = Amounts { gpus: Some(1), ..Amounts::default() };
+        let work = Work {
+            resources: TaskResources { limits, ..TaskResources::default() },
+            processes_max: Some(2),
+            ..skein_log::conformance::task_queue::work(&PoolId("p".to_owned()), "e", "n", 0)
+        };
+        let first = leases.place(&work).expect("the device is free");
+        let mut changes = leases.changes();
+        changes.mark_unchanged();
+        assert!(leases.place(&work).is_none(), "there is one device");
+        assert!(
+            !changes.has_changed().expect("the places are there"),
+            "or whoever looks would look again at once"
+        );
+        drop(first);
+        assert!(changes.has_changed().expect("the places are there"), "now there is something to look at");
+        assert!(leases.place(&work).is_some(), "and neither place nor device was lost");
+    }
+}

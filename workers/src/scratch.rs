@@ -26,15 +26,40 @@ struct Done {
     may_be_kept: bool,
 }
 
+/// What the names of folders begin with that could not be removed.
+const LEFT: &str = "left-";
+
+/// Gives a folder a name that nobody else has; answers it.
+fn set_aside(scratch: &Path, folder: &str) -> io::Result<PathBuf> {
+    let names = (0_u32..).map(|number| scratch.join(format!("{LEFT}{folder}-{number}")));
+    let aside = names.into_iter().find(|path| !path.exists()).ok_or(io::ErrorKind::AlreadyExists)?;
+    std::fs::rename(scratch.join(folder), &aside)?;
+    Ok(aside)
+}
+
 impl Scratch {
-    /// Opens the folder for working folders under `scratch`, and removes what an earlier process left.
+    /// Opens the folder for working folders under `scratch`, and removes what an earlier process left. What cannot be removed
+    /// (a container's files may be another user's) is set aside, and tried again at the next start.
     ///
     /// # Errors
     /// Those of making folders.
     pub(crate) fn open(scratch: &Path) -> io::Result<Self> {
+        for left in std::fs::read_dir(scratch).into_iter().flatten().flatten() {
+            if left.file_name().to_string_lossy().starts_with(LEFT) {
+                // It was told of when it was set aside.
+                drop(std::fs::remove_dir_all(left.path()));
+            }
+        }
         for stale in ["attempts", "tmp"] {
             match std::fs::remove_dir_all(scratch.join(stale)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    let aside = set_aside(scratch, stale)?;
+                    tracing::warn!(
+                        folder = %aside.display(),
+                        %error,
+                        "what an earlier process left cannot be removed; it may be another user's: remove it as that one"
+                    );
+                }
                 _ => {}
             }
         }

@@ -20,6 +20,7 @@ const RETRIES_MAX: u32 = 60;
 const ANYTHING: HeaderValue = HeaderValue::from_static("*/*");
 const FROM: &str = "skein-log-from";
 const ENDED: &str = "skein-log-ended";
+const ATTEMPT: &str = "skein-log-attempt";
 
 /// Show what the tasks of an execution printed.
 #[derive(Debug, clap::Args)]
@@ -60,7 +61,8 @@ pub async fn run(logs: &LogsOf) -> ExitCode {
 async fn show(logs: &LogsOf) -> anyhow::Result<()> {
     let server = Server::find(logs.server.as_deref(), |name| std::env::var(name).ok())?;
     let question = Question::of(&server, &logs.execution, &["logs"])?;
-    let mut shown = Shown { logs, question, outputs: BTreeMap::new(), last: None, is_begun: false };
+    let mut shown =
+        Shown { logs, question, outputs: BTreeMap::new(), last: None, is_begun: false, pinned: None };
     let mut retries = 0;
     loop {
         match shown.turn().await {
@@ -86,6 +88,8 @@ struct Shown<'a> {
     outputs: BTreeMap<Output, Progress>,
     last: Option<Output>,
     is_begun: bool,
+    /// The attempt of an item that is shown without one being named: positions count in it alone.
+    pinned: Option<u32>,
 }
 
 /// Names an output: node, attempt, and items.
@@ -158,7 +162,7 @@ impl Shown<'_> {
     async fn more(&mut self, output: &Output) -> Result<(), Refusal> {
         let (node, attempt, items) = output;
         let mut query: Vec<(&str, String)> = Vec::new();
-        query.extend(attempt.map(|attempt| ("attempt", attempt.to_string())));
+        query.extend(attempt.or(self.pinned).map(|attempt| ("attempt", attempt.to_string())));
         match items {
             Items::All => {}
             Items::One(item) => query.push(("item", item.to_string())),
@@ -175,6 +179,9 @@ impl Shown<'_> {
         let mut next =
             from.context("the server does not say where its answer begins").map_err(Refusal::Final)?;
         let ended = said(ENDED) == Some("true");
+        if attempt.is_none() {
+            self.pinned = said(ATTEMPT).and_then(|attempt| attempt.parse().ok());
+        }
         while let Some(text) = answer.chunk().await.map_err(|error| Refusal::Passing(error.into()))? {
             if self.last.as_ref() != Some(output) && self.last.is_some() {
                 self.head(output)?;

@@ -146,6 +146,23 @@ async fn before_there_is_a_secret_any_key_is_right() {
 }
 
 #[tokio::test]
+async fn of_two_rotations_at_once_neither_lets_the_key_of_the_other_go() {
+    let world = World::new();
+    let vault = world.vault().await.expect("it opens");
+    for scope in [id("", ""), id("", "d"), id("p", "d")] {
+        create(&vault, &scope, "kept").await.expect("it is new");
+    }
+    let (one, other) = (by(), by());
+    let (one, other) = tokio::join!(vault.rotate(&one), vault.rotate(&other));
+    let (one, other) = (one.expect("it rotates"), other.expect("it rotates"));
+    assert_eq!(other.released, [one.key], "the second came after the first");
+    let again = world.vault().await.expect("it opens");
+    for scope in [id("", ""), id("", "d"), id("p", "d")] {
+        assert_eq!(value(&again, &scope).await.as_deref(), Some("kept"));
+    }
+}
+
+#[tokio::test]
 async fn a_rotation_encrypts_all_by_a_new_key_and_the_old_one_is_gone_from_the_file() {
     let world = World::new();
     let vault = world.vault().await.expect("it opens");

@@ -24,6 +24,9 @@ const FROM: HeaderName = HeaderName::from_static("skein-log-from");
 /// Whether nothing is added to the output any more: `true` or `false`.
 const ENDED: HeaderName = HeaderName::from_static("skein-log-ended");
 
+/// Of which attempt the output is, where none was named the last.
+const ATTEMPT: HeaderName = HeaderName::from_static("skein-log-attempt");
+
 type PathOf<T> = Result<Path<T>, PathRejection>;
 
 /// What one attempt printed.
@@ -104,7 +107,7 @@ async fn answer(
         Some(lines) => Reader::new(Arc::clone(&shared.blobs), source.clone()).last_lines(lines).await?,
         None => query.from,
     };
-    let ended = source.has_ended.to_string();
+    let (ended, attempt) = (source.has_ended.to_string(), source.attempt.to_string());
     let reader = Reader::new(Arc::clone(&shared.blobs), source);
     let pieces = stream::try_unfold((reader, from, query.limit), async |(mut reader, at, left)| {
         let mut piece = if left > 0 { reader.next(at).await? } else { Vec::new() };
@@ -116,6 +119,7 @@ async fn answer(
         (header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()),
         (FROM, from.to_string()),
         (ENDED, ended),
+        (ATTEMPT, attempt),
     ];
     Ok((headers, Body::from_stream(pieces)).into_response())
 }

@@ -22,6 +22,8 @@ pub(crate) enum Found {
 /// Where an output lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Source {
+    /// Of which attempt it is.
+    pub(crate) attempt: u32,
     /// The folders of its objects, in their order.
     pub(crate) folders: Vec<String>,
     /// Only what this item printed.
@@ -115,6 +117,7 @@ fn attempt(wanted: &Wanted, rows: &Rows) -> Result<Found, ApiError> {
     })?;
     let prefix = rows.prefix(node, |data, node| paths::attempt_prefix(data, node, Attempt(number)));
     Ok(Found::Log(Source {
+        attempt: number,
         folders: vec![paths::log_folder(&prefix)],
         item: None,
         has_ended: has_ended || row.ended_at.is_some(),
@@ -127,7 +130,7 @@ fn range(wanted: &Wanted, rows: &Rows, items: ItemRange) -> Source {
         rows.prefix(&wanted.node, |data, node| paths::items_prefix(data, node, Attempt(number), items));
     let has_ended =
         rows.has_ended() || rows.chunks.iter().any(|chunk| chunk.attempt == number && chunk.range == items);
-    Source { folders: vec![paths::log_folder(&prefix)], item: None, has_ended }
+    Source { attempt: number, folders: vec![paths::log_folder(&prefix)], item: None, has_ended }
 }
 
 async fn items_log(shared: &Shared, wanted: &Wanted, rows: &Rows, item: u32) -> Result<Source, ApiError> {
@@ -164,6 +167,7 @@ async fn items_log(shared: &Shared, wanted: &Wanted, rows: &Rows, item: u32) -> 
         paths::log_folder(&paths::items_prefix(&rows.execution.data_prefix, &node, Attempt(number), range))
     };
     Ok(Source {
+        attempt: number,
         folders: ran.into_iter().map(|(_, range)| folder(range)).collect(),
         item: Some(item),
         has_ended: rows.has_ended() || ended.contains(&number),

@@ -226,6 +226,26 @@ async fn what_is_not_there_is_answered_with_what_is() {
 }
 
 #[tokio::test]
+async fn a_stream_without_an_attempt_is_of_the_one_that_was_the_last_when_it_began() {
+    let harness = launched().await;
+    begin(&harness, 0).await;
+    print(&harness, 0, 0, &[b"of the first"]).await;
+    let target = format!("{API}/n0");
+    let (events, ()) = tokio::join!(events(&harness, &target, &[]), async {
+        // Within one turn of whoever follows: the next attempt is there when it looks again.
+        print(&harness, 0, 0, &[b"of the first, to its end"]).await;
+        print(&harness, 1, 0, &[b"of the second, which is longer than that"]).await;
+        fail(&harness, 0).await;
+        begin(&harness, 1).await;
+        fail(&harness, 1).await;
+    });
+    let text = text_of(&events);
+    let whole = ["of the first, to its end", "of the second, which is longer than that"];
+    assert!(whole.contains(&text.as_str()), "one of them, and no mixture: {text}");
+    assert_eq!(events.last().unwrap().0, "end");
+}
+
+#[tokio::test]
 async fn a_stream_shows_what_is_printed_meanwhile_and_ends_with_the_attempt() {
     let harness = launched().await;
     let target = format!("{API}/n0?attempt=0");

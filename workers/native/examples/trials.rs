@@ -136,6 +136,7 @@ fn main() -> ExitCode {
                 .outputs(["table", "perhaps", "wait"]),
         )
         .with(Task::new("trials.square", ["x"], square))
+        .with(Task::new("trials.known_square", ["x"], square).cache("1"))
         .with(Task::new("trials.double", ["x"], double))
         .with(Task::new("trials.mutters", ["x"], mutters))
         .with(Task::new("trials.odd_raises", ["x"], odd_raises))

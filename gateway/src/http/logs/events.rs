@@ -44,7 +44,7 @@ struct Follower {
 /// [`ApiError::Unavailable`] when as many follow as may.
 pub(super) async fn follow(
     shared: &Arc<Shared>,
-    wanted: Wanted,
+    mut wanted: Wanted,
     found: Found,
     query: &Query,
     headers: &HeaderMap,
@@ -59,7 +59,10 @@ pub(super) async fn follow(
         )
     })?;
     let reader = match found {
-        Found::Log(source) => Some(Reader::new(Arc::clone(&shared.blobs), source)),
+        Found::Log(source) => {
+            wanted.attempt = Some(source.attempt);
+            Some(Reader::new(Arc::clone(&shared.blobs), source))
+        }
         Found::NotBegun(_) => None,
     };
     let resumed =
@@ -139,12 +142,21 @@ impl Follower {
     async fn look(&mut self) -> Result<(), ApiError> {
         match printed::find(&self.shared, &self.wanted).await {
             Ok(Found::NotBegun(_)) => {}
-            Ok(Found::Log(source)) => match &mut self.reader {
-                Some(reader) => reader.renew(source),
-                none => *none = Some(Reader::new(Arc::clone(&self.shared.blobs), source)),
-            },
+            Ok(Found::Log(source)) => {
+                // Of the attempt that was the last when it was first seen: positions in the next one are others.
+                self.wanted.attempt = Some(source.attempt);
+                match &mut self.reader {
+                    Some(reader) => reader.renew(source),
+                    none => *none = Some(Reader::new(Arc::clone(&self.shared.blobs), source)),
+                }
+            }
             Err(ApiError::NotFound(_)) => {
-                let nothing = printed::Source { folders: Vec::new(), item: None, has_ended: true };
+                let nothing = printed::Source {
+                    attempt: self.wanted.attempt.unwrap_or_default(),
+                    folders: Vec::new(),
+                    item: None,
+                    has_ended: true,
+                };
                 self.reader = Some(Reader::new(Arc::clone(&self.shared.blobs), nothing));
             }
             Err(error) => return Err(error),

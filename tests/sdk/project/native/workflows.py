@@ -46,6 +46,10 @@ def count_words(text: str, letters_min: Optional[int]) -> Dict[str, int]: ...
 def everything(flag: bool, number: float, text: str, time: datetime, span: timedelta, list: List[int]) -> Everything: ...
 
 
+@reference_task(name="trials.known_square", **PLACE)
+def known_square(x: int) -> int: ...
+
+
 @reference_task(name="trials.third_time", **PLACE)
 def third_time(x: int) -> int: ...
 
@@ -109,6 +113,18 @@ def ended(how: str) -> int:
 def mapped(values: List[int]) -> List[bool]:
     """A map over a task in Rust."""
     return map_task(detect)(value=values)
+
+
+@workflow
+def known_squares(xs: List[int]) -> List[int]:
+    """A map over a task in Rust whose outputs are kept."""
+    return map_task(known_square)(x=xs)
+
+
+@workflow
+def known_square_alone(x: int) -> int:
+    """The same task by itself."""
+    return known_square(x=x)
 
 
 @workflow
