@@ -3,6 +3,7 @@
 #![expect(clippy::panic, reason = "a helper that finds something else than it looks for has failed its test")]
 
 mod apart;
+mod cached;
 mod chunks;
 mod rules;
 mod stored;

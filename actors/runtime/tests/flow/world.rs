@@ -22,6 +22,8 @@ use tokio::task::JoinHandle;
 
 /// Small enough that a map of some hundred items is put together piece by piece.
 const OUTPUTS_AT_ONCE_MAX: u64 = 1_000;
+/// Who waits for somebody of another engine looks again after this.
+const RESERVATION: Duration = Duration::from_millis(100);
 
 pub struct World {
     pub log: Arc<dyn EventLog>,
@@ -67,7 +69,12 @@ impl World {
         let inbox = Arc::new(MemoryInbox::new(64, Duration::from_secs(5)));
         let metrics = Metrics::default();
         let engine = Engine::start(
-            Config { rules, outputs_at_once_max: OUTPUTS_AT_ONCE_MAX, ..Config::default() },
+            Config {
+                rules,
+                outputs_at_once_max: OUTPUTS_AT_ONCE_MAX,
+                reservation: RESERVATION,
+                ..Config::default()
+            },
             metrics.clone(),
             Arc::clone(&log),
             inbox.clone(),
