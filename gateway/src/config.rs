@@ -1,6 +1,6 @@
 //! Settings of the gateway: each with its unit, its range, its default, and why that.
 
-use skein_model::{Gpu, Offer};
+use skein_model::{Gpu, Offer, TaskRules};
 use std::time::Duration;
 
 /// How the gateway answers. Made once at start; nothing here changes while it runs.
@@ -19,6 +19,9 @@ pub struct Config {
     /// What the machine has that runs attempts; none when that is not known here, and then nothing is refused for want of
     /// it. Default none.
     pub offer: Option<Offer>,
+    /// What the engine goes by of tasks that do not say it themselves: here only to tell how long something may still wait.
+    /// Default: nothing.
+    pub rules: TaskRules,
     /// Why tasks that are containers of their own cannot be run, with what to do; they are refused then before anything
     /// runs. None when they can, or when it is for the workers to say. Default none.
     pub no_containers: Option<String>,
@@ -41,6 +44,7 @@ impl Default for Config {
             principal: "anonymous".to_owned(),
             max_parallelism: 25,
             offer: None,
+            rules: TaskRules::default(),
             no_containers: None,
             log_links: Vec::new(),
         }

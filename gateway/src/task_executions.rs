@@ -180,7 +180,7 @@ fn metadata(
     attempt: &AttemptRow,
     chunks: &[ChunkRow],
 ) -> event::TaskExecutionMetadata {
-    let class = match attempt.is_interruptible {
+    let class = match attempt.is_interruptible && attempt.moved.is_none() {
         true => InstanceClass::Interruptible,
         false => InstanceClass::Default,
     };
@@ -220,6 +220,9 @@ fn reasons(attempt: &AttemptRow) -> Vec<admin::Reason> {
         return vec![reason(attempt.created_at, "items submitted to the workers' queue".to_owned())];
     }
     let mut reasons = vec![reason(attempt.created_at, "task submitted to the workers' queue".to_owned())];
+    if let Some((at, why)) = &attempt.moved {
+        reasons.push(reason(*at, format!("asked for on demand: {why}")));
+    }
     if let Some(started) = attempt.started_at {
         // What the worker says nothing of runs where everything does that no image is mapped for.
         let place = if attempt.place.is_empty() { "its default environment" } else { &attempt.place };

@@ -8,10 +8,12 @@ mod fold;
 use crate::error::ApiError;
 use crate::progress::Phase;
 use crate::shared::Shared;
-use crate::views::plan_of;
-use fold::Fold;
+use crate::views::{Plan, PlanNode, plan_of};
+use fold::{Fold, Limits};
 use serde::{Deserialize, Serialize};
 use skein_model::{Event, ExecutionId, Head, JournalId, codec};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// How many tries that failed are told one by one, the last ones; the others are counted.
 pub const TRIES_MAX: usize = 100;
@@ -119,12 +121,14 @@ pub(crate) async fn read(shared: &Shared, id: &ExecutionId, node: Option<&str>) 
             match (&mut fold, event) {
                 (None, Event::Created(created)) => {
                     let plan = plan_of(&shared.blobs.get_checked(&created.plan).await?);
+                    let limits = limits(shared, id, &plan);
                     fold = Some(Fold::new(
                         plan,
                         created.settings.max_parallelism,
                         node.map(str::to_owned),
                         envelope.record.time,
                         shared.config.offer.clone(),
+                        limits,
                     ));
                 }
                 (Some(fold), event) => fold.apply(event, envelope.record.time),
@@ -143,4 +147,16 @@ pub(crate) async fn read(shared: &Shared, id: &ExecutionId, node: Option<&str>) 
         )));
     }
     Ok(fold.why(id, shared.now()))
+}
+
+/// Answers by node how long it and its attempts may wait, by what their tasks and the server's rules say today.
+fn limits(shared: &Shared, id: &ExecutionId, plan: &Plan) -> BTreeMap<String, Limits> {
+    let seconds = |seconds: Option<u32>| seconds.map(|seconds| Duration::from_secs(seconds.into()));
+    let of = |node: &PlanNode| {
+        let settings = shared.config.rules.resolve(id, &node.task.name, &node.settings);
+        let limits =
+            Limits { queued: seconds(settings.queued_seconds_max), node: seconds(settings.node_seconds_max) };
+        (node.id.clone(), limits)
+    };
+    plan.nodes.iter().map(of).collect()
 }

@@ -42,6 +42,7 @@ impl Execution {
             | Event::CacheLookedUp { node, .. }
             | Event::CacheStored { node, .. }
             | Event::AttemptQueued { node, .. }
+            | Event::AttemptMoved { node, .. }
             | Event::AttemptStarted { node, .. }
             | Event::AttemptSucceeded { node, .. }
             | Event::AttemptFailed { node, .. }
@@ -66,6 +67,7 @@ impl Execution {
             Event::AttemptQueued { attempt, not_before, .. } => {
                 self.attempt_queued(place, *attempt, *not_before)
             }
+            Event::AttemptMoved { .. } => self.with_task(place, |run| run.on_demand = true),
             Event::AttemptStarted { .. } => self.with_task(place, |run| run.started = true),
             Event::AttemptFailed { failure, .. } => self.attempt_failed(place, failure),
             Event::CacheLookedUp { key, found, .. } => {
@@ -128,6 +130,7 @@ impl Execution {
             queued: false,
             started: false,
             not_before: None,
+            on_demand: false,
             spent: Spent::default(),
             caching: if is_asked { Caching::Asked } else { Caching::Off },
         });
@@ -139,6 +142,7 @@ impl Execution {
             run.queued = true;
             run.started = false;
             run.not_before = not_before;
+            run.on_demand = false;
             // It was recorded before there was a cache.
             if run.caching == Caching::Asked {
                 run.caching = Caching::Off;

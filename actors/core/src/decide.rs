@@ -5,6 +5,7 @@ mod cache;
 mod finish;
 mod inputs;
 mod map;
+mod time;
 
 use crate::execution::{Execution, NodeState};
 use crate::plan::NodeIndex;
@@ -56,6 +57,7 @@ impl Execution {
             Command::MapAssembled { node, outputs } => self.decide_assembled(node, outputs),
             Command::OutputsResolved { outputs } => Ok(self.decide_outputs(outputs)),
             Command::OutputsFailed { failure } => Ok(self.decide_outputs_failed(failure)),
+            Command::TimeUp { limit, after } => self.decide_time_up(limit, *after),
             Command::Terminate { cause, principal } => self.decide_terminate(cause, principal),
             Command::Archive { archived, principal } => Ok(self.decide_archive(*archived, principal)),
         }

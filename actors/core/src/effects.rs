@@ -46,6 +46,8 @@ pub enum Effect {
         not_before: Option<Timestamp>,
         /// Whether it may have run before a restart: its folder may hold a result then.
         started: bool,
+        /// Whether it was moved from capacity that can be taken away: what is offered of it there is taken back first.
+        on_demand: bool,
     },
     /// Offer the items of a map that still have to run; answered by `ItemsFinished`, many times.
     RunItems {
@@ -77,6 +79,14 @@ impl Execution {
                 attempt: *attempt,
                 not_before: *not_before,
                 started: false,
+                on_demand: false,
+            }],
+            Event::AttemptMoved { node, attempt, .. } => vec![Effect::RunAttempt {
+                node: node.clone(),
+                attempt: *attempt,
+                not_before: None,
+                started: false,
+                on_demand: true,
             }],
             // What most executions do not have costs them no search for the node.
             Event::NodeStarted { .. } | Event::AttemptSucceeded { .. } | Event::NodeSucceeded { .. }
@@ -195,8 +205,10 @@ fn outstanding_of_task(node: NodeId, run: &TaskRun) -> Vec<Effect> {
         effects.push(Effect::HoldReservation { node: node.clone(), key: *key });
     }
     if run.queued {
-        let TaskRun { attempt, not_before, started, .. } = *run;
-        effects.push(Effect::RunAttempt { node, attempt, not_before, started });
+        let TaskRun { attempt, not_before, started, on_demand, .. } = *run;
+        // What was moved was ready by then.
+        let not_before = not_before.filter(|_| !on_demand);
+        effects.push(Effect::RunAttempt { node, attempt, not_before, started, on_demand });
     }
     effects
 }

@@ -63,6 +63,8 @@ pub struct TaskRun {
     pub started: bool,
     /// The current try is not to be offered before this.
     pub not_before: Option<Timestamp>,
+    /// Whether the current try was moved from capacity that can be taken away to what cannot.
+    pub on_demand: bool,
     /// What the tries before it were charged to.
     pub spent: Spent,
     /// How far it is with the cache.
@@ -154,6 +156,12 @@ impl Execution {
             NodeState::Map(map) => Some(map),
             NodeState::Waiting | NodeState::Resolving | NodeState::Task(_) | NodeState::Ended { .. } => None,
         }
+    }
+
+    /// Says whether a try of a node may run on capacity that can be taken away, by what node, task, workflow and launch say.
+    pub fn is_interruptible(&self, place: NodeIndex, attempt: Attempt) -> bool {
+        let launched = self.created.as_ref().and_then(|created| created.settings.interruptible);
+        self.plan.nodes[place].interruptible.is(launched, attempt)
     }
 
     /// Answers the failure that ends, or will end, the execution.

@@ -10,7 +10,7 @@
 //!
 //! One question, one file: *what next* ([`decide`]), *what all follows from a command* ([`advance`]), *what is now true* ([`apply`]), *what is asked of the world*
 //! ([`effects`]), *which nodes are ready* ([`graph`]), *which items run* ([`map_task`], [`chunk`]), *try again, when*
-//! ([`retry`]), *what is a node given* ([`resolve`]), *what is handed to user code* ([`render`]), *whose work goes first*
+//! ([`retry`]), *what takes too long* ([`clocks`]), *what is a node given* ([`resolve`]), *what is handed to user code* ([`render`]), *whose work goes first*
 //! ([`schedule`]).
 //!
 //! Three laws hold, each a property test in `tests/behaviour/laws.rs`:
@@ -28,6 +28,7 @@
 pub mod advance;
 pub mod apply;
 pub mod chunk;
+pub mod clocks;
 pub mod decide;
 pub mod effects;
 pub mod execution;
@@ -41,6 +42,7 @@ pub mod retry;
 pub mod schedule;
 
 pub use advance::Transition;
+pub use clocks::{Clocks, Limits, NodeLimits};
 pub use decide::Rejection;
 pub use effects::Effect;
 pub use execution::{Execution, NodeState, TaskRun};

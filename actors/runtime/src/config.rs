@@ -1,7 +1,17 @@
 //! What the engine can be told.
 
-use skein_model::{Gpu, PoolId, TaskRules};
+use skein_model::{ExecutionRules, Gpu, PoolId, TaskRules};
 use std::time::Duration;
+
+/// A pool whose workers can be taken away at any moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InterruptiblePool {
+    /// The pool.
+    pub pool: PoolId,
+    /// How long an attempt waits there for a worker before it is asked for on demand, in [`Config::pool`]; none is for as long
+    /// as it takes. Items of a map wait without limit.
+    pub wait_max: Option<Duration>,
+}
 
 /// Settings of one engine.
 #[derive(Clone, Debug)]
@@ -30,6 +40,10 @@ pub struct Config {
     pub restart_max: Duration,
     /// What this server says of tasks that do not say it themselves. Default: nothing. May be others at each start.
     pub rules: TaskRules,
+    /// What this server says of executions. Default: nothing. May be others at each start.
+    pub execution_rules: ExecutionRules,
+    /// Where attempts run that may be interrupted. Default: none, and then they run as all others do.
+    pub interruptible: Option<InterruptiblePool>,
     /// The accelerators of the machine that attempts can be given, of which no more are handed out than there are. Default:
     /// none, and then they are not counted here.
     pub gpus: Vec<Gpu>,
@@ -49,7 +63,16 @@ impl Default for Config {
             restart_first: Duration::from_millis(100),
             restart_max: Duration::from_secs(30),
             rules: TaskRules::default(),
+            execution_rules: ExecutionRules::default(),
+            interruptible: None,
             gpus: Vec::new(),
         }
+    }
+}
+
+impl Config {
+    /// Answers the pools that some work is offered to, beside the one that all other is.
+    pub(crate) fn other_pools(&self) -> Vec<PoolId> {
+        self.interruptible.iter().map(|of| of.pool.clone()).collect()
     }
 }

@@ -27,8 +27,12 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// Hands work out.
 pub(crate) struct Dispatch {
     queue: Arc<dyn TaskQueue>,
-    /// How much may be handed out and not ended.
+    /// How much of one pool may be handed out and not ended.
     most: usize,
+    /// The pool that work is handed out to,
+    pool: PoolId,
+    /// and others that some is.
+    others: Vec<PoolId>,
     /// The accelerators that attempts can be given; none when nobody counts them here.
     gpus: Vec<Gpu>,
     state: Mutex<State>,
@@ -39,13 +43,23 @@ struct State {
     schedule: Schedule<WorkId>,
     /// What is ready and not handed out.
     held: BTreeMap<WorkId, Work>,
-    /// What the queue has from before, and no execution has adopted yet.
-    found: BTreeSet<WorkId>,
+    /// What the queue has from before, and no execution has adopted yet; in which pool.
+    found: BTreeMap<WorkId, PoolId>,
+    /// Of what is ready or out, that which is for one of the other pools.
+    elsewhere: BTreeMap<WorkId, PoolId>,
 }
 
 impl Dispatch {
-    pub(crate) fn new(queue: Arc<dyn TaskQueue>, most: usize) -> Self {
-        Self { queue, most: most.max(1), gpus: Vec::new(), state: Mutex::default() }
+    /// Hands out to `pool` at most so much at once.
+    pub(crate) fn new(queue: Arc<dyn TaskQueue>, pool: PoolId, most: usize) -> Self {
+        let state = Mutex::default();
+        Self { queue, most: most.max(1), pool, others: Vec::new(), gpus: Vec::new(), state }
+    }
+
+    /// Hands out to `others` too, to each as much as if it were the only one.
+    #[must_use]
+    pub(crate) fn with_others(self, others: Vec<PoolId>) -> Self {
+        Self { others, ..self }
     }
 
     /// Hands out no more at once than there are `gpus` for: what waits for one takes no room from what needs none.
@@ -54,21 +68,26 @@ impl Dispatch {
         Self { gpus, ..self }
     }
 
-    /// Asks the queue what is out of `pool`. What of it no open execution waits for is taken back.
+    /// Asks the queue what is out. What of it no open execution waits for is taken back.
     ///
     /// # Errors
     /// When the queue cannot be asked.
-    pub(crate) async fn find(
-        self: &Arc<Self>,
-        pool: &PoolId,
-        open: &BTreeSet<ExecutionId>,
-    ) -> Result<(), QueueError> {
-        let held = self.queue.held(pool).await?;
-        let (found, orphans): (Vec<_>, Vec<_>) =
-            held.into_iter().partition(|id| open.contains(&id.execution));
-        self.state().found = found.into_iter().collect();
+    pub(crate) async fn find(self: &Arc<Self>, open: &BTreeSet<ExecutionId>) -> Result<(), QueueError> {
+        let mut orphans = Vec::new();
+        for pool in self.pools() {
+            let held = self.queue.held(pool).await?;
+            let (found, none): (Vec<_>, Vec<_>) =
+                held.into_iter().partition(|id| open.contains(&id.execution));
+            self.state().found.extend(found.into_iter().map(|id| (id, pool.clone())));
+            orphans.extend(none);
+        }
         self.take_back(orphans);
         Ok(())
+    }
+
+    /// Answers the pool in which the queue has work from before that no execution has adopted yet.
+    pub(crate) fn found_in(&self, id: &WorkId) -> Option<PoolId> {
+        self.state().found.get(id).cloned()
     }
 
     /// Answers what of a node was found in the queue and is not adopted yet.
@@ -81,11 +100,12 @@ impl Dispatch {
     /// it may be done at any moment, and would get it anew.
     pub(crate) fn adopt(&self, id: &WorkId, task: &str, settings: &TaskSettings, micros: u64) -> bool {
         let mut state = self.state();
-        let was_found = state.found.remove(id);
-        if was_found {
-            state.schedule.adopt(id.clone(), claim(id, task, settings, micros));
-        }
-        was_found
+        let Some(pool) = state.found.remove(id) else { return false };
+        let mut claim = claim(id, task, settings, micros);
+        claim.limits.extend(self.room_of(&pool));
+        state.schedule.adopt(id.clone(), claim);
+        self.note_pool(&mut state, id, &pool);
+        true
     }
 
     /// Takes back what was found of an execution that has been taken up and adopted none of it: nobody waits for that.
@@ -93,7 +113,7 @@ impl Dispatch {
         let left = {
             let mut state = self.state();
             let left = state.found_by(&Stop::Execution(execution.clone()));
-            state.found.retain(|id| !left.contains(id));
+            state.found.retain(|id, _| !left.contains(id));
             left
         };
         self.take_back(left);
@@ -120,7 +140,9 @@ impl Dispatch {
             let mut state = self.state();
             let mut claim = claim(&work.id, &work.task.name, settings, micros);
             claim.limits.extend(gpus::limits(&work.resources, &self.gpus));
+            claim.limits.extend(self.room_of(&work.pool));
             if state.schedule.offer(work.id.clone(), claim) {
+                self.note_pool(&mut state, &work.id, &work.pool);
                 state.held.insert(work.id.clone(), work);
             }
         }
@@ -169,9 +191,10 @@ impl Dispatch {
         let mut state = self.state();
         for id in state.meant(&Stop::Execution(execution.clone())) {
             let is_out = state.schedule.is_running(&id);
+            let pool = state.elsewhere.get(&id).unwrap_or(&self.pool).clone();
             state.end(&id, None);
             if is_out {
-                state.found.insert(id);
+                state.found.insert(id, pool);
             }
         }
     }
@@ -180,6 +203,22 @@ impl Dispatch {
     #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {
         self.state().schedule.ready()
+    }
+
+    fn pools(&self) -> impl Iterator<Item = &PoolId> {
+        std::iter::once(&self.pool).chain(&self.others)
+    }
+
+    fn note_pool(&self, state: &mut State, id: &WorkId, pool: &PoolId) {
+        if *pool != self.pool {
+            state.elsewhere.insert(id.clone(), pool.clone());
+        }
+    }
+
+    /// Answers what keeps one pool from taking the room of another; none where there is but one.
+    fn room_of(&self, pool: &PoolId) -> Option<Limit> {
+        let most = u32::try_from(self.most).unwrap_or(u32::MAX);
+        (!self.others.is_empty()).then(|| Limit { key: format!("pool {pool}"), most, takes: 1 })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -204,7 +243,7 @@ impl Dispatch {
     /// Says whether the queue took all that it was offered.
     async fn try_to_hand_out(&self) -> bool {
         loop {
-            let next = self.state().next(self.most);
+            let next = self.state().next(self.most.saturating_mul(self.others.len() + 1));
             let Some(work) = next else { return true };
             let id = work.id.clone();
             if let Err(reason) = self.queue.offer(work.clone()).await {
@@ -214,7 +253,7 @@ impl Dispatch {
             }
             let is_wanted = {
                 let state = self.state();
-                state.schedule.is_running(&id) || state.found.contains(&id)
+                state.schedule.is_running(&id) || state.found.contains_key(&id)
             };
             // Given up while it was on its way out.
             if !is_wanted && let Err(reason) = self.queue.withdraw(Stop::Work(id.clone())).await {
@@ -237,7 +276,8 @@ impl State {
     fn end(&mut self, id: &WorkId, micros: Option<u64>) -> bool {
         let was_there = self.schedule.end(id, micros);
         self.held.remove(id);
-        self.found.remove(id) || was_there
+        self.elsewhere.remove(id);
+        self.found.remove(id).is_some() || was_there
     }
 
     fn meant(&self, stop: &Stop) -> Vec<WorkId> {
@@ -246,13 +286,16 @@ impl State {
     }
 
     fn found_by(&self, stop: &Stop) -> Vec<WorkId> {
-        self.found.range(first_of(stop)..).take_while(|id| stop.covers(id)).cloned().collect()
+        let from = self.found.range(first_of(stop)..).map(|(id, _)| id);
+        from.take_while(|id| stop.covers(id)).cloned().collect()
     }
 
     /// Makes work wait again that could not be handed out, unless it was given up meanwhile.
     fn put_back(&mut self, work: Work) {
         if let Some(claim) = self.schedule.claim(&work.id).cloned() {
+            let pool = self.elsewhere.remove(&work.id);
             self.end(&work.id, Some(0));
+            self.elsewhere.extend(pool.map(|pool| (work.id.clone(), pool)));
             self.schedule.offer(work.id.clone(), claim);
             self.held.insert(work.id.clone(), work);
         }
@@ -308,7 +351,7 @@ mod tests {
 
     fn dispatch(most: usize) -> (Arc<Dispatch>, Arc<MemoryQueue>) {
         let queue = Arc::new(MemoryQueue::new(Duration::from_secs(60)));
-        (Arc::new(Dispatch::new(queue.clone(), most)), queue)
+        (Arc::new(Dispatch::new(queue.clone(), pool(), most)), queue)
     }
 
     async fn leased(queue: &MemoryQueue) -> String {
@@ -346,9 +389,9 @@ mod tests {
         let limited = TaskSettings { concurrency_limit: Some(1), ..TaskSettings::default() };
         before.offer(work(&pool(), "e", "a", 0), &limited, 1).await;
         before.offer(work(&pool(), "gone", "a", 0), &limited, 1).await;
-        let after = Arc::new(Dispatch::new(queue.clone(), 8));
+        let after = Arc::new(Dispatch::new(queue.clone(), pool(), 8));
         let found = work(&pool(), "e", "a", 0);
-        after.find(&pool(), &BTreeSet::from([found.id.execution.clone()])).await.expect("it says");
+        after.find(&BTreeSet::from([found.id.execution.clone()])).await.expect("it says");
         assert_eq!(after.found_of(&found.id.execution, &found.id.node), vec![found.id.clone()]);
         assert!(after.adopt(&found.id, &found.task.name, &limited, 1));
         assert!(!after.adopt(&found.id, &found.task.name, &limited, 1), "once");
@@ -362,7 +405,7 @@ mod tests {
     async fn what_waits_for_a_gpu_takes_no_room_from_what_needs_none() {
         let queue = Arc::new(MemoryQueue::new(Duration::from_secs(60)));
         let t4 = Gpu { device: "nvidia-tesla-t4".to_owned(), part: None };
-        let dispatch = Arc::new(Dispatch::new(queue.clone(), 4).with_gpus(vec![t4]));
+        let dispatch = Arc::new(Dispatch::new(queue.clone(), pool(), 4).with_gpus(vec![t4]));
         for node in ["a", "b", "c", "d", "e"] {
             let mut asking = work(&pool(), "e", node, 0);
             asking.resources.limits.gpus = Some(1);

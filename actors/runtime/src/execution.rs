@@ -1,5 +1,6 @@
 //! The actor of one execution: the only writer of its journal.
 
+use crate::alarm::Alarm;
 use crate::intake::Credit;
 use crate::journal::{Journal, JournalError};
 use crate::map::{self, MapActor};
@@ -23,6 +24,8 @@ pub(crate) enum Msg {
     Mail(Mail, Credit),
     /// A command that an effect of this actor was answered with.
     Answered(Command),
+    /// Something may have taken as long as it may.
+    Rung,
 }
 
 /// What an actor is made of.
@@ -52,6 +55,8 @@ struct Live {
     journal: Journal,
     execution: Execution,
     maps: BTreeMap<NodeId, ActorRef<map::Msg>>,
+    /// None when nothing of it is limited in time.
+    alarm: Option<Alarm>,
 }
 
 impl Actor for ExecutionActor {
@@ -82,6 +87,16 @@ impl Actor for ExecutionActor {
                 drop(credit);
             }
             Msg::Answered(command) => self.command(&myself, state, &command, None).await?,
+            Msg::Rung => {
+                let now = (self.ports.clock)();
+                let alarm = state.live.as_mut().and_then(|live| live.alarm.as_mut());
+                for command in alarm.map(|alarm| alarm.take_rung(now)).unwrap_or_default() {
+                    self.command(&myself, state, &command, None).await?;
+                }
+            }
+        }
+        if let Some(alarm) = state.live.as_mut().and_then(|live| live.alarm.as_mut()) {
+            alarm.set((self.ports.clock)(), &myself);
         }
         if let Some(live) = state.live.as_ref().filter(|live| live.execution.phase().is_terminal()) {
             if cfg!(debug_assertions) {
@@ -115,17 +130,26 @@ impl ExecutionActor {
             Some((envelope, sequence)) => Journal::begin(&envelope, sequence)?,
             None => Journal::load(&self.ports, JournalId::execution(&state.id)).await?,
         };
-        let Some(Event::Created(created)) = events.first() else {
+        let Some((_, Event::Created(created))) = events.first() else {
             return Err(JournalError::Empty.into());
         };
         let plan: Arc<Plan> = self.ports.plans.load(&self.ports.blobs, &created.plan).await?;
         let mut execution = Execution::new(plan);
-        for event in &events {
+        let mut alarm = None;
+        for (at, event) in &events {
             execution.apply(event);
+            match (&mut alarm, event) {
+                (_, Event::Created(_)) => alarm = Alarm::of(&self.ports, &execution),
+                (Some(alarm), event) => alarm.note(&execution, event, *at),
+                (None, _) => {}
+            }
+        }
+        if let Some(alarm) = &mut alarm {
+            alarm.resume((self.ports.clock)());
         }
         let outstanding = execution.outstanding();
         let is_new = execution.phase() == ExecutionPhase::Queued;
-        let live = state.live.insert(Live { journal, execution, maps: BTreeMap::new() });
+        let live = state.live.insert(Live { journal, execution, maps: BTreeMap::new(), alarm });
         for effect in outstanding {
             self.perform(myself, live, effect).await?;
         }
@@ -181,7 +205,10 @@ impl ExecutionActor {
         } else {
             let closes = was_terminal || events.iter().any(is_last);
             // An error here ends this actor, and with it the state that is ahead of the journal.
-            live.journal.append(&self.ports, command.cause(), &events, closes).await?;
+            let at = live.journal.append(&self.ports, command.cause(), &events, closes).await?;
+            if let Some(alarm) = &mut live.alarm {
+                events.iter().for_each(|event| alarm.note(&live.execution, event, at));
+            }
         }
         for event in &events {
             self.note(&state.id, live, event);
@@ -224,6 +251,7 @@ impl ExecutionActor {
             | Event::NodeQueued { .. }
             | Event::NodeStarted { .. }
             | Event::AttemptQueued { .. }
+            | Event::AttemptMoved { .. }
             | Event::AttemptStarted { .. }
             | Event::AttemptSucceeded { .. }
             | Event::AttemptFailed { .. }
@@ -295,9 +323,9 @@ impl ExecutionActor {
             Effect::ReleaseReservation { node } => {
                 perform::cache::release(&self.ports, &live.execution, &node);
             }
-            Effect::RunAttempt { node, attempt, not_before, started } => {
-                let wanted =
-                    perform::Wanted { node, attempt, not_before, started, trace: live.journal.trace };
+            Effect::RunAttempt { node, attempt, not_before, started, on_demand } => {
+                let trace = live.journal.trace;
+                let wanted = perform::Wanted { node, attempt, not_before, started, on_demand, trace };
                 perform::run_attempt(&self.ports, &live.execution, wanted, myself.clone());
             }
             Effect::ResolveOutputs => perform::resolve_outputs(&self.ports, &live.execution, myself.clone()),

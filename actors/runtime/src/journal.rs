@@ -4,7 +4,7 @@ use crate::ports::Ports;
 use skein_log::{AppendError, ReadError};
 use skein_model::codec::{self, CodecError};
 use skein_model::envelope::TraceContext;
-use skein_model::{CauseId, Envelope, Event, Head, JournalId, Record};
+use skein_model::{CauseId, Envelope, Event, Head, JournalId, Record, Timestamp};
 use std::sync::Arc;
 
 /// A journal that cannot be gone on with. The actor ends, and the journal is read afresh.
@@ -29,15 +29,15 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Reads a journal to its end; answers the writer and all events.
-    pub(crate) async fn load(ports: &Ports, id: JournalId) -> Result<(Self, Vec<Event>), JournalError> {
+    /// Reads a journal to its end; answers the writer and all events, each with the time of its record.
+    pub(crate) async fn load(ports: &Ports, id: JournalId) -> Result<(Self, Vec<Dated>), JournalError> {
         let envelopes = ports.log.read(&id, Head::EMPTY).await?;
         let trace = envelopes.first().ok_or(JournalError::Empty)?.record.trace;
         let head = ports.log.head(&id).await?;
         let mut journal = Self { id, head: Head::EMPTY, trace };
         let mut events = Vec::new();
         for envelope in &envelopes {
-            events.extend(decode(envelope)?);
+            events.extend(dated(envelope)?);
             journal.head = envelope.head(0);
         }
         if head.version == journal.head.version {
@@ -53,8 +53,8 @@ impl Journal {
     }
 
     /// Takes up a journal whose only record was just followed.
-    pub(crate) fn begin(envelope: &Envelope, sequence: u64) -> Result<(Self, Vec<Event>), JournalError> {
-        let events = decode(envelope)?;
+    pub(crate) fn begin(envelope: &Envelope, sequence: u64) -> Result<(Self, Vec<Dated>), JournalError> {
+        let events = dated(envelope)?;
         let journal = Self {
             id: envelope.journal.clone(),
             head: envelope.head(sequence),
@@ -73,22 +73,30 @@ impl Journal {
         Ok(events)
     }
 
-    /// Makes the events of one transition durable.
+    /// Makes the events of one transition durable; answers when they were recorded.
     pub(crate) async fn append(
         &mut self,
         ports: &Arc<Ports>,
         cause: CauseId,
         events: &[Event],
         closes: bool,
-    ) -> Result<(), JournalError> {
+    ) -> Result<Timestamp, JournalError> {
         let body = codec::encode(events)?;
-        let record = Record { time: (ports.clock)(), cause, trace: self.trace, closes, body };
+        let time = (ports.clock)();
+        let record = Record { time, cause, trace: self.trace, closes, body };
         let appended = ports.log.append(&self.id, self.head, record).await?;
         self.head = appended.head;
         ports.metrics.transitions.inc();
         ports.metrics.events.inc_by(events.len() as u64);
-        Ok(())
+        Ok(time)
     }
+}
+
+/// What happened, and when that was recorded.
+pub(crate) type Dated = (Timestamp, Event);
+
+fn dated(envelope: &Envelope) -> Result<Vec<Dated>, CodecError> {
+    Ok(decode(envelope)?.into_iter().map(|event| (envelope.record.time, event)).collect())
 }
 
 fn decode(envelope: &Envelope) -> Result<Vec<Event>, CodecError> {

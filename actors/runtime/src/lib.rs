@@ -15,6 +15,7 @@
 //!   and comes back as a command.
 //! - Nothing durable depends on an actor ending well: its journal rebuilds it.
 
+mod alarm;
 pub mod config;
 mod dispatch;
 mod engine;
@@ -31,7 +32,7 @@ mod settings;
 mod stored;
 pub mod system;
 
-pub use config::Config;
+pub use config::{Config, InterruptiblePool};
 pub use metrics::Metrics;
 pub use ports::Clock;
 pub use system::{Engine, StartError};

@@ -29,6 +29,7 @@ pub(crate) struct Wanted {
     pub(crate) attempt: Attempt,
     pub(crate) not_before: Option<Timestamp>,
     pub(crate) started: bool,
+    pub(crate) on_demand: bool,
     pub(crate) trace: Option<TraceContext>,
 }
 
@@ -70,7 +71,7 @@ pub(crate) fn assemble_map(ports: &Arc<Ports>, Assembly(wanted): Assembly, to: A
 
 /// Offers a try to workers, or recognises that it has ended already.
 pub(crate) fn run_attempt(ports: &Arc<Ports>, execution: &Execution, wanted: Wanted, to: ActorRef<Msg>) {
-    let Some(task) = work::Task::of(execution, &wanted) else { return };
+    let Some(task) = work::Task::of(ports, execution, &wanted) else { return };
     if work::adopt(ports, &task) {
         return;
     }

@@ -59,9 +59,11 @@ impl Engine {
         let open = log.open_journals(Category::Execution).await?;
         let open: BTreeSet<ExecutionId> =
             open.iter().filter_map(skein_model::JournalId::as_execution).collect();
-        let dispatch = Arc::new(Dispatch::new(queue, config.handed_out_max).with_gpus(config.gpus.clone()));
+        let dispatch = Dispatch::new(queue, config.pool.clone(), config.handed_out_max);
+        let dispatch = dispatch.with_gpus(config.gpus.clone()).with_others(config.other_pools());
+        let dispatch = Arc::new(dispatch);
         // Before any result can be recorded: what is done by then is not taken for out.
-        dispatch.find(&config.pool, &open).await?;
+        dispatch.find(&open).await?;
         let catalog = Catalog::new(Arc::clone(&log), skein_catalog::MEMORY_MAX);
         let ports = Arc::new(Ports {
             config,

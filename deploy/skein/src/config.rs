@@ -5,15 +5,25 @@
 use crate::args::Up;
 use anyhow::{Context as _, bail};
 use skein_gateway::LogLink;
-use skein_model::task_settings::Given;
-use skein_model::{TaskRule, TaskRules};
+use skein_model::task_settings::{Given, SettingError};
+use skein_model::{ExecutionRule, ExecutionRules, PoolId, TaskRule, TaskRules};
+use skein_runtime::InterruptiblePool;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The variable that names the file when no argument does.
 const VARIABLE: &str = "SKEIN_CONFIG";
 /// The file's rules for tasks.
 const TASKS: &str = "tasks";
+/// The file's rules for executions.
+const EXECUTIONS: &str = "executions";
+/// What it says of capacity that can be taken away.
+const INTERRUPTIBLE: &str = "interruptible";
+const POOL: &str = "pool";
+const WAIT_SECONDS_MAX: &str = "wait_seconds_max";
+/// The longest wait that can be allowed, in seconds: a year.
+const WAIT_SECONDS_MOST: i64 = 31_536_000;
 /// What it says of logs: where they are kept beside ours, and how much of them is kept.
 const LOGS: &str = "logs";
 const LINKS: &str = "links";
@@ -28,6 +38,10 @@ pub struct Config {
     pub path: PathBuf,
     /// What it says of tasks.
     pub rules: TaskRules,
+    /// What it says of executions.
+    pub execution_rules: ExecutionRules,
+    /// Where attempts run that may be interrupted, if that is elsewhere.
+    pub interruptible: Option<InterruptiblePool>,
     /// Where logs are kept beside ours.
     pub log_links: Vec<LogLink>,
     /// How much is kept of what an attempt prints, in bytes; none for the default.
@@ -52,30 +66,91 @@ fn parse(path: &Path, text: &str) -> anyhow::Result<Config> {
     let table: toml::Table =
         text.parse().with_context(|| format!("the configuration file {file} is not TOML"))?;
     let mut faults = Vec::new();
-    let unknown = table.keys().filter(|key| ![TASKS, LOGS].contains(&key.as_str()));
-    faults.extend(unknown.map(|key| format!("{key} is unknown; there are {TASKS} and {LOGS}")));
-    let mut rules = Vec::new();
-    match table.get(TASKS) {
-        None => {}
-        Some(toml::Value::Array(given)) => {
-            for (at, value) in given.iter().enumerate() {
-                match rule(value) {
-                    Ok(rule) => rules.push(rule),
-                    Err(fault) => faults.push(format!("rule {} of [[{TASKS}]]: {fault}", at + 1)),
-                }
-            }
-        }
-        Some(other) => faults.push(format!(
-            "{TASKS} is {}; it has to be a list of tables, each under [[{TASKS}]]",
-            kind(other)
-        )),
-    }
+    let known = [TASKS, EXECUTIONS, INTERRUPTIBLE, LOGS];
+    let unknown = table.keys().filter(|key| !known.contains(&key.as_str()));
+    faults.extend(
+        unknown.map(|key| {
+            format!("{key} is unknown; there are {TASKS}, {EXECUTIONS}, {INTERRUPTIBLE} and {LOGS}")
+        }),
+    );
+    let rules = rules(&table, TASKS, TaskRule::read, &mut faults);
+    let execution_rules = self::rules(&table, EXECUTIONS, ExecutionRule::read, &mut faults);
+    let interruptible = interruptible(table.get(INTERRUPTIBLE), &mut faults);
     let logs = logs(table.get(LOGS), &mut faults);
     let (log_links, log_bytes_max) = (log_links(&logs, &mut faults), log_bytes_max(&logs, &mut faults));
     if !faults.is_empty() {
         bail!("the configuration file {file} is not right\n  {}", faults.join("\n  "));
     }
-    Ok(Config { path: path.to_owned(), rules: TaskRules::new(rules), log_links, log_bytes_max })
+    Ok(Config {
+        path: path.to_owned(),
+        rules: TaskRules::new(rules),
+        execution_rules: ExecutionRules::new(execution_rules),
+        interruptible,
+        log_links,
+        log_bytes_max,
+    })
+}
+
+/// Takes the rules under `[[name]]`; what is wrong goes to `faults`.
+fn rules<R>(
+    table: &toml::Table,
+    name: &str,
+    read: fn(&BTreeMap<String, Given>) -> Result<R, SettingError>,
+    faults: &mut Vec<String>,
+) -> Vec<R> {
+    let mut rules = Vec::new();
+    match table.get(name) {
+        None => {}
+        Some(toml::Value::Array(given)) => {
+            for (at, value) in given.iter().enumerate() {
+                match rule(value, read) {
+                    Ok(rule) => rules.push(rule),
+                    Err(fault) => faults.push(format!("rule {} of [[{name}]]: {fault}", at + 1)),
+                }
+            }
+        }
+        Some(other) => faults
+            .push(format!("{name} is {}; it has to be a list of tables, each under [[{name}]]", kind(other))),
+    }
+    rules
+}
+
+/// Takes what is said of capacity that can be taken away; what is wrong goes to `faults`.
+fn interruptible(given: Option<&toml::Value>, faults: &mut Vec<String>) -> Option<InterruptiblePool> {
+    let table = match given? {
+        toml::Value::Table(table) => table,
+        other => {
+            faults.push(format!("{INTERRUPTIBLE} is {}; it has to be a table", kind(other)));
+            return None;
+        }
+    };
+    let unknown = table.keys().filter(|key| ![POOL, WAIT_SECONDS_MAX].contains(&key.as_str()));
+    faults.extend(
+        unknown
+            .map(|key| format!("{INTERRUPTIBLE}.{key} is unknown; there are {POOL} and {WAIT_SECONDS_MAX}")),
+    );
+    let found = |value: Option<&toml::Value>| {
+        value.map_or_else(|| "not there".to_owned(), |value| format!("{value}"))
+    };
+    let is_good = |name: &&str| !name.is_empty() && *name != skein_runtime::Config::default().pool.0;
+    let pool = table.get(POOL).and_then(toml::Value::as_str).filter(is_good);
+    let pool = pool.map(|name| PoolId(name.to_owned()));
+    if pool.is_none() {
+        faults.push(format!(
+            "{INTERRUPTIBLE}.{POOL} is {}; it has to be the name of a pool, as in skein worker --pool NAME, and not \"default\"",
+            found(table.get(POOL))
+        ));
+    }
+    let wait_max = table.get(WAIT_SECONDS_MAX).map(|given| {
+        let seconds = given.as_integer().filter(|seconds| (1..=WAIT_SECONDS_MOST).contains(seconds));
+        if seconds.is_none() {
+            faults.push(format!(
+                "{INTERRUPTIBLE}.{WAIT_SECONDS_MAX} is {given}; it has to be a whole number from 1 to {WAIT_SECONDS_MOST}"
+            ));
+        }
+        Duration::from_secs(seconds.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or_default())
+    });
+    Some(InterruptiblePool { pool: pool?, wait_max })
 }
 
 /// Takes what is said of logs; what is wrong goes to `faults`.
@@ -139,12 +214,15 @@ fn link(value: &toml::Value) -> Result<LogLink, String> {
     LogLink::read(&table.iter().map(text).collect::<Result<BTreeMap<_, _>, _>>()?)
 }
 
-fn rule(value: &toml::Value) -> Result<TaskRule, String> {
+fn rule<R>(
+    value: &toml::Value,
+    read: fn(&BTreeMap<String, Given>) -> Result<R, SettingError>,
+) -> Result<R, String> {
     let toml::Value::Table(table) = value else {
         return Err(format!("it is {}; it has to be a table", kind(value)));
     };
     let given = table.iter().map(|(name, value)| (name.clone(), given(value))).collect();
-    TaskRule::read(&given).map_err(|fault| fault.to_string())
+    read(&given).map_err(|fault| fault.to_string())
 }
 
 fn given(value: &toml::Value) -> Given {
@@ -214,9 +292,42 @@ mod tests {
         assert_eq!(
             refused(text),
             "the configuration file skein.toml is not right\n  \
-             server is unknown; there are tasks and logs\n  \
+             server is unknown; there are tasks, executions, interruptible and logs\n  \
              rule 1 of [[tasks]]: priority is 1000; it has to be a whole number from -100 to 100\n  \
              rule 3 of [[tasks]]: isolation is true; it has to be one of \"fresh\", \"fork\" and \"reuse\""
+        );
+    }
+
+    #[test]
+    fn what_is_said_of_executions_and_of_capacity_that_can_be_taken_away_is_taken() {
+        let text = "
+            [interruptible]
+            pool = 'spot'
+            wait_seconds_max = 60
+            [[executions]]
+            domain = 'development'
+            seconds_max = 5
+        ";
+        let config = parsed(text).expect("it is right");
+        let pool = PoolId("spot".to_owned());
+        let wait_max = Some(Duration::from_secs(60));
+        assert_eq!(config.interruptible, Some(InterruptiblePool { pool, wait_max }));
+        assert_eq!(config.execution_rules.len(), 1);
+        let text = "
+            interruptible.pool = 'default'
+            interruptible.wait_seconds_max = 0
+            interruptible.price = 1
+            [[executions]]
+            domain = 'development'
+        ";
+        assert_eq!(
+            refused(text),
+            "the configuration file skein.toml is not right\n  \
+             rule 1 of [[executions]]: seconds_max is nothing; it has to be a whole number from 1 to 31536000\n  \
+             interruptible.price is unknown; there are pool and wait_seconds_max\n  \
+             interruptible.pool is \"default\"; it has to be the name of a pool, as in skein worker --pool NAME, and \
+             not \"default\"\n  \
+             interruptible.wait_seconds_max is 0; it has to be a whole number from 1 to 31536000"
         );
     }
 

@@ -13,7 +13,7 @@ use anyhow::{Context as _, bail};
 use prometheus_client::registry::Registry;
 use skein_gateway::Gateway;
 use skein_log::UrlSigner;
-use skein_model::{PoolId, TaskRules, Timestamp};
+use skein_model::{PoolId, Timestamp};
 use skein_runtime::{Clock, Engine};
 use skein_telemetry::LogFormat;
 use skein_workers::Workers;
@@ -59,6 +59,12 @@ pub async fn run(up: Up) -> anyhow::Result<ExitCode> {
     let _telemetry = skein_telemetry::start(&telemetry(&up))?;
     let mut signals = Signals::take()?;
     let config = config::read(&up)?;
+    if !up.no_workers && config.as_ref().is_some_and(|config| config.interruptible.is_some()) {
+        bail!(
+            "interruptible.pool in the configuration is for workers that are apart; say --no-workers, and start \
+             `skein worker --pool NAME` for it and `skein worker` for everything else"
+        );
+    }
     let machine = (!up.no_workers).then(|| Machine::find(&up.given)).transpose()?;
     let data = prepare(&up)?;
     let workers = (!up.no_workers).then(|| tokio::spawn(look(up.python.clone(), up.places.clone())));
@@ -146,7 +152,6 @@ async fn start(
     parts: Parts,
     Said { config, machine }: Said<'_>,
 ) -> anyhow::Result<System> {
-    let rules = config.map(|config| config.rules.clone()).unwrap_or_default();
     let signer =
         UrlSigner::load_or_create(&data.join("url.key")).context("the key for signed URLs cannot be had")?;
     let clock: Clock = Arc::new(now);
@@ -159,6 +164,7 @@ async fn start(
             offer: machine.as_ref().map(Machine::offer),
             // What workers of their own can run is for them to say.
             no_containers: python.and_then(|(_, found)| found.no_containers()),
+            rules: config.map(|config| config.rules.clone()).unwrap_or_default(),
             log_links: config.map(|config| config.log_links.clone()).unwrap_or_default(),
             ..skein_gateway::Config::default()
         },
@@ -173,7 +179,7 @@ async fn start(
     )
     .await?;
     let engine = Engine::start(
-        engine_config(up, rules, machine.as_ref()),
+        engine_config(up, config, machine.as_ref()),
         metrics,
         Arc::clone(&parts.log),
         parts.inbox.clone(),
@@ -195,9 +201,13 @@ async fn start(
 }
 
 /// What the engine hands out at once goes by the cores of this machine, or by the slots of the workers that are apart.
-fn engine_config(up: &Up, rules: TaskRules, machine: Option<&Machine>) -> skein_runtime::Config {
+fn engine_config(up: &Up, given: Option<&Config>, machine: Option<&Machine>) -> skein_runtime::Config {
     let gpus = machine.and_then(|machine| machine.gpus.as_deref()).map(kinds).unwrap_or_default();
-    let mut config = skein_runtime::Config { rules, gpus, ..skein_runtime::Config::default() };
+    let mut config = skein_runtime::Config { gpus, ..skein_runtime::Config::default() };
+    if let Some(Config { rules, execution_rules, interruptible, .. }) = given {
+        (config.rules, config.execution_rules) = (rules.clone(), execution_rules.clone());
+        config.interruptible = interruptible.clone();
+    }
     if up.no_workers {
         let slots = up.slots.map_or(SLOTS_APART, std::num::NonZero::get);
         config.chunks_on_offer = u32::try_from(slots.saturating_mul(2)).unwrap_or(u32::MAX);

@@ -5,7 +5,9 @@ use crate::data::DataRef;
 use crate::event::{CachedItems, FinishedChunk};
 use crate::failure::Failure;
 use crate::ids::{Attempt, CauseId, NodeId};
+use crate::time_limit::TimeLimit;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// A request to one execution. It may come twice, late, or in another order than it was sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -99,6 +101,13 @@ pub enum Command {
         /// Why.
         failure: Failure,
     },
+    /// Something has taken as long as it may. It names what that was, and changes nothing when that has ended meanwhile.
+    TimeUp {
+        /// What has.
+        limit: TimeLimit,
+        /// How long it may take.
+        after: Duration,
+    },
     /// End the execution.
     Terminate {
         /// Why, in the words of whoever asks.
@@ -138,6 +147,7 @@ impl Command {
             Self::MapAssembled { .. } => "map assembled",
             Self::OutputsResolved { .. } => "outputs resolved",
             Self::OutputsFailed { .. } => "outputs failed",
+            Self::TimeUp { .. } => "time up",
             Self::Terminate { .. } => "terminate",
             Self::Archive { .. } => "archive",
         }

@@ -47,6 +47,15 @@ pub enum Event {
         /// Not to be offered before this; none when at once.
         not_before: Option<Timestamp>,
     },
+    /// A try that waited for capacity that can be taken away is asked for on demand.
+    AttemptMoved {
+        /// The node.
+        node: NodeId,
+        /// The number of the try.
+        attempt: Attempt,
+        /// Why, in words.
+        reason: String,
+    },
     /// User code of a try began to run.
     AttemptStarted {
         /// The node.

@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 
 /// What stands for any run of characters in a pattern, also for none.
 const ANY: char = '*';
-const PROJECT: &str = "project";
-const DOMAIN: &str = "domain";
-const NAME: &str = "name";
+pub(crate) const PROJECT: &str = "project";
+pub(crate) const DOMAIN: &str = "domain";
+pub(crate) const NAME: &str = "name";
 
 /// The rules of a server, in their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +32,11 @@ impl TaskRules {
     /// Says whether there are none.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Says whether any of them limits a time that the engine has to watch.
+    pub fn are_timed(&self) -> bool {
+        self.0.iter().any(TaskRule::is_timed)
     }
 
     /// Answers what counts for the task `name` in `execution`: of each setting what the task says itself (`own`), else
@@ -71,6 +76,11 @@ impl TaskRule {
         })
     }
 
+    /// Says whether its settings limit a time that the engine has to watch.
+    const fn is_timed(&self) -> bool {
+        self.settings.is_timed()
+    }
+
     fn matches(&self, execution: &ExecutionId, name: &str) -> bool {
         let is_met =
             |pattern: &Option<Pattern>, text| pattern.as_ref().is_none_or(|pattern| pattern.matches(text));
@@ -100,7 +110,10 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    fn read(given: &BTreeMap<String, Given>, name: &'static str) -> Result<Option<Self>, SettingError> {
+    pub(crate) fn read(
+        given: &BTreeMap<String, Given>,
+        name: &'static str,
+    ) -> Result<Option<Self>, SettingError> {
         let is_good = |pattern: &str| !pattern.is_empty();
         Ok(text(given, name, Right::Pattern, is_good)?.map(Self::of))
     }

@@ -9,8 +9,8 @@ mod error;
 mod read;
 
 pub use error::{CustomError, Right, SettingError};
-pub(crate) use read::text;
 pub use read::{Given, Whole};
+pub(crate) use read::{known, text};
 
 use crate::work::{Isolation, Life};
 use prost_types::value::Kind;
@@ -46,6 +46,11 @@ pub const PROCESS_SECONDS_MAX: Whole = Whole::new("process_seconds_max", 1, 31_5
 /// The most that one process may grow by, in MiB.
 pub const PROCESS_GROWTH_MIB_MAX: Whole = Whole::new("process_growth_mib_max", 1, 1_048_576);
 
+/// The longest wait of an attempt for its code to begin, in seconds.
+pub const QUEUED_SECONDS_MAX: Whole = Whole::new("queued_seconds_max", 1, 31_536_000);
+/// The longest time from a node's beginning to its end, in seconds.
+pub const NODE_SECONDS_MAX: Whole = Whole::new("node_seconds_max", 1, 31_536_000);
+
 /// The settings of one task; what is none is left to whoever has less right to say it, and in the end to Skein.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TaskSettings {
@@ -73,11 +78,17 @@ pub struct TaskSettings {
     /// By how many MiB its resident memory may grow after its first attempt or chunk before a process is replaced, from 1
     /// to 1 048 576.
     pub process_growth_mib_max: Option<u32>,
+    /// How many seconds may pass from when an attempt could run until its code begins, before its node has timed out, from 1
+    /// to 31 536 000; none is no limit. Items of a map are not held to it.
+    pub queued_seconds_max: Option<u32>,
+    /// How many seconds may pass from the time at which a node has all that it waits for to its end, waits and retries
+    /// included, before it has timed out, from 1 to 31 536 000; none is no limit.
+    pub node_seconds_max: Option<u32>,
 }
 
 impl TaskSettings {
     /// Every setting's name, in the order in which they are told to users.
-    pub const NAMES: [&'static str; 11] = [
+    pub const NAMES: [&'static str; 13] = [
         read::ISOLATION,
         CHUNK_ITEMS_MIN.name,
         CHUNK_ITEMS_MAX.name,
@@ -89,6 +100,8 @@ impl TaskSettings {
         PROCESS_ATTEMPTS_MAX.name,
         PROCESS_SECONDS_MAX.name,
         PROCESS_GROWTH_MIB_MAX.name,
+        QUEUED_SECONDS_MAX.name,
+        NODE_SECONDS_MAX.name,
     ];
 
     /// Reads the settings of a task; the defaults where its template has none.
@@ -124,6 +137,8 @@ impl TaskSettings {
             process_attempts_max: PROCESS_ATTEMPTS_MAX.count(given)?,
             process_seconds_max: PROCESS_SECONDS_MAX.count(given)?,
             process_growth_mib_max: PROCESS_GROWTH_MIB_MAX.count(given)?,
+            queued_seconds_max: QUEUED_SECONDS_MAX.count(given)?,
+            node_seconds_max: NODE_SECONDS_MAX.count(given)?,
         };
         settings.check()?;
         Ok(settings)
@@ -179,7 +194,14 @@ impl TaskSettings {
             process_attempts_max: by.process_attempts_max.or(under.process_attempts_max),
             process_seconds_max: by.process_seconds_max.or(under.process_seconds_max),
             process_growth_mib_max: by.process_growth_mib_max.or(under.process_growth_mib_max),
+            queued_seconds_max: by.queued_seconds_max.or(under.queued_seconds_max),
+            node_seconds_max: by.node_seconds_max.or(under.node_seconds_max),
         }
+    }
+
+    /// Says whether it limits a time that the engine has to watch.
+    pub const fn is_timed(&self) -> bool {
+        self.queued_seconds_max.is_some() || self.node_seconds_max.is_some()
     }
 
     /// Answers how long a process lives that runs one attempt or chunk of the task after another.

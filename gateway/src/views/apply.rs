@@ -52,7 +52,7 @@ pub(crate) struct Plan {
 pub(crate) struct PlanNode {
     pub(crate) id: String,
     pub(super) is_array: bool,
-    pub(super) task: skein_idl::flyteidl::core::Identifier,
+    pub(crate) task: skein_idl::flyteidl::core::Identifier,
     pub(super) task_type: String,
     /// The nodes that it waits for.
     pub(crate) upstream: Vec<String>,
@@ -66,6 +66,8 @@ pub(crate) struct PlanNode {
     pub(super) interruptible: Interruptible,
     /// What it asks for of a machine.
     pub(crate) resources: skein_model::TaskResources,
+    /// What its task says of how it is run.
+    pub(crate) settings: skein_model::TaskSettings,
 }
 
 /// What the tables know of a launch plan beside its id.

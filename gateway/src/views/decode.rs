@@ -6,7 +6,9 @@ use skein_idl::flyteidl::{admin, core};
 use skein_log::{BlobError, BlobStore};
 use skein_model::cache::CacheRule;
 use skein_model::interruptible::retries;
-use skein_model::{BlobRef, Category, Event, Interruptible, RegistryEvent, TaskResources, codec};
+use skein_model::{
+    BlobRef, Category, Event, Interruptible, RegistryEvent, TaskResources, TaskSettings, codec,
+};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -124,6 +126,7 @@ pub(crate) fn plan_of(closure: &[u8]) -> Plan {
             cache,
             interruptible,
             resources: resources.unwrap_or_default(),
+            settings: TaskSettings::of(known).unwrap_or_default(),
         })
     };
     let nodes = template.nodes.into_iter().map(|node| (node, false));

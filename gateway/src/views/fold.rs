@@ -107,6 +107,8 @@ pub(super) struct AttemptChange<'e> {
     pub(super) micros_ago: u64,
     /// When it may begin at the earliest, if that is later than at once.
     pub(super) not_before: Option<Timestamp>,
+    /// Why it is asked for on demand although it may run on capacity that can be taken away.
+    pub(super) moved: Option<&'e str>,
     pub(super) outputs: Option<&'e DataRef>,
     pub(super) deck: Option<&'e str>,
     pub(super) error: Option<Error>,
@@ -176,6 +178,7 @@ impl<'e> AttemptChange<'e> {
             place: None,
             micros_ago: 0,
             not_before: None,
+            moved: None,
             outputs: None,
             deck: None,
             error: None,
@@ -210,6 +213,10 @@ pub(super) fn changes(event: &Event) -> Vec<Change<'_>> {
         Event::ItemsCached { node, items } => vec![Change::CachedItems(node, items)],
         Event::AttemptQueued { node, attempt, not_before } => {
             vec![Change::Attempt(node, *attempt, AttemptChange::queued(*not_before))]
+        }
+        Event::AttemptMoved { node, attempt, reason } => {
+            let change = AttemptChange { moved: Some(reason), ..AttemptChange::to(Phase::Queued) };
+            vec![Change::Attempt(node, *attempt, change)]
         }
         Event::AttemptStarted { node, attempt, worker, micros_ago, place } => {
             let change = AttemptChange::started(worker, *micros_ago, place.as_deref());

@@ -289,6 +289,8 @@ pub(crate) struct AttemptRow {
     pub(crate) is_cached: bool,
     /// Whether it may run on capacity that can be taken away.
     pub(crate) is_interruptible: bool,
+    /// When and why it was asked for on demand nevertheless, if it was.
+    pub(crate) moved: Option<(Timestamp, String)>,
 }
 
 fn interruptible(row: &SqlRow<'_>, at: usize) -> Read<bool> {
@@ -306,7 +308,8 @@ impl Row for AttemptRow {
         coalesce(plan_nodes.task_name, ''), coalesce(plan_nodes.task_version, ''), \
         coalesce(plan_nodes.task_type, ''), plan_nodes.cache IS NOT NULL, \
         plan_nodes.interruptible, \
-        (SELECT executions.interruptible FROM executions WHERE executions.key = attempts.execution), attempts.place";
+        (SELECT executions.interruptible FROM executions WHERE executions.key = attempts.execution), attempts.place, \
+        attempts.moved, attempts.moved_at";
 
     fn read(row: &SqlRow<'_>) -> Read<Self> {
         Ok(Self {
@@ -326,6 +329,10 @@ impl Row for AttemptRow {
             is_cached: row.get(18)?,
             is_interruptible: interruptible(row, 19)?,
             place: row.get(21)?,
+            moved: match optional_time(row, 23)? {
+                Some(at) => Some((at, row.get(22)?)),
+                None => None,
+            },
         })
     }
 }

@@ -7,6 +7,7 @@ use skein_model::cache::CacheFound;
 use skein_model::event::FinishedChunk;
 use skein_model::{Attempt, Event, ExecutionId, Failure, NodeId, Offer, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 /// How many of the nodes that one waits for are named.
 const NAMED_MAX: usize = 3;
@@ -25,6 +26,16 @@ pub(super) struct Fold {
     earlier: u64,
     /// What the machine has that runs the tries; none when that is not known.
     offer: Option<Offer>,
+    limits: BTreeMap<String, Limits>,
+}
+
+/// How long a node may take; what is none has no limit.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Limits {
+    /// Each wait of an attempt for a worker.
+    pub(super) queued: Option<Duration>,
+    /// From having all that it waits for to its end.
+    pub(super) node: Option<Duration>,
 }
 
 /// A node that has begun.
@@ -32,6 +43,8 @@ pub(super) struct Fold {
 struct Node {
     state: State,
     since: Timestamp,
+    /// When it had all that it waits for.
+    began: Timestamp,
     spent: BTreeMap<&'static str, u32>,
 }
 
@@ -46,7 +59,7 @@ enum State {
     /// Its outputs are given to the cache.
     Storing,
     /// A try waits.
-    Tried { not_before: Option<Timestamp> },
+    Tried { not_before: Option<Timestamp>, moved: Option<String> },
     /// A try runs.
     Running { worker: String },
     /// Items wait or run.
@@ -63,9 +76,11 @@ impl Fold {
         only: Option<String>,
         created: Timestamp,
         offer: Option<Offer>,
+        limits: BTreeMap<String, Limits>,
     ) -> Self {
         Self {
             offer,
+            limits,
             plan,
             max_parallelism,
             phase: Phase::Queued,
@@ -107,7 +122,11 @@ impl Fold {
                 {
                     last.again = true;
                 }
-                self.set(node, State::Tried { not_before: *not_before }, at);
+                self.set(node, State::Tried { not_before: *not_before, moved: None }, at);
+            }
+            Event::AttemptMoved { node, reason, .. } => {
+                let since = self.nodes.get(node.as_str()).map_or(at, |node| node.since);
+                self.set(node, State::Tried { not_before: None, moved: Some(reason.clone()) }, since);
             }
             Event::AttemptStarted { node, worker, micros_ago, .. } => {
                 let began = Timestamp::from_micros(at.as_micros().saturating_sub_unsigned(*micros_ago));
@@ -146,7 +165,8 @@ impl Fold {
         match self.nodes.get_mut(node.as_str()) {
             Some(known) => (known.state, known.since) = (state, since),
             None => {
-                self.nodes.insert(node.to_string(), Node { state, since, spent: BTreeMap::new() });
+                self.nodes
+                    .insert(node.to_string(), Node { state, since, began: since, spent: BTreeMap::new() });
             }
         }
     }
@@ -237,7 +257,10 @@ impl Fold {
     }
 
     fn of_node(&self, node: &PlanNode, now: Timestamp) -> Option<Waiting> {
-        let Some(Node { state, since, .. }) = self.nodes.get(&node.id) else { return self.before(node) };
+        let Some(Node { state, since, began, .. }) = self.nodes.get(&node.id) else {
+            return self.before(node);
+        };
+        let limits = self.limits.get(&node.id).copied().unwrap_or_default();
         let (mut since, mut until) = (*since, None);
         let what = match state {
             State::Queued => "its inputs to be put together".to_owned(),
@@ -247,13 +270,16 @@ impl Fold {
                 format!("{owner}, which computes the same for the serialized cache")
             }
             State::Storing => "its outputs to be given to the cache".to_owned(),
-            State::Tried { not_before: Some(at) } if *at > now => {
+            State::Tried { not_before: Some(at), .. } if *at > now => {
                 until = Some(*at);
                 "the time at which it is tried again".to_owned()
             }
-            State::Tried { not_before } => {
+            State::Tried { not_before, moved } => {
                 since = not_before.map_or(since, |at| at.max(since));
-                self.of_place(node)
+                until = limits.queued.map(|limit| since.after(limit));
+                let why =
+                    moved.as_ref().map_or_else(String::new, |why| format!(" on demand: there was {why}"));
+                format!("{}{why}", self.of_place(node))
             }
             State::Running { worker } => {
                 until = node.timeout.map(|timeout| since.after(timeout));
@@ -264,6 +290,8 @@ impl Fold {
             }
             State::Ended { .. } => return None,
         };
+        let end = limits.node.map(|limit| began.after(limit));
+        let until = until.into_iter().chain(end).min();
         Some(Waiting { node: Some(node.id.clone()), what, since, until })
     }
 

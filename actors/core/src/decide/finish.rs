@@ -36,6 +36,11 @@ impl Execution {
         } else {
             Event::NodeFailed { node, failure: failure.clone() }
         });
+        self.after_failure(place, failure, events);
+    }
+
+    /// Records what follows from a node's failure.
+    pub(super) fn after_failure(&self, place: NodeIndex, failure: &Failure, events: &mut Vec<Event>) {
         if self.is_failure_node(place) {
             // Its error hides the one that called it (contract 5.10).
             self.end_failed(Some(failure), events);
@@ -68,7 +73,7 @@ impl Execution {
         }
     }
 
-    fn begin_failing(&self, failure: &Failure, events: &mut Vec<Event>) {
+    pub(super) fn begin_failing(&self, failure: &Failure, events: &mut Vec<Event>) {
         events.push(Event::Failing { failure: failure.clone() });
         match self.plan.failure_node {
             Some(node) => events.push(Event::NodeQueued { node: self.id_of(node) }),
@@ -83,7 +88,7 @@ impl Execution {
     }
 
     /// Stops every active node but one.
-    fn stop_active(&self, but: Option<NodeIndex>, reason: &str, events: &mut Vec<Event>) {
+    pub(super) fn stop_active(&self, but: Option<NodeIndex>, reason: &str, events: &mut Vec<Event>) {
         for place in self.active.iter().copied().filter(|place| Some(*place) != but) {
             let node = self.id_of(place);
             if let NodeState::Task(run) = &self.nodes[place]

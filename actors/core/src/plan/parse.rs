@@ -5,7 +5,7 @@ use skein_idl::flyteidl::core::{self, array_node, node, workflow_metadata};
 use skein_model::cache::CacheRule;
 use skein_model::interruptible::retries;
 use skein_model::runnable::is_runnable;
-use skein_model::{NodeId, TaskResources, TaskSettings};
+use skein_model::{Interruptible, NodeId, TaskResources, TaskSettings};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -55,17 +55,18 @@ impl Plan {
         let tasks: Vec<_> = closure.tasks.into_iter().filter_map(|task| task.template).collect();
         let places = task_places(&tasks);
         let mut plan = Self { on_failure: failure_policy(template.metadata.as_ref()), ..Self::default() };
+        let defaults = template.metadata_defaults;
         let mut edges = Vec::new();
         for node in template.nodes {
             if node.id == NodeId::END {
                 plan.outputs = node.inputs;
             } else if node.id != NodeId::START {
-                edges.push(plan.add(node, &places, &tasks)?);
+                edges.push(plan.add(node, &places, &tasks, defaults.as_ref())?);
             }
         }
         plan.connect(&edges)?;
         if let Some(node) = template.failure_node {
-            plan.add(node, &places, &tasks)?;
+            plan.add(node, &places, &tasks, defaults.as_ref())?;
             plan.failure_node = Some(plan.nodes.len() - 1);
         }
         plan.tasks = tasks;
@@ -78,15 +79,18 @@ impl Plan {
         node: core::Node,
         places: &BTreeMap<String, usize>,
         tasks: &[core::TaskTemplate],
+        defaults: Option<&core::WorkflowMetadataDefaults>,
     ) -> Result<Vec<String>, PlanError> {
         let (target, sub_metadata) = target(&node, places)?;
         let task = &tasks[target.task()];
         check_runnable(&node.id, task)?;
         let metadata = sub_metadata.or(node.metadata.as_ref());
         let id = NodeId::new(node.id.as_str());
+        let retries = retries(metadata, task);
         let planned = PlanNode {
             id: id.clone(),
-            attempts: retries(metadata, task).saturating_add(1),
+            attempts: retries.saturating_add(1),
+            interruptible: Interruptible::of(metadata, task, defaults, retries),
             timeout: timeout(metadata, task),
             // They were checked at registration; of a task that was registered before there were such, none counts.
             settings: TaskSettings::of(task).unwrap_or_default(),

@@ -19,7 +19,7 @@ fn first_try(id: &str) -> Event {
 }
 
 fn run(id: &str) -> Effect {
-    Effect::RunAttempt { node: node(id), attempt: Attempt(0), not_before: None, started: false }
+    first_try_of(id)
 }
 
 fn values(name: &str, value: i64) -> DataRef {

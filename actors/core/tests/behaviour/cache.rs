@@ -109,10 +109,7 @@ fn a_reservation_is_kept_from_try_to_try_and_after_a_restart() {
         .started()
         .inputs(&["n0"])
         .when(looked_up("n0", missing(true)))
-        .asks(&[
-            hold.clone(),
-            Effect::RunAttempt { node: node("n0"), attempt: Attempt(0), not_before: None, started: false },
-        ])
+        .asks(&[hold.clone(), first_try_of("n0")])
         .then(&[found("n0", missing(true)), first_try("n0")])
         .when(attempt_fails("n0", 0, recoverable()))
         .then(&[

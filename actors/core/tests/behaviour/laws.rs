@@ -4,7 +4,7 @@ use super::plans::*;
 use proptest::prelude::*;
 use skein_core::{Effect, Execution, NodeState};
 use skein_model::cache::CacheFound;
-use skein_model::{Command, Event};
+use skein_model::{Command, Event, TimeLimit};
 
 /// One thing that may happen next, chosen by number among what is possible.
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ fn sketch() -> impl Strategy<Value = Sketch> {
     (prop::collection::vec(node, 1..7), 0_u32..3, any::<bool>(), any::<bool>(), 0_u32..3, any::<bool>())
         .prop_map(|(nodes, retries, patient, failure_node, limit, cached)| {
             let mut sketch = workflow().retries(retries).max_parallelism(limit);
+            // One of the numbers that are drawn anyway.
+            sketch = if retries == 1 { sketch.interruptible() } else { sketch };
             for (place, (is_map, upstream)) in nodes.iter().enumerate() {
                 let mut ids: Vec<String> =
                     upstream.iter().filter(|_| place > 0).map(|i| format!("n{}", i.index(place))).collect();
@@ -48,6 +50,14 @@ fn answer(execution: &Execution, step: &Step) -> Option<Command> {
     if step.kind == 19 && step.pick.is_multiple_of(7) {
         return Some(Command::Terminate { cause: "c".to_owned(), principal: "p".to_owned() });
     }
+    if step.kind == 19 && step.pick.is_multiple_of(5) {
+        return Some(time_up(TimeLimit::Execution));
+    }
+    if step.kind == 19 && step.pick.is_multiple_of(3) {
+        let nodes = &execution.plan().nodes;
+        let node = nodes[step.pick % nodes.len()].id.clone();
+        return Some(time_up(TimeLimit::Node { node }));
+    }
     let outstanding = execution.outstanding();
     let effect = outstanding.get(step.pick % outstanding.len().max(1))?;
     Some(match effect {
@@ -63,6 +73,8 @@ fn answer(execution: &Execution, step: &Step) -> Option<Command> {
             0 => attempt_fails(node.as_str(), attempt.0, plain()),
             1..=4 => attempt_fails(node.as_str(), attempt.0, recoverable()),
             5 => attempt_fails(node.as_str(), attempt.0, worker_lost()),
+            17 => time_up(TimeLimit::Queued { node: node.clone(), attempt: *attempt }),
+            18 => time_up(TimeLimit::Interruptible { node: node.clone(), attempt: *attempt }),
             6..=8 => Command::AttemptStarted {
                 node: node.clone(),
                 attempt: *attempt,
@@ -152,6 +164,7 @@ fn answers(execution: &Execution, event: &Event, effect: &Effect) -> bool {
             Effect::RunAttempt { attempt, .. },
             Event::AttemptSucceeded { node: of, attempt: number, .. }
             | Event::AttemptFailed { node: of, attempt: number, .. }
+            | Event::AttemptMoved { node: of, attempt: number, .. }
             | Event::AttemptAborted { node: of, attempt: number },
         ) => of == node && number == attempt,
         (Effect::LookUpCache { .. }, Event::CacheLookedUp { node: of, .. }) => of == node,

@@ -6,8 +6,10 @@
 )]
 
 mod advance;
+mod budgets;
 mod cache;
 mod laws;
 mod plans;
 mod schedule;
 mod specification;
+mod time;

@@ -8,9 +8,10 @@ use skein_model::command::Outcome;
 use skein_model::event::{CachedItems, Created, FinishedChunk, ItemFailure, ItemRange, Settings};
 use skein_model::{
     Attempt, BlobRef, Charge, Command, DataRef, EntityId, EntityKind, Event, ExecutionId, Failure,
-    FailureCause, NodeId, Timestamp,
+    FailureCause, NodeId, TimeLimit, Timestamp,
 };
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A workflow that is put together node by node.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +22,7 @@ pub struct Sketch {
     failure_node: bool,
     max_parallelism: u32,
     cached: bool,
+    interruptible: bool,
 }
 
 pub fn workflow() -> Sketch {
@@ -78,6 +80,12 @@ impl Sketch {
         self
     }
 
+    /// Lets every task run on capacity that can be taken away.
+    pub fn interruptible(mut self) -> Self {
+        self.interruptible = true;
+        self
+    }
+
     pub fn fail_after_executable_nodes(mut self) -> Self {
         self.after_executable = true;
         self
@@ -103,6 +111,7 @@ impl Sketch {
             nodes: self.nodes.clone(),
             metadata: Some(core::WorkflowMetadata { on_failure: policy, ..Default::default() }),
             failure_node,
+            metadata_defaults: Some(core::WorkflowMetadataDefaults { interruptible: self.interruptible }),
             ..Default::default()
         };
         let task = core::TaskTemplate {
@@ -286,6 +295,12 @@ pub fn node(id: &str) -> NodeId {
     NodeId::new(id)
 }
 
+/// What is asked for when the first try of a node is queued.
+pub fn first_try_of(id: &str) -> Effect {
+    let (node, attempt) = (node(id), Attempt(0));
+    Effect::RunAttempt { node, attempt, not_before: None, started: false, on_demand: false }
+}
+
 pub fn outputs() -> DataRef {
     DataRef::Inline(Bytes::from_static(b"outputs"))
 }
@@ -383,4 +398,9 @@ pub fn worker_lost() -> Failure {
 
 fn failure(code: &str, cause: FailureCause, charge: Charge) -> Failure {
     Failure { code: code.to_owned(), message: "why".to_owned(), cause, charge }
+}
+
+/// Something has taken as long as it may: ten seconds.
+pub fn time_up(limit: TimeLimit) -> Command {
+    Command::TimeUp { limit, after: Duration::from_secs(10) }
 }

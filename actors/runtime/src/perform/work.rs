@@ -10,12 +10,12 @@ use prost::Message as _;
 use skein_core::render::{self, Places};
 use skein_core::{Execution, NodeState, Plan};
 use skein_idl::flyteidl::core::{self, task_template};
-use skein_log::{BlobError, BlobStore};
+use skein_log::{BlobError, BlobStore, Stop};
 use skein_model::envelope::TraceContext;
 use skein_model::event::{Created, ItemRange};
 use skein_model::runnable::is_raw_container;
 use skein_model::{
-    Attempt, BlobRef, Charge, Command, DataRef, EntityId, EntityKind, Failure, FailureCause, NodeId,
+    Attempt, BlobRef, Charge, Command, DataRef, EntityId, EntityKind, Failure, FailureCause, NodeId, PoolId,
     Timestamp, Work, WorkId, WorkKind, paths,
 };
 use std::sync::Arc;
@@ -30,11 +30,14 @@ pub(super) struct Task {
     inputs: DataRef,
     not_before: Option<Timestamp>,
     started: bool,
+    pool: PoolId,
+    on_demand: bool,
     trace: Option<TraceContext>,
 }
 
 impl Task {
-    pub(super) fn of(execution: &Execution, wanted: &Wanted) -> Option<Self> {
+    pub(super) fn of(ports: &Ports, execution: &Execution, wanted: &Wanted) -> Option<Self> {
+        let created = execution.created()?;
         let place = execution.plan().find(&wanted.node)?;
         let inputs = match execution.node(&wanted.node)? {
             NodeState::Task(run) => run.inputs.clone(),
@@ -44,12 +47,14 @@ impl Task {
         };
         Some(Self {
             plan: Arc::clone(execution.plan()),
-            created: Arc::clone(execution.created()?),
+            created: Arc::clone(created),
             place,
             attempt: wanted.attempt,
             inputs,
             not_before: wanted.not_before,
             started: wanted.started,
+            pool: pool(ports, execution.plan(), created, place, wanted.attempt, wanted.on_demand),
+            on_demand: wanted.on_demand,
             trace: wanted.trace,
         })
     }
@@ -98,8 +103,29 @@ pub(super) fn adopt(ports: &Ports, task: &Task) -> bool {
     let Task { plan, created, place, attempt, .. } = task;
     let (execution, node) = (created.execution.clone(), plan.nodes[*place].id.clone());
     let id = WorkId { execution, node, attempt: *attempt, items: None };
+    // What was moved before the end of another engine, and not taken back by it, is not to be waited for.
+    if ports.dispatch.found_in(&id).is_none_or(|pool| pool != task.pool) {
+        return false;
+    }
     let settings = settings_of(&ports.config, plan, *place, &created.execution);
     ports.dispatch.adopt(&id, task_name(plan, *place), &settings, dispatch::expected_micros())
+}
+
+/// Answers the pool that a try is offered to: that whose workers can be taken away, if there is one and it may, and was not
+/// moved since.
+pub(super) fn pool(
+    ports: &Ports,
+    plan: &Plan,
+    created: &Created,
+    place: usize,
+    attempt: Attempt,
+    on_demand: bool,
+) -> PoolId {
+    let launched = created.settings.interruptible;
+    match &ports.config.interruptible {
+        Some(of) if !on_demand && plan.nodes[place].interruptible.is(launched, attempt) => of.pool.clone(),
+        Some(_) | None => ports.config.pool.clone(),
+    }
 }
 
 /// Answers the name of the task of a node.
@@ -114,6 +140,13 @@ pub(super) async fn offer_attempt(ports: &Ports, task: &Task) -> Done {
         tokio::time::sleep(at.since((ports.clock)())).await;
     }
     let node = task.plan.nodes[task.place].id.clone();
+    if task.on_demand {
+        let execution = task.created.execution.clone();
+        let id = WorkId { execution, node: node.clone(), attempt: task.attempt, items: None };
+        if let Err(fault) = ports.dispatch.withdraw(Stop::Work(id)).await {
+            return Done::Later(fault.to_string());
+        }
+    }
     let finished = |outcome| Command::AttemptFinished {
         node: node.clone(),
         attempt: task.attempt,
@@ -155,6 +188,7 @@ fn bad_task(message: String) -> Failure {
 async fn of_task(ports: &Ports, task: &Task) -> Result<Work, WorkError> {
     let mut work = of_nothing(ports, &task.source()).await?;
     work.inputs = task.inputs.clone();
+    work.pool = task.pool.clone();
     Ok(work)
 }
 
@@ -197,7 +231,7 @@ async fn make(
     let settings = settings_of(&ports.config, plan, place, &created.execution);
     Ok(Work {
         id: WorkId { execution: created.execution.clone(), node: node.id.clone(), attempt, items },
-        pool: ports.config.pool.clone(),
+        pool: pool(ports, plan, created, place, attempt, false),
         template: store_template(ports, template).await?,
         kind,
         rank: 0,

@@ -80,7 +80,7 @@ pub struct Whole {
 }
 
 impl Whole {
-    pub(super) const fn new(name: &'static str, min: i32, max: i32) -> Self {
+    pub(crate) const fn new(name: &'static str, min: i32, max: i32) -> Self {
         Self { name, min, max }
     }
 
@@ -99,6 +99,12 @@ impl Whole {
         }
     }
 
+    /// As [`Whole::count`], for one that has to be there.
+    pub(crate) fn required(self, given: &BTreeMap<String, Given>) -> Result<u32, SettingError> {
+        let Self { name, min, max } = self;
+        self.count(given)?.ok_or_else(|| Given::Nothing.wrong(name, Right::Whole { min, max }))
+    }
+
     /// As [`Whole::read`], for a setting that is never less than nothing.
     pub(super) fn count(self, given: &BTreeMap<String, Given>) -> Result<Option<u32>, SettingError> {
         Ok(self.read(given)?.map(i32::unsigned_abs))
@@ -106,7 +112,7 @@ impl Whole {
 }
 
 /// Refuses names that are none.
-pub(super) fn known(given: &BTreeMap<String, Given>, names: &[&'static str]) -> Result<(), SettingError> {
+pub(crate) fn known(given: &BTreeMap<String, Given>, names: &[&'static str]) -> Result<(), SettingError> {
     match given.keys().find(|name| !names.contains(&name.as_str())) {
         Some(name) => Err(SettingError::Unknown { name: shown(name), known: names.to_vec() }),
         None => Ok(()),

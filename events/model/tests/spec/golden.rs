@@ -17,7 +17,7 @@ use skein_model::work::{Isolation, Life, Work, WorkId, WorkKind};
 use skein_model::{
     Attempt, BlobRef, CacheKey, CacheSource, CatalogEvent, CauseId, Charge, Command, DataRef, Dataset,
     EntityId, EntityKind, Envelope, Event, ExecutionId, Failure, FailureCause, Head, JournalId, NodeId,
-    PoolId, Quota, Record, RegistryEvent, Sealed, SecretId, SecretKind, TaskResources, Timestamp,
+    PoolId, Quota, Record, RegistryEvent, Sealed, SecretId, SecretKind, TaskResources, TimeLimit, Timestamp,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -197,6 +197,10 @@ fn events() -> Vec<(&'static str, Vec<Event>)> {
                 .into(),
         ),
         (
+            "AttemptMoved",
+            vec![Event::AttemptMoved { node: node.clone(), attempt, reason: "no capacity".to_owned() }],
+        ),
+        (
             "AttemptStarted",
             vec![Event::AttemptStarted { node: node.clone(), attempt, worker, micros_ago: 0, place: None }],
         ),
@@ -331,6 +335,18 @@ fn secret() -> SecretId {
     }
 }
 
+fn times_up() -> Vec<Command> {
+    let (node, attempt) = (node(), attempt());
+    [
+        TimeLimit::Interruptible { node: node.clone(), attempt },
+        TimeLimit::Queued { node: node.clone(), attempt },
+        TimeLimit::Node { node },
+        TimeLimit::Execution,
+    ]
+    .map(|limit| Command::TimeUp { limit, after: Duration::from_millis(1_500) })
+    .into()
+}
+
 fn commands() -> Vec<(&'static str, Vec<Command>)> {
     let (node, attempt) = (node(), attempt());
     let succeeded = Outcome::Succeeded { outputs: inline(), deck: Some("file:///deck.html".to_owned()) };
@@ -357,6 +373,7 @@ fn commands() -> Vec<(&'static str, Vec<Command>)> {
                 .map(|failure| Command::CacheStored { node: node.clone(), failure })
                 .into(),
         ),
+        ("TimeUp", times_up()),
         ("ItemsCached", vec![Command::ItemsCached { node: node.clone(), items: cached_items() }]),
         (
             "AttemptStarted",

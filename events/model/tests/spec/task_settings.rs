@@ -61,6 +61,8 @@ fn what_a_task_says_is_read_by_name() {
         ("process_attempts_max", number(50.0)),
         ("process_seconds_max", number(3_600.0)),
         ("process_growth_mib_max", number(512.0)),
+        ("queued_seconds_max", number(600.0)),
+        ("node_seconds_max", number(31_536_000.0)),
     ]);
     let expected = TaskSettings {
         isolation: None,
@@ -74,8 +76,11 @@ fn what_a_task_says_is_read_by_name() {
         process_attempts_max: Some(50),
         process_seconds_max: Some(3_600),
         process_growth_mib_max: Some(512),
+        queued_seconds_max: Some(600),
+        node_seconds_max: Some(31_536_000),
     };
     assert_eq!(settings, Ok(expected.clone()));
+    assert!(expected.is_timed() && !TaskSettings::default().is_timed());
     let life = Life { attempts_max: Some(50), seconds_max: Some(3_600), growth_mib_max: Some(512) };
     assert_eq!(expected.life(), life);
 }

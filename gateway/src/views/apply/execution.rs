@@ -114,6 +114,7 @@ fn insert_plan(tx: &Transaction<'_>, digest: i64, plan: &Plan) -> Result<(), rus
             cache,
             interruptible,
             resources: _,
+            settings: _,
         } = of;
         node.execute(params![
             digest,
@@ -251,7 +252,8 @@ impl Row<'_> {
         change: &AttemptChange<'_>,
     ) -> Result<(), rusqlite::Error> {
         use core::task_execution::Phase;
-        let AttemptChange { phase, worker, place, micros_ago, not_before, outputs, deck, error } = change;
+        let AttemptChange { phase, worker, place, micros_ago, not_before, moved, outputs, deck, error } =
+            change;
         let started = (*phase == Phase::Running).then_some(self.at.saturating_sub_unsigned(*micros_ago));
         let ended = matches!(phase, Phase::Succeeded | Phase::Failed | Phase::Aborted).then_some(self.at);
         self.tx
@@ -283,6 +285,13 @@ impl Row<'_> {
                 not_before.map(Timestamp::as_micros),
                 place.unwrap_or_default(),
             ])?;
+        if let Some(reason) = moved {
+            self.tx
+                .prepare_cached(
+                    "UPDATE attempts SET moved = ?4, moved_at = ?5 WHERE execution = ?1 AND node_id = ?2 AND attempt = ?3",
+                )?
+                .execute(params![self.key, node.as_str(), attempt.0, reason, self.at])?;
+        }
         if let Some(deck) = deck {
             self.tx
                 .prepare_cached("UPDATE nodes SET deck = ?3 WHERE execution = ?1 AND node_id = ?2")?

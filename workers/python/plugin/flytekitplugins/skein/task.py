@@ -21,6 +21,8 @@ BOUNDS = {
     "process_attempts_max": (1, 1_000_000),
     "process_seconds_max": (1, 31_536_000),
     "process_growth_mib_max": (1, 1_048_576),
+    "queued_seconds_max": (1, 31_536_000),
+    "node_seconds_max": (1, 31_536_000),
 }
 # The most characters of a concurrency key.
 KEY_CHARS_MAX = 63
@@ -58,6 +60,10 @@ class Skein:
         process_seconds_max: The age in seconds at which a process is replaced, 1 to 31 536 000.
         process_growth_mib_max: By how many MiB its resident memory may grow after its first attempt or chunk before a
             process is replaced, 1 to 1 048 576.
+        queued_seconds_max: How many seconds may pass from when an attempt could run until its code begins, before its node
+            has timed out, 1 to 31 536 000. Items of a map are not held to it.
+        node_seconds_max: How many seconds may pass from the time at which a node has all that it waits for to its end,
+            waits and retries included, before it has timed out, 1 to 31 536 000.
 
     Raises:
         ValueError: A setting is none of these, or two contradict each other; the message names them, their values, and
@@ -75,6 +81,8 @@ class Skein:
     process_attempts_max: Optional[int] = None
     process_seconds_max: Optional[int] = None
     process_growth_mib_max: Optional[int] = None
+    queued_seconds_max: Optional[int] = None
+    node_seconds_max: Optional[int] = None
 
     def __post_init__(self) -> None:
         if self.isolation is not None and self.isolation not in get_args(Isolation):
