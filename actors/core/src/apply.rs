@@ -43,6 +43,7 @@ impl Execution {
             | Event::CacheStored { node, .. }
             | Event::AttemptQueued { node, .. }
             | Event::AttemptStarted { node, .. }
+            | Event::JobReported { node, .. }
             | Event::AttemptSucceeded { node, .. }
             | Event::AttemptFailed { node, .. }
             | Event::AttemptAborted { node, .. }
@@ -67,6 +68,7 @@ impl Execution {
                 self.attempt_queued(place, *attempt, *not_before)
             }
             Event::AttemptStarted { .. } => self.with_task(place, |run| run.started = true),
+            Event::JobReported { job, .. } => self.with_task(place, |run| run.job = Some(job.clone())),
             Event::AttemptFailed { failure, .. } => self.attempt_failed(place, failure),
             Event::CacheLookedUp { key, found, .. } => {
                 self.with_task(place, |run| run.caching = after_look_up(*key, found));
@@ -128,6 +130,7 @@ impl Execution {
             queued: false,
             started: false,
             not_before: None,
+            job: None,
             spent: Spent::default(),
             caching: if is_asked { Caching::Asked } else { Caching::Off },
         });
@@ -139,6 +142,7 @@ impl Execution {
             run.queued = true;
             run.started = false;
             run.not_before = not_before;
+            run.job = None;
             // It was recorded before there was a cache.
             if run.caching == Caching::Asked {
                 run.caching = Caching::Off;

@@ -4,7 +4,7 @@ use crate::map_task::MapRun;
 use crate::plan::{NodeIndex, Plan};
 use crate::retry::Spent;
 use skein_model::event::Created;
-use skein_model::{Attempt, CacheKey, DataRef, ExecutionPhase, Failure, NodeId, NodePhase, Timestamp};
+use skein_model::{Attempt, CacheKey, DataRef, ExecutionPhase, Failure, Job, NodeId, NodePhase, Timestamp};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -63,6 +63,8 @@ pub struct TaskRun {
     pub started: bool,
     /// The current try is not to be offered before this.
     pub not_before: Option<Timestamp>,
+    /// The job that a connector keeps for the current try, as it told of it last.
+    pub job: Option<Box<Job>>,
     /// What the tries before it were charged to.
     pub spent: Spent,
     /// How far it is with the cache.

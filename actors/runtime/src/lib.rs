@@ -31,7 +31,7 @@ mod settings;
 mod stored;
 pub mod system;
 
-pub use config::Config;
+pub use config::{Config, ToConnectors};
 pub use metrics::Metrics;
 pub use ports::Clock;
 pub use system::{Engine, StartError};

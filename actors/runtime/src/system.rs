@@ -62,11 +62,15 @@ impl Engine {
         let dispatch = Arc::new(Dispatch::new(queue, config.handed_out_max).with_gpus(config.gpus.clone()));
         // Before any result can be recorded: what is done by then is not taken for out.
         dispatch.find(&config.pool, &open).await?;
+        let to_connectors = config.connectors.as_ref();
+        let to_connectors =
+            to_connectors.map(|to| Arc::new(Dispatch::new(Arc::clone(&to.queue), to.jobs_max)));
         let catalog = Catalog::new(Arc::clone(&log), skein_catalog::MEMORY_MAX);
         let ports = Arc::new(Ports {
             config,
             log,
             dispatch,
+            to_connectors,
             blobs,
             clock,
             plans: Plans::default(),

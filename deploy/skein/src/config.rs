@@ -3,7 +3,9 @@
 //! Only reads; what a rule means and which counts stands in `skein_model::task_rules`.
 
 use crate::args::Up;
+use crate::connectors::{self, CONNECTORS};
 use anyhow::{Context as _, bail};
+use skein_connectors::Connector;
 use skein_gateway::LogLink;
 use skein_model::task_settings::Given;
 use skein_model::{TaskRule, TaskRules};
@@ -32,6 +34,8 @@ pub struct Config {
     pub log_links: Vec<LogLink>,
     /// How much is kept of what an attempt prints, in bytes; none for the default.
     pub log_bytes_max: Option<u64>,
+    /// The connectors that there are.
+    pub connectors: Vec<Connector>,
 }
 
 /// Reads the file that `--config` or `SKEIN_CONFIG` names; none when neither does.
@@ -52,8 +56,8 @@ fn parse(path: &Path, text: &str) -> anyhow::Result<Config> {
     let table: toml::Table =
         text.parse().with_context(|| format!("the configuration file {file} is not TOML"))?;
     let mut faults = Vec::new();
-    let unknown = table.keys().filter(|key| ![TASKS, LOGS].contains(&key.as_str()));
-    faults.extend(unknown.map(|key| format!("{key} is unknown; there are {TASKS} and {LOGS}")));
+    let unknown = table.keys().filter(|key| ![TASKS, LOGS, CONNECTORS].contains(&key.as_str()));
+    faults.extend(unknown.map(|key| format!("{key} is unknown; there are {TASKS}, {LOGS} and {CONNECTORS}")));
     let mut rules = Vec::new();
     match table.get(TASKS) {
         None => {}
@@ -70,12 +74,13 @@ fn parse(path: &Path, text: &str) -> anyhow::Result<Config> {
             kind(other)
         )),
     }
+    let connectors = connectors::read(table.get(CONNECTORS), &mut faults);
     let logs = logs(table.get(LOGS), &mut faults);
     let (log_links, log_bytes_max) = (log_links(&logs, &mut faults), log_bytes_max(&logs, &mut faults));
     if !faults.is_empty() {
         bail!("the configuration file {file} is not right\n  {}", faults.join("\n  "));
     }
-    Ok(Config { path: path.to_owned(), rules: TaskRules::new(rules), log_links, log_bytes_max })
+    Ok(Config { path: path.to_owned(), rules: TaskRules::new(rules), log_links, log_bytes_max, connectors })
 }
 
 /// Takes what is said of logs; what is wrong goes to `faults`.
@@ -214,7 +219,7 @@ mod tests {
         assert_eq!(
             refused(text),
             "the configuration file skein.toml is not right\n  \
-             server is unknown; there are tasks and logs\n  \
+             server is unknown; there are tasks, logs and connectors\n  \
              rule 1 of [[tasks]]: priority is 1000; it has to be a whole number from -100 to 100\n  \
              rule 3 of [[tasks]]: isolation is true; it has to be one of \"fresh\", \"fork\" and \"reuse\""
         );

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use skein_model::event::ItemRange;
 use skein_model::{
     Attempt, CacheKey, CacheSource, DataRef, Dataset, EntityId, EntityKind, ExecutionId, Interruptible,
-    Timestamp,
+    Job, Timestamp,
 };
 use std::collections::BTreeMap;
 
@@ -283,12 +283,19 @@ pub(crate) struct AttemptRow {
     pub(crate) worker: String,
     /// Where its worker ran it, in words; empty for the worker's default environment.
     pub(crate) place: String,
+    /// The job that a connector keeps for it.
+    pub(crate) job: Option<Job>,
     pub(crate) task: EntityId,
     pub(crate) task_type: String,
     /// Whether its outputs are kept for others.
     pub(crate) is_cached: bool,
     /// Whether it may run on capacity that can be taken away.
     pub(crate) is_interruptible: bool,
+}
+
+fn job(row: &SqlRow<'_>, at: usize) -> Read<Option<Job>> {
+    let stored: Option<Vec<u8>> = row.get(at)?;
+    stored.map(|stored| rmp_serde::from_slice(&stored).map_err(|error| conversion(at, error))).transpose()
 }
 
 fn interruptible(row: &SqlRow<'_>, at: usize) -> Read<bool> {
@@ -306,7 +313,7 @@ impl Row for AttemptRow {
         coalesce(plan_nodes.task_name, ''), coalesce(plan_nodes.task_version, ''), \
         coalesce(plan_nodes.task_type, ''), plan_nodes.cache IS NOT NULL, \
         plan_nodes.interruptible, \
-        (SELECT executions.interruptible FROM executions WHERE executions.key = attempts.execution), attempts.place";
+        (SELECT executions.interruptible FROM executions WHERE executions.key = attempts.execution), attempts.place, attempts.job";
 
     fn read(row: &SqlRow<'_>) -> Read<Self> {
         Ok(Self {
@@ -326,6 +333,7 @@ impl Row for AttemptRow {
             is_cached: row.get(18)?,
             is_interruptible: interruptible(row, 19)?,
             place: row.get(21)?,
+            job: job(row, 22)?,
         })
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// The number of this form of the tables. Raised with every change of `TABLES` or of what the fold writes: a file
 /// of another number is deleted and made again.
-const SCHEMA: i64 = 6;
+const SCHEMA: i64 = 7;
 
 const TABLES: &str = "
 CREATE TABLE cursors (category TEXT PRIMARY KEY, cursor BLOB NOT NULL) WITHOUT ROWID;
@@ -77,7 +77,7 @@ CREATE TABLE attempts (
     created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, started_at INTEGER, ended_at INTEGER,
     error_code TEXT, error_message TEXT, error_kind INTEGER, outputs BLOB, worker TEXT NOT NULL DEFAULT '',
     place TEXT NOT NULL DEFAULT '', not_before INTEGER, succeeded INTEGER NOT NULL DEFAULT 0,
-    failed INTEGER NOT NULL DEFAULT 0, retried INTEGER NOT NULL DEFAULT 0, cached INTEGER NOT NULL DEFAULT 0, pace BLOB,
+    failed INTEGER NOT NULL DEFAULT 0, retried INTEGER NOT NULL DEFAULT 0, cached INTEGER NOT NULL DEFAULT 0, pace BLOB, job BLOB,
     PRIMARY KEY (execution, node_id, attempt)
 ) WITHOUT ROWID;
 CREATE TABLE map_chunks (
