@@ -26,7 +26,10 @@ pub struct Connectors {
 
 impl fmt::Debug for Connectors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connectors").field("urls", &self.urls).field("served", &self.served).finish_non_exhaustive()
+        f.debug_struct("Connectors")
+            .field("urls", &self.urls)
+            .field("served", &self.served)
+            .finish_non_exhaustive()
     }
 }
 
@@ -36,7 +39,10 @@ impl fmt::Debug for Connectors {
 /// Why none does, in words that name the type and what there is.
 pub(crate) async fn check(connectors: Option<&Connectors>, template: &TaskTemplate) -> Result<(), String> {
     let Some(connectors) = connectors.filter(|connectors| !connectors.urls.is_empty()) else {
-        return Err(unserved(template, "this server has no connectors; say --connector URL when it is started"));
+        return Err(unserved(
+            template,
+            "this server has no connectors; say --connector URL when it is started",
+        ));
     };
     if connectors.served.serves(template) {
         return Ok(());
@@ -72,7 +78,11 @@ fn unserved(template: &TaskTemplate, there: &str) -> String {
         0 => String::new(),
         version => format!(" (version {version})"),
     };
-    format!("task {} is of type {}{version}, which no connector does: {there}", name(template), template.r#type)
+    format!(
+        "task {} is of type {}{version}, which no connector does: {there}",
+        name(template),
+        template.r#type
+    )
 }
 
 fn name(template: &TaskTemplate) -> &str {

@@ -1,10 +1,12 @@
 """Tasks that connectors do: flytekit's own connector service with its sensor and with connectors of the tests' own."""
 
-import json
+import random
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any, Iterator
 
+import grpc
 import pytest
 from flyteidl.core import execution_pb2
 from google.protobuf import json_format
@@ -14,11 +16,12 @@ from harness.client import Client, phase, require_success
 from harness.connector import Connector
 from harness.poll import until
 from harness.server import Skein
-from harness.settings import PROJECT_FOLDER, VERSION, binary, environment
+from harness.settings import LONG, PROJECT_FOLDER, VERSION, binary, environment
 
 PACKAGE = "connected/tasks.py"
 PHASE = execution_pb2.TaskExecution
 SECONDS_MAX = 60
+MOMENTS = 40 if LONG else 4
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +162,16 @@ def test_outputs_of_another_type_are_the_connectors_fault_and_named(client: Clie
     assert only.closure.error.kind == execution_pb2.ExecutionError.SYSTEM
 
 
+def test_outputs_of_a_job_are_kept_for_others(client: Client, connector: Connector) -> None:
+    """A cached task asks its connector once for the same input."""
+    first = start(client, "job_kept", {"x": 3})
+    connector.say(connector.job(first.id.name), "SUCCEEDED", outputs={"o0": 30})
+    require_success(client.wait(first))
+    second = client.wait(start(client, "job_kept", {"x": 3}))
+    require_success(second)
+    assert second.outputs["o0"] == 30 and connector.created(second.id.name) == []
+
+
 def test_an_abort_deletes_the_job(client: Client, connector: Connector) -> None:
     """The connector is asked to delete it, once the execution has been ended."""
     execution = start(client, "job", {"x": 1})
@@ -194,6 +207,41 @@ def test_kill_nine_of_the_server_makes_no_job_twice(own: Client, connector: Conn
     assert done.outputs["o0"] == 7
     assert len(connector.created(execution.id.name)) == 1
     until("the other is deleted", lambda: connector.is_deleted(other), SECONDS_MAX)
+
+
+@pytest.mark.parametrize("seed", range(MOMENTS))
+def test_kill_nine_at_seeded_moments_makes_no_job_twice(own: Client, connector: Connector, seed: int) -> None:
+    """Whenever the server dies, each try has one job at most, and the execution ends: with the job's outputs, or because nobody
+    knows whether there is a job."""
+    fetched = own.remote.fetch_task(name="connected.tasks.job", version=VERSION)
+    killer = threading.Timer(random.Random(seed).uniform(0.02, 0.6), own.server.kill)
+    killer.start()
+    names = []
+    try:
+        while killer.is_alive() and len(names) < 10:
+            names.append(own.remote.execute(fetched, inputs={"x": len(names)}).id.name)
+    except Exception as error:  # Whatever the SDK makes of a server that dies in the middle of a call.
+        if killer.is_alive() and not isinstance(error.__cause__ or error, grpc.RpcError):
+            raise
+    finally:
+        killer.join()
+    own.server.start()
+    client = Client(own.server)
+    ended = {execution_pb2.WorkflowExecution.SUCCEEDED, execution_pb2.WorkflowExecution.FAILED}
+
+    def all_have_ended() -> bool:
+        for name in names:
+            for job in connector.created(name):
+                connector.say(job["job"], "SUCCEEDED", outputs={"o0": job["x"]})
+        return all(client.get(name).closure.phase in ended for name in names)
+
+    until("each execution has ended", all_have_ended, SECONDS_MAX)
+    for name in names:
+        made = [job["attempt"] for job in connector.created(name)]
+        assert len(made) == len(set(made)), f"{name}: {made}"
+        execution = client.get(name)
+        if execution.closure.phase == execution_pb2.WorkflowExecution.FAILED:
+            assert execution.closure.error.code == "JobUnresolved", execution.closure.error
 
 
 def test_a_connector_that_is_away_is_waited_for_and_why_says_so(tmp_path: Path) -> None:

@@ -52,7 +52,10 @@ pub struct ToConnectors {
 
 impl std::fmt::Debug for ToConnectors {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ToConnectors").field("served", &self.served).field("jobs_max", &self.jobs_max).finish_non_exhaustive()
+        f.debug_struct("ToConnectors")
+            .field("served", &self.served)
+            .field("jobs_max", &self.jobs_max)
+            .finish_non_exhaustive()
     }
 }
 

@@ -51,7 +51,9 @@ pub fn read(given: Option<&toml::Value>, faults: &mut Vec<String>) -> Vec<Connec
         let is_new = |one: &Connector| read.iter().all(|other| other.url != one.url);
         match one {
             Ok(one) if is_new(&one) => read.push(one),
-            Ok(one) => faults.push(format!("connector {} of [[{CONNECTORS}]]: {} is there twice", at + 1, one.url)),
+            Ok(one) => {
+                faults.push(format!("connector {} of [[{CONNECTORS}]]: {} is there twice", at + 1, one.url))
+            }
             Err(fault) => faults.push(format!("connector {} of [[{CONNECTORS}]]: {fault}", at + 1)),
         }
     }
@@ -65,18 +67,25 @@ fn connector(table: &toml::Table) -> Result<Connector, String> {
     let url = match table.get(URL) {
         Some(toml::Value::String(url)) => url,
         Some(other) => return Err(format!("{URL} is {other}; it has to be a string")),
-        None => return Err(format!("{URL} is missing; it is where the connector listens, such as http://localhost:8000")),
+        None => {
+            return Err(format!(
+                "{URL} is missing; it is where the connector listens, such as http://localhost:8000"
+            ));
+        }
     };
     let mut connector = Connector::new(url).map_err(|fault| format!("{URL} {fault}"))?;
     match table.get(TYPES) {
         None => {}
         Some(toml::Value::Array(types)) => {
             for of in types {
-                let name = of.as_str().ok_or_else(|| format!("{TYPES} has {of}; it has to be a list of strings"))?;
+                let name =
+                    of.as_str().ok_or_else(|| format!("{TYPES} has {of}; it has to be a list of strings"))?;
                 connector.add_type(name).map_err(|fault| format!("{TYPES}: {fault}"))?;
             }
         }
-        Some(other) => return Err(format!("{TYPES} is {other}; it has to be a list of strings, such as [\"bigquery\"]")),
+        Some(other) => {
+            return Err(format!("{TYPES} is {other}; it has to be a list of strings, such as [\"bigquery\"]"));
+        }
     }
     connector.discover = flag(table, DISCOVER, connector.discover)?;
     connector.is_idempotent = flag(table, IDEMPOTENT, connector.is_idempotent)?;
@@ -84,7 +93,9 @@ fn connector(table: &toml::Table) -> Result<Connector, String> {
     connector.sync_timeout = seconds(table, SYNC_TIMEOUT, LONG_SECONDS, connector.sync_timeout)?;
     connector.give_up_after = seconds(table, GIVE_UP_AFTER, LONG_SECONDS, connector.give_up_after)?;
     if !connector.discover && connector.types.is_empty() {
-        return Err(format!("{DISCOVER} is false and {TYPES} is empty: nothing would ever go there; say its types"));
+        return Err(format!(
+            "{DISCOVER} is false and {TYPES} is empty: nothing would ever go there; say its types"
+        ));
     }
     Ok(connector)
 }
@@ -106,7 +117,13 @@ fn seconds(
     let Some(given) = table.get(key) else { return Ok(default) };
     let number = given.as_float().or_else(|| given.as_integer().map(|whole| whole as f64));
     let number = number.filter(|number| range.contains(number));
-    let right = || format!("{key} is {given}; it has to be a number of seconds from {} to {}", range.start(), range.end());
+    let right = || {
+        format!(
+            "{key} is {given}; it has to be a number of seconds from {} to {}",
+            range.start(),
+            range.end()
+        )
+    };
     number.map(Duration::from_secs_f64).ok_or_else(right)
 }
 
@@ -136,14 +153,21 @@ pub struct Running {
 ///
 /// # Errors
 /// When their folder cannot be used.
-pub async fn start(connectors: Vec<Connector>, data: &Path, parts: &Parts, clock: Clock) -> anyhow::Result<Running> {
+pub async fn start(
+    connectors: Vec<Connector>,
+    data: &Path,
+    parts: &Parts,
+    clock: Clock,
+) -> anyhow::Result<Running> {
     let urls: Vec<_> = connectors.iter().map(|connector| connector.url.clone()).collect();
     let folder = data.join(CONNECTORS);
-    std::fs::create_dir_all(&folder).with_context(|| format!("the folder {} cannot be made", folder.display()))?;
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
     let queue: Arc<dyn TaskQueue> = Arc::new(MemoryQueue::new(LEASE));
     let config = Config::new(connectors, folder.clone(), clock);
-    let running = Connectors::start(config, Arc::clone(&queue), Arc::clone(&parts.inbox), Arc::clone(&parts.blobs))
-        .with_context(|| format!("the folder {} cannot be used", folder.display()))?;
+    let running =
+        Connectors::start(config, Arc::clone(&queue), Arc::clone(&parts.inbox), Arc::clone(&parts.blobs))
+            .with_context(|| format!("the folder {} cannot be used", folder.display()))?;
     let (served, ask) = (running.served(), Arc::new(running.asks()));
     if !urls.is_empty() {
         // Whoever does not answer is told of in the log of the program.
@@ -183,7 +207,10 @@ mod tests {
         let read = read.expect("it is right");
         assert_eq!(read[0], Connector::new("http://localhost:8000").expect("it is right"));
         assert_eq!(read[1].types.iter().map(String::as_str).collect::<Vec<_>>(), ["bigquery", "snowflake"]);
-        assert_eq!((read[1].call_timeout, read[1].give_up_after), (Duration::from_millis(500), Duration::from_secs(60)));
+        assert_eq!(
+            (read[1].call_timeout, read[1].give_up_after),
+            (Duration::from_millis(500), Duration::from_secs(60))
+        );
         assert!(read[1].is_idempotent && !read[1].discover);
     }
 
@@ -194,12 +221,27 @@ mod tests {
             ("connectors = 1", "connectors has to be a list of tables, each under [[connectors]]".to_owned()),
             ("[[connectors]]", "connector 1 of [[connectors]]: url is missing".to_owned()),
             ("[[connectors]]\nurl = 'a:1'", "url \"a:1\" is no address".to_owned()),
-            (&format!("[[connectors]]\n{url}\nports = 1"), "ports is unknown; there are url, types".to_owned()),
-            (&format!("[[connectors]]\n{url}\ntypes = ['python-task']"), "tasks of type python-task run here".to_owned()),
-            (&format!("[[connectors]]\n{url}\ncall_timeout_s = 0"), "call_timeout_s is 0; it has to be a number of seconds from 0.1".to_owned()),
-            (&format!("[[connectors]]\n{url}\nidempotent = 'yes'"), "idempotent is \"yes\"; it has to be true or false".to_owned()),
+            (
+                &format!("[[connectors]]\n{url}\nports = 1"),
+                "ports is unknown; there are url, types".to_owned(),
+            ),
+            (
+                &format!("[[connectors]]\n{url}\ntypes = ['python-task']"),
+                "tasks of type python-task run here".to_owned(),
+            ),
+            (
+                &format!("[[connectors]]\n{url}\ncall_timeout_s = 0"),
+                "call_timeout_s is 0; it has to be a number of seconds from 0.1".to_owned(),
+            ),
+            (
+                &format!("[[connectors]]\n{url}\nidempotent = 'yes'"),
+                "idempotent is \"yes\"; it has to be true or false".to_owned(),
+            ),
             (&format!("[[connectors]]\n{url}\ndiscover = false"), "nothing would ever go there".to_owned()),
-            (&format!("[[connectors]]\n{url}\n[[connectors]]\n{url}"), "connector 2 of [[connectors]]: http://a:1 is there twice".to_owned()),
+            (
+                &format!("[[connectors]]\n{url}\n[[connectors]]\n{url}"),
+                "connector 2 of [[connectors]]: http://a:1 is there twice".to_owned(),
+            ),
         ] {
             let refused = parsed(text).expect_err(text).join("\n");
             assert!(refused.contains(&expected), "{text}: {refused}");

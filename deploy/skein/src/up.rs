@@ -185,10 +185,7 @@ async fn start(
     )
     .await?;
     let engine = Engine::start(
-        skein_runtime::Config {
-            connectors: Some(to_engine),
-            ..engine_config(up, rules, machine.as_ref())
-        },
+        skein_runtime::Config { connectors: Some(to_engine), ..engine_config(up, rules, machine.as_ref()) },
         metrics,
         Arc::clone(&parts.log),
         parts.inbox.clone(),

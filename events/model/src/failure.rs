@@ -82,9 +82,9 @@ impl Failure {
             | FailureCause::Interrupted
             | FailureCause::StartFailed
             | FailureCause::ConnectorFault => true,
-            FailureCause::JobUnresolved
-            | FailureCause::InputsUnresolvable
-            | FailureCause::InvalidRequest => false,
+            FailureCause::JobUnresolved | FailureCause::InputsUnresolvable | FailureCause::InvalidRequest => {
+                false
+            }
         }
     }
 }

@@ -13,10 +13,7 @@ use skein_model::runnable::{is_raw_container, is_runnable};
 /// # Errors
 /// [`ApiError::Unimplemented`] naming the first node that cannot, and its kind; [`ApiError::FailedPrecondition`] naming a task
 /// for which this server lacks something.
-pub(super) async fn check(
-    closure: &core::CompiledWorkflowClosure,
-    config: &Config,
-) -> Result<(), ApiError> {
+pub(super) async fn check(closure: &core::CompiledWorkflowClosure, config: &Config) -> Result<(), ApiError> {
     let Some(template) = closure.primary.as_ref().and_then(|primary| primary.template.as_ref()) else {
         return Err(ApiError::Internal("a compiled workflow has no template".to_owned()));
     };
@@ -66,7 +63,10 @@ async fn check_task(task: &core::TaskTemplate, config: &Config) -> Result<(), Ap
         Ok(()) => return Ok(()),
         Err(why) => why,
     };
-    if !matches!(task.target, Some(core::task_template::Target::Container(_) | core::task_template::Target::K8sPod(_))) {
+    if !matches!(
+        task.target,
+        Some(core::task_template::Target::Container(_) | core::task_template::Target::K8sPod(_))
+    ) {
         return Err(ApiError::FailedPrecondition(why));
     }
     Err(ApiError::Unimplemented(format!(

@@ -139,6 +139,7 @@ mod tests {
             task_type: String::new(),
             is_cached: keeps,
             is_interruptible: false,
+            job: None,
             place: String::new(),
         };
         let given = [("name", "Mine"), ("uri", "https://x/{{ .podName }}")];

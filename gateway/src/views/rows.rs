@@ -10,8 +10,8 @@ use rusqlite::types::Type;
 use serde::{Deserialize, Serialize};
 use skein_model::event::ItemRange;
 use skein_model::{
-    Attempt, CacheKey, CacheSource, DataRef, Dataset, EntityId, EntityKind, ExecutionId, Interruptible,
-    Job, Timestamp,
+    Attempt, CacheKey, CacheSource, DataRef, Dataset, EntityId, EntityKind, ExecutionId, Interruptible, Job,
+    Timestamp,
 };
 use std::collections::BTreeMap;
 

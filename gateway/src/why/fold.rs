@@ -263,7 +263,8 @@ impl Fold {
                 format!("its task, which runs on {worker}{}", self.beyond(node))
             }
             State::Job { job } => {
-                until = node.timeout.filter(|_| job.resource_meta.is_some()).map(|limit| job.since.after(limit));
+                until =
+                    node.timeout.filter(|_| job.resource_meta.is_some()).map(|limit| job.since.after(limit));
                 of_job(job)
             }
             State::Map { total, ended } => {

@@ -144,7 +144,10 @@ mod tests {
     fn a_failure_is_the_tasks_own_and_tried_again_only_where_the_connector_calls_it_retryable() {
         let failure = failure_of(at(Phase::Failed));
         assert_eq!((failure.is_retryable(), failure.charge), (false, Charge::User));
-        assert_eq!((failure.code.as_str(), failure.message.as_str()), (failure::TASK_FAILED, "failed to run the job: m"));
+        assert_eq!(
+            (failure.code.as_str(), failure.message.as_str()),
+            (failure::TASK_FAILED, "failed to run the job: m")
+        );
         assert!(failure_of(at(Phase::RetryableFailed)).is_retryable());
         assert!(!failure_of(at(Phase::Aborted)).is_retryable());
     }
@@ -164,7 +167,8 @@ mod tests {
     #[test]
     #[expect(deprecated, reason = "connectors of before say nothing else")]
     fn a_connector_that_knows_no_phases_is_understood() {
-        let of = |state: State| Resource { state: state.into(), message: "m".to_owned(), ..Resource::default() };
+        let of =
+            |state: State| Resource { state: state.into(), message: "m".to_owned(), ..Resource::default() };
         assert_eq!(Answer::of(of(State::Pending)).state, JobState::Open(JobPhase::Queued));
         assert_eq!(Answer::of(of(State::Running)).state, JobState::Open(JobPhase::Running));
         assert_eq!(Answer::of(of(State::Succeeded)).state, JobState::Succeeded(None));
@@ -184,7 +188,9 @@ mod tests {
         let link = |name: &str| TaskLog { name: name.to_owned(), ..TaskLog::default() };
         let resource = Resource {
             message: "ä".repeat(5_000),
-            log_links: std::iter::once(link(&"x".repeat(10_000))).chain((0..100).map(|_| link("y"))).collect(),
+            log_links: std::iter::once(link(&"x".repeat(10_000)))
+                .chain((0..100).map(|_| link("y")))
+                .collect(),
             ..at(Phase::Running)
         };
         let told = Told::of(&resource);

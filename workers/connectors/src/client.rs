@@ -9,6 +9,7 @@ use skein_idl::raw::RawCodec;
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, ConnectError, Request, Status};
@@ -21,6 +22,9 @@ const CONNECT_MAX: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// For how long a connector that answered is taken to be there.
 const FRESH: Duration = Duration::from_secs(1);
+/// How many calls one connector has to answer at once; the others wait here, where no limit of time runs. flytekit's service
+/// runs all of them in one thread.
+const CALLS_MAX: usize = 64;
 /// The longest text of a connector's error that is passed on, in characters: it stands in the journal.
 const TEXT_CHARS_MAX: usize = 8 * 1024;
 
@@ -65,7 +69,9 @@ impl CallError {
         }
         let code = status.code();
         // With a cause it was made here, of a connection that broke.
-        if is_ours || matches!(code, Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown) {
+        if is_ours
+            || matches!(code, Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown)
+        {
             return Self::Unanswered(format!("{code:?}: {text}"));
         }
         Self::Refused { code, text }
@@ -85,6 +91,8 @@ fn innermost(error: &(dyn Error + 'static)) -> String {
 pub(crate) struct Client {
     pub(crate) connector: Connector,
     channel: Channel,
+    /// How many calls may be under way.
+    room: Arc<Semaphore>,
     /// When it answered last.
     answered: Arc<Mutex<Option<Instant>>>,
 }
@@ -101,7 +109,8 @@ impl Client {
             .http2_keep_alive_interval(KEEP_ALIVE)
             .keep_alive_while_idle(true)
             .connect_lazy();
-        Ok(Self { connector, channel, answered: Arc::default() })
+        let room = Arc::new(Semaphore::new(CALLS_MAX));
+        Ok(Self { connector, channel, room, answered: Arc::default() })
     }
 
     /// Says whether the connector can be asked at present.
@@ -131,7 +140,10 @@ impl Client {
         self.unary(CREATE, request).await
     }
 
-    pub(crate) async fn get(&self, request: &admin::GetTaskRequest) -> Result<admin::GetTaskResponse, CallError> {
+    pub(crate) async fn get(
+        &self,
+        request: &admin::GetTaskRequest,
+    ) -> Result<admin::GetTaskResponse, CallError> {
         self.unary(GET, request).await
     }
 
@@ -161,13 +173,20 @@ impl Client {
                 match decode::<admin::ExecuteTaskSyncResponse>(bytes)?.res {
                     Some(Res::Header(header)) => {
                         let header = header.resource;
-                        resource = Some(header.ok_or_else(|| CallError::Garbage("a header without a resource".to_owned()))?);
+                        resource =
+                            Some(header.ok_or_else(|| {
+                                CallError::Garbage("a header without a resource".to_owned())
+                            })?);
                     }
                     Some(Res::Outputs(outputs)) => {
                         let of = resource.get_or_insert_with(admin::Resource::default);
                         of.outputs.get_or_insert_with(Default::default).literals.extend(outputs.literals);
                     }
-                    None => return Err(CallError::Garbage("an answer with neither header nor outputs".to_owned())),
+                    None => {
+                        return Err(CallError::Garbage(
+                            "an answer with neither header nor outputs".to_owned(),
+                        ));
+                    }
                 }
             }
             resource.ok_or_else(|| CallError::Garbage("it is empty".to_owned()))
@@ -176,7 +195,8 @@ impl Client {
     }
 
     async fn ready(&self) -> Result<tonic::client::Grpc<Channel>, CallError> {
-        let mut client = tonic::client::Grpc::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX);
+        let mut client =
+            tonic::client::Grpc::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX);
         let ready = client.ready().await;
         ready.map_err(|error| CallError::NotSent(innermost(&error)))?;
         Ok(client)
@@ -188,6 +208,7 @@ impl Client {
         message: &I,
     ) -> Result<O, CallError> {
         let limit = self.connector.call_timeout;
+        let _room = self.room.acquire().await;
         let call = async {
             let mut client = self.ready().await?;
             let mut request = Request::new(Bytes::from(message.encode_to_vec()));
@@ -202,7 +223,10 @@ impl Client {
     }
 }
 
-async fn within<T>(limit: Duration, call: impl Future<Output = Result<T, CallError>>) -> Result<T, CallError> {
+async fn within<T>(
+    limit: Duration,
+    call: impl Future<Output = Result<T, CallError>>,
+) -> Result<T, CallError> {
     match tokio::time::timeout(limit, call).await {
         Ok(answered) => answered,
         Err(_) => Err(CallError::Unanswered(format!("nothing came within {} s", limit.as_secs_f64()))),

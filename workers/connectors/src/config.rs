@@ -134,9 +134,14 @@ mod tests {
         let read = |url| Connector::new(url).map(|connector| connector.url);
         assert_eq!(read("http://localhost:8000/"), Ok("http://localhost:8000".to_owned()));
         assert_eq!(read("http://[::1]:8000"), Ok("http://[::1]:8000".to_owned()));
-        for wrong in ["", "localhost:8000", "http://localhost", "http://:8000", "http://a:8000/x", "ftp://a:1"] {
+        for wrong in
+            ["", "localhost:8000", "http://localhost", "http://:8000", "http://a:8000/x", "ftp://a:1"]
+        {
             let refused = read(wrong).expect_err(wrong);
-            assert!(refused.contains("http://HOST:PORT") && refused.contains(&format!("{wrong:?}")), "{refused}");
+            assert!(
+                refused.contains("http://HOST:PORT") && refused.contains(&format!("{wrong:?}")),
+                "{refused}"
+            );
         }
         assert!(read("https://a:1").expect_err("TLS").contains("TLS"));
     }

@@ -9,8 +9,9 @@ use crate::notes::Notes;
 use crate::report::{self, Taken};
 use crate::run::{Attempt, End, Shared, of_before};
 use skein_log::{BlobStore, Inbox, Lease, QueueError, TaskQueue};
+use skein_model::command::Outcome;
 use skein_model::job::POOL;
-use skein_model::{Command, Job, JobPhase, PoolId, ServedTypes};
+use skein_model::{Command, FailureCause, Job, JobPhase, PoolId, ServedTypes};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,7 +52,8 @@ impl Connectors {
         let (closing, closed) = watch::channel(false);
         let (mut helpers, mut taker) = (JoinSet::new(), JoinSet::new());
         let (queue_of_taker, leases_of_taker) = (Arc::clone(&queue), Arc::clone(&leases));
-        let taking = Taker { shared: Arc::clone(&shared), queue: queue_of_taker, leases: leases_of_taker, closed };
+        let taking =
+            Taker { shared: Arc::clone(&shared), queue: queue_of_taker, leases: leases_of_taker, closed };
         taker.spawn(taking.take());
         helpers.spawn(heed_withdrawals(Arc::clone(&shared), queue, Arc::clone(&leases)));
         helpers.spawn(discover(Arc::clone(&shared)));
@@ -65,7 +67,9 @@ impl Connectors {
     }
 
     /// Answers a function that asks all connectors what they do, and says what could not be had, in words.
-    pub fn asks(&self) -> impl Fn() -> futures::future::BoxFuture<'static, Vec<String>> + Send + Sync + use<> {
+    pub fn asks(
+        &self,
+    ) -> impl Fn() -> futures::future::BoxFuture<'static, Vec<String>> + Send + Sync + use<> {
         let shared = Arc::clone(&self.shared);
         move || {
             let shared = Arc::clone(&shared);
@@ -80,7 +84,9 @@ impl Connectors {
         self.closing.send_replace(true);
         self.leases.stop(None, Stopping::Drained);
         if tokio::time::timeout(grace, self.taker.join_next()).await.is_err() {
-            tracing::warn!("some calls to connectors did not end; what they gave is found out at the next start");
+            tracing::warn!(
+                "some calls to connectors did not end; what they gave is found out at the next start"
+            );
         }
     }
 }
@@ -102,7 +108,7 @@ impl Taker {
         loop {
             tokio::select! {
                 biased;
-                _ = closed.wait_for(|is_closed| *is_closed) => break,
+                () = is_true(&mut closed) => break,
                 Some(_) = attempts.join_next() => {}
                 leased = self.queue.lease(&pool, &self.shared.config.worker) => match leased {
                     Ok(lease) => self.begin(lease, &mut attempts),
@@ -134,6 +140,11 @@ impl Taker {
     }
 }
 
+/// Waits until something is so, or whoever could say so has gone.
+async fn is_true(of: &mut watch::Receiver<bool>) {
+    drop(of.wait_for(|is_so| *is_so).await);
+}
+
 /// Tells how an attempt ended, and ends its lease.
 async fn settle(shared: &Shared, queue: &dyn TaskQueue, leases: &Leases, lease: &Lease, end: End) {
     let id = &lease.work.id;
@@ -142,20 +153,17 @@ async fn settle(shared: &Shared, queue: &dyn TaskQueue, leases: &Leases, lease: 
         End::Left => return,
         End::Withdrawn => {}
         End::Reported(outcome) => {
-            let is_unresolved = matches!(
-                &outcome,
-                skein_model::command::Outcome::Failed(failure)
-                    if matches!(failure.cause, skein_model::FailureCause::JobUnresolved | skein_model::FailureCause::TimedOut)
-            );
-            let command = Command::AttemptFinished {
-                node: id.node.clone(),
-                attempt: id.attempt,
-                outcome,
-                began: None,
+            let is_to_be_deleted = match &outcome {
+                Outcome::Failed(failure) => {
+                    matches!(failure.cause, FailureCause::JobUnresolved | FailureCause::TimedOut)
+                }
+                Outcome::Succeeded { .. } => false,
             };
+            let command =
+                Command::AttemptFinished { node: id.node.clone(), attempt: id.attempt, outcome, began: None };
             report::send(&*shared.inbox, &shared.config, &id.execution, command).await;
-            // The others are about to be deleted, and their notes with them.
-            if !is_unresolved {
+            // The note of one that is to be deleted goes when it is.
+            if !is_to_be_deleted {
                 shared.notes.remove(id).await;
             }
         }
@@ -213,8 +221,11 @@ async fn look_after_orphans(shared: Arc<Shared>, leases: Arc<Leases>) {
             logs: Vec::new(),
             custom_info: bytes::Bytes::new(),
         };
-        let command =
-            Command::JobReported { node: note.work.node.clone(), attempt: note.work.attempt, job: Box::new(job) };
+        let command = Command::JobReported {
+            node: note.work.node.clone(),
+            attempt: note.work.attempt,
+            job: Box::new(job),
+        };
         if report::send(&*shared.inbox, &shared.config, &note.work.execution, command).await == Taken::Yes {
             continue;
         }

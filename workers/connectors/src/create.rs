@@ -19,6 +19,7 @@ impl Attempt {
             let why = "this server ended while it was asked for, and nothing says whether it was made";
             return Err(failure::unresolved(&url, why).into());
         }
+        let request = asked.create(self.inputs(asked).await?);
         let mut trouble = Trouble::new();
         let mut has_begun = false;
         loop {
@@ -28,7 +29,7 @@ impl Attempt {
                 has_begun = true;
             }
             // Not ended by a withdrawal: what it makes has to be known to be deleted.
-            match client.create(&asked.create()).await {
+            match client.create(&request).await {
                 Ok(created) => return self.made(client, asked, created.resource_meta).await,
                 Err(error @ CallError::NotSent(_)) => {
                     self.again(client, &mut trouble, &error.to_string()).await?;
@@ -56,7 +57,12 @@ impl Attempt {
     }
 
     /// Waits before the connector is asked again; gives up when that has gone on for too long.
-    pub(crate) async fn again(&mut self, client: &Client, trouble: &mut Trouble, why: &str) -> Result<(), End> {
+    pub(crate) async fn again(
+        &mut self,
+        client: &Client,
+        trouble: &mut Trouble,
+        why: &str,
+    ) -> Result<(), End> {
         let (url, limit) = (&client.connector.url, client.connector.give_up_after);
         if trouble.lasts() >= limit {
             let message = format!("connector {url}: {why}; that has gone on for {} s", limit.as_secs_f64());

@@ -66,7 +66,8 @@ impl Directory {
         let served = ServedTypes::default();
         let mut clients = Vec::new();
         for (number, connector) in config.connectors.iter().enumerate() {
-            let mut types = remembered.remove(&connector.url).filter(|_| connector.discover).unwrap_or_default();
+            let mut types =
+                remembered.remove(&connector.url).filter(|_| connector.discover).unwrap_or_default();
             add_said(&mut types, connector.types.iter());
             served.put(number, types);
             clients.push(Client::new(connector.clone()).map_err(io::Error::other)?);
@@ -103,7 +104,11 @@ impl Directory {
                     self.served.put(number, types);
                 }
                 Err(error) => {
-                    tracing::warn!(connector = url, %error, "a connector cannot be asked what it does");
+                    let is_news =
+                        asked.as_ref().is_none_or(|(_, before)| !before.iter().any(|of| of.contains(url)));
+                    if is_news {
+                        tracing::warn!(connector = url, %error, "a connector cannot be asked what it does");
+                    }
                     faults.push(format!("connector {url} could not be asked: {error}"));
                 }
             }
@@ -176,7 +181,9 @@ async fn ask(client: &Client) -> Result<Option<Types>, CallError> {
     match client.list().await {
         Ok(answer) => Ok(Some(types(&answer.agents))),
         // It has no such service, and its types are said.
-        Err(CallError::Refused { code: Code::Unimplemented, .. }) if !client.connector.types.is_empty() => Ok(None),
+        Err(CallError::Refused { code: Code::Unimplemented, .. }) if !client.connector.types.is_empty() => {
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }
@@ -185,7 +192,8 @@ async fn ask(client: &Client) -> Result<Option<Types>, CallError> {
 fn types(agents: &[Agent]) -> Types {
     let mut types = Types::new();
     for agent in agents {
-        let of_before = agent.supported_task_types.iter().filter(|_| agent.supported_task_categories.is_empty());
+        let of_before =
+            agent.supported_task_types.iter().filter(|_| agent.supported_task_categories.is_empty());
         let of_before = of_before.map(|name| Category { name: name.clone(), version: None });
         let categories = agent.supported_task_categories.iter();
         let categories = categories.map(|of| Category { name: of.name.clone(), version: Some(of.version) });
@@ -234,14 +242,22 @@ mod tests {
                 is_sync: true,
                 ..Agent::default()
             },
-            Agent { supported_task_types: vec!["b".to_owned(), "python-task".to_owned()], ..Agent::default() },
+            Agent {
+                supported_task_types: vec!["b".to_owned(), "python-task".to_owned()],
+                ..Agent::default()
+            },
         ];
         let mut types = types(&agents);
         add_said(&mut types, ["a".to_owned(), "c".to_owned()].iter());
         let listed: Vec<_> = types.iter().map(|(of, sync)| (of.name.as_str(), of.version, *sync)).collect();
         assert_eq!(
             listed,
-            [("a", None, Some(true)), ("a", Some(2), Some(true)), ("b", None, Some(false)), ("c", None, None)]
+            [
+                ("a", None, Some(true)),
+                ("a", Some(2), Some(true)),
+                ("b", None, Some(false)),
+                ("c", None, None)
+            ]
         );
     }
 }

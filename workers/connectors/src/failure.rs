@@ -66,9 +66,10 @@ pub(crate) fn refused(url: &str, error: &CallError) -> Failure {
     let message = format!("connector {url} refused the task: {error}");
     match error {
         // What it says of the request is of the task, and it would say so again.
-        CallError::Refused { code: Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange, .. } => {
-            job("ConnectorRefused", message, false, Charge::User)
-        }
+        CallError::Refused {
+            code: Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange,
+            ..
+        } => job("ConnectorRefused", message, false, Charge::User),
         _ => fault("ConnectorFailed", message),
     }
 }
@@ -87,5 +88,10 @@ pub(crate) fn timed_out(limit: Duration) -> Failure {
 
 /// Something of this server was in the way.
 pub(crate) fn not_started(error: &dyn std::fmt::Display) -> Failure {
-    of("StartFailed", format!("the job could not be made: {error}"), FailureCause::StartFailed, Charge::System)
+    of(
+        "StartFailed",
+        format!("the job could not be made: {error}"),
+        FailureCause::StartFailed,
+        Charge::System,
+    )
 }

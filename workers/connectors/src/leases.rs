@@ -53,7 +53,9 @@ impl Leases {
             match queue.extend(id).await {
                 // Withdrawn it is told, and else it is leased again.
                 Ok(()) | Err(QueueError::LeaseEnded) => {}
-                Err(error) => tracing::debug!(%error, work = %lease.work.id, "the lease cannot be extended at present"),
+                Err(error) => {
+                    tracing::debug!(%error, work = %lease.work.id, "the lease cannot be extended at present")
+                }
             }
         }
     }

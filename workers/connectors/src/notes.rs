@@ -101,7 +101,9 @@ impl Notes {
 
 fn read(file: &Path, bytes: &[u8]) -> Option<Note> {
     rmp_serde::from_slice(bytes)
-        .inspect_err(|error| tracing::warn!(%error, file = %file.display(), "the note of a job cannot be read"))
+        .inspect_err(
+            |error| tracing::warn!(%error, file = %file.display(), "the note of a job cannot be read"),
+        )
         .ok()
 }
 

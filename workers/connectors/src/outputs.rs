@@ -24,11 +24,14 @@ pub(crate) async fn keep(
     answered: Option<LiteralMap>,
 ) -> Result<Outcome, BlobError> {
     let prefix = &work.output_prefix;
-    let declared = template.interface.as_ref().and_then(|interface| interface.outputs.clone()).unwrap_or_default();
+    let declared =
+        template.interface.as_ref().and_then(|interface| interface.outputs.clone()).unwrap_or_default();
     let answered = answered.filter(|outputs| !outputs.literals.is_empty() || declared.variables.is_empty());
     let outputs = match answered {
         Some(outputs) => checked(outputs, &declared).map_err(|why| {
-            failure::answer(format!("the connector says that the job has succeeded, but of its outputs, {why}"))
+            failure::answer(format!(
+                "the connector says that the job has succeeded, but of its outputs, {why}"
+            ))
         }),
         None => match error(blobs, prefix).await? {
             Some(failure) => Err(failure),

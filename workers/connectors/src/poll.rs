@@ -11,7 +11,7 @@ use crate::run::{Attempt, End, Trouble};
 use skein_idl::flyteidl::core::LiteralMap;
 use skein_log::BlobError;
 use skein_model::command::Outcome;
-use skein_model::{Job, JobPhase};
+use skein_model::{FailureCause, Job};
 use std::time::{Duration, Instant};
 use tonic::Code;
 
@@ -29,10 +29,9 @@ impl Attempt {
         let ended = self.follow(client, asked, job.clone()).await;
         let is_unwanted = match &ended {
             Err(End::Withdrawn) => true,
-            Err(End::Reported(Outcome::Failed(failure))) | Ok(Outcome::Failed(failure)) => matches!(
-                failure.cause,
-                skein_model::FailureCause::TimedOut | skein_model::FailureCause::JobUnresolved
-            ),
+            Err(End::Reported(Outcome::Failed(failure))) | Ok(Outcome::Failed(failure)) => {
+                matches!(failure.cause, FailureCause::TimedOut | FailureCause::JobUnresolved)
+            }
             Err(End::Left | End::Reported(_)) | Ok(_) => false,
         };
         if is_unwanted {
@@ -53,8 +52,7 @@ impl Attempt {
             let next = match client.get(&request).await {
                 Ok(answer) => {
                     let answer = answer.resource.map_or_else(nothing, Answer::of);
-                    let is_over = !matches!(answer.state, JobState::Open(_) | JobState::Garbage(_));
-                    if self.take(&mut job, answer.told, &answer.state, is_over).await? {
+                    if self.take(&mut job, answer.told, &answer.state).await? {
                         changed = Instant::now();
                     }
                     trouble = None;
@@ -82,25 +80,26 @@ impl Attempt {
         self.wait(span).await
     }
 
-    /// Records what was told, if it is news; says whether it is. What was told with the end is recorded before it.
-    async fn take(&mut self, job: &mut Job, told: Told, state: &JobState, is_over: bool) -> Result<bool, End> {
-        let phase = match state {
-            JobState::Open(phase) => *phase,
-            JobState::Succeeded(_) | JobState::Failed(_) | JobState::Garbage(_) => job.phase,
-        };
+    /// Takes what was told, and records it if that is news; says whether the job is further. What is told with the end is recorded
+    /// before it, and words alone now and then.
+    async fn take(&mut self, job: &mut Job, told: Told, state: &JobState) -> Result<bool, End> {
         let Told { message, logs, custom_info } = told;
-        let mut next = Job { phase, message, logs, custom_info, ..job.clone() };
-        if is_over {
+        let (phase, message) = match state {
+            JobState::Open(phase) => (*phase, message),
             // It is the failure's own text, or is of no interest any more.
-            next.message.clone_from(&job.message);
+            JobState::Succeeded(_) | JobState::Failed(_) => (job.phase, job.message.clone()),
+            JobState::Garbage(_) => return Ok(false),
+        };
+        *job = Job { phase, message, logs, custom_info, ..job.clone() };
+        let is_open = matches!(state, JobState::Open(_));
+        let is_further = self
+            .job
+            .as_ref()
+            .is_none_or(|known| known.phase != job.phase || known.logs.is_empty() != job.logs.is_empty());
+        if is_further || !is_open || self.shared.config.pace.tells_words(self.recorded.elapsed()) {
+            self.report(job.clone()).await?;
         }
-        let is_known = self.job.as_ref() == Some(&next);
-        *job = next;
-        if is_known || matches!(state, JobState::Garbage(_)) {
-            return Ok(false);
-        }
-        self.report(job.clone()).await?;
-        Ok(true)
+        Ok(is_further)
     }
 
     async fn after(
@@ -127,8 +126,7 @@ impl Attempt {
     pub(crate) async fn keep(&mut self, asked: &Asked, outputs: Option<LiteralMap>) -> Result<Outcome, End> {
         let mut failed = 0;
         loop {
-            let kept =
-                outputs::keep(&self.shared.blobs, &self.work, &asked.template, outputs.clone()).await;
+            let kept = outputs::keep(&self.shared.blobs, &self.work, &asked.template, outputs.clone()).await;
             match kept {
                 Ok(outcome) => return Ok(outcome),
                 Err(error @ (BlobError::Unavailable { .. } | BlobError::Full { .. })) => {
@@ -158,9 +156,12 @@ impl Attempt {
         }
         let trouble = trouble.get_or_insert_with(Trouble::new);
         if trouble.lasts() >= client.connector.give_up_after {
-            let why = format!("{error}; that has gone on for {} s", client.connector.give_up_after.as_secs_f64());
+            let why =
+                format!("{error}; that has gone on for {} s", client.connector.give_up_after.as_secs_f64());
             let meta = job.resource_meta.clone().unwrap_or_default();
-            return Ok(Next::Over(Err(self.give_up(client, &request::category(&asked.template), meta, &why).await)));
+            return Ok(Next::Over(Err(self
+                .give_up(client, &request::category(&asked.template), meta, &why)
+                .await)));
         }
         self.cannot_be_reached(url, &error.to_string()).await?;
         Ok(Next::Wait(self.again_after(trouble.again())))
@@ -208,6 +209,5 @@ mod tests {
     #[test]
     fn an_empty_answer_means_nothing() {
         assert!(matches!(nothing().state, JobState::Garbage(_)));
-        assert_eq!(JobPhase::Unreachable.as_proto(), None);
     }
 }

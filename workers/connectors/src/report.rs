@@ -14,7 +14,12 @@ pub(crate) enum Taken {
 }
 
 /// Sends a command until it is stored or refused.
-pub(crate) async fn send(inbox: &dyn Inbox, config: &Config, execution: &ExecutionId, command: Command) -> Taken {
+pub(crate) async fn send(
+    inbox: &dyn Inbox,
+    config: &Config,
+    execution: &ExecutionId,
+    command: Command,
+) -> Taken {
     let mut delay = config.report_delay_first;
     loop {
         match inbox.send(execution, command.clone()).await {

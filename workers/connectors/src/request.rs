@@ -7,11 +7,10 @@ use skein_log::{BlobError, BlobStore};
 use skein_model::Work;
 use std::collections::BTreeMap;
 
-/// An attempt, ready to be told.
+/// An attempt, but for its inputs: they may be large, and are needed once.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
     pub(crate) template: TaskTemplate,
-    inputs: LiteralMap,
     output_prefix: String,
     metadata: TaskExecutionMetadata,
 }
@@ -26,43 +25,51 @@ pub(crate) enum AskError {
 }
 
 impl Asked {
-    /// Reads what an attempt is about. A command line that names the file of the inputs finds it.
+    /// Reads what an attempt is about.
     pub(crate) async fn of(work: &Work, blobs: &BlobStore) -> Result<Self, AskError> {
         let template = blobs.get_checked(&work.template).await?;
         let mut template = TaskTemplate::decode(template).map_err(|_| AskError::Unreadable("the task"))?;
-        let encoded = blobs.load(&work.inputs).await?;
-        let inputs = LiteralMap::decode(encoded.clone()).map_err(|_| AskError::Unreadable("the inputs"))?;
         let output_prefix = blobs.native(&work.output_prefix).to_owned();
         if let Some(task_template::Target::Container(container)) = &mut template.target {
-            blobs.put(&work.input_uri, encoded).await?;
             let native = |word: &String| {
                 let word = word.replace(&work.output_prefix, &output_prefix);
                 word.replace(&work.input_uri, blobs.native(&work.input_uri))
             };
             container.args = work.args.iter().map(native).collect();
-            let pair = |(key, value): &(String, String)| core::KeyValuePair { key: key.clone(), value: value.clone() };
+            let pair = |(key, value): &(String, String)| core::KeyValuePair {
+                key: key.clone(),
+                value: value.clone(),
+            };
             container.env = work.env.iter().map(pair).collect();
         }
-        Ok(Self { template, inputs, metadata: metadata(work), output_prefix })
+        Ok(Self { template, metadata: metadata(work), output_prefix })
     }
 
-    pub(crate) fn create(&self) -> admin::CreateTaskRequest {
+    /// Reads the inputs of the attempt. A command line that names their file finds it.
+    pub(crate) async fn inputs(&self, work: &Work, blobs: &BlobStore) -> Result<LiteralMap, AskError> {
+        let encoded = blobs.load(&work.inputs).await?;
+        if matches!(self.template.target, Some(task_template::Target::Container(_))) {
+            blobs.put(&work.input_uri, encoded.clone()).await?;
+        }
+        LiteralMap::decode(encoded).map_err(|_| AskError::Unreadable("the inputs"))
+    }
+
+    pub(crate) fn create(&self, inputs: LiteralMap) -> admin::CreateTaskRequest {
         admin::CreateTaskRequest {
-            inputs: Some(self.inputs.clone()),
+            inputs: Some(inputs),
             template: Some(self.template.clone()),
             output_prefix: self.output_prefix.clone(),
             task_execution_metadata: Some(self.metadata.clone()),
         }
     }
 
-    pub(crate) fn execute(&self) -> (admin::CreateRequestHeader, LiteralMap) {
-        let header = admin::CreateRequestHeader {
+    pub(crate) fn header(&self) -> admin::CreateRequestHeader {
+        admin::CreateRequestHeader {
             template: Some(self.template.clone()),
             output_prefix: self.output_prefix.clone(),
             task_execution_metadata: Some(self.metadata.clone()),
             max_dataset_size_bytes: 0,
-        };
-        (header, self.inputs.clone())
+        }
     }
 
     #[expect(deprecated, reason = "connectors of before know no category")]

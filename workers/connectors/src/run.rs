@@ -8,7 +8,7 @@ use crate::leases::{Stop, Stopping};
 use crate::notes::Notes;
 use crate::report::{self, Taken};
 use crate::request::{AskError, Asked};
-use skein_idl::flyteidl::core::TaskTemplate;
+use skein_idl::flyteidl::core::{LiteralMap, TaskTemplate};
 use skein_log::{BlobError, BlobStore, Inbox};
 use skein_model::command::Outcome;
 use skein_model::{Command, Failure, Job, JobPhase, Timestamp, Work};
@@ -48,6 +48,8 @@ pub(crate) struct Attempt {
     pub(crate) stop: Stop,
     /// Its job, as it is recorded.
     pub(crate) job: Option<Job>,
+    /// When it was recorded last.
+    pub(crate) recorded: Instant,
 }
 
 /// Calls that failed one after another.
@@ -59,7 +61,7 @@ pub(crate) struct Trouble {
 impl Attempt {
     pub(crate) fn new(shared: Arc<Shared>, work: Arc<Work>, stop: Stop) -> Self {
         let job = work.connector.as_ref().and_then(|connector| connector.job.clone());
-        Self { shared, work, stop, job }
+        Self { shared, work, stop, job, recorded: Instant::now() }
     }
 
     pub(crate) async fn run(mut self) -> End {
@@ -83,10 +85,33 @@ impl Attempt {
     }
 
     async fn asked(&mut self) -> Result<Asked, End> {
+        let (work, shared) = (Arc::clone(&self.work), Arc::clone(&self.shared));
+        self.read(|| {
+            let (work, shared) = (Arc::clone(&work), Arc::clone(&shared));
+            async move { Asked::of(&work, &shared.blobs).await }
+        })
+        .await
+    }
+
+    pub(crate) async fn inputs(&mut self, asked: &Asked) -> Result<LiteralMap, End> {
+        let (work, shared) = (Arc::clone(&self.work), Arc::clone(&self.shared));
+        let asked = Arc::new(asked.clone());
+        self.read(|| {
+            let (work, shared, asked) = (Arc::clone(&work), Arc::clone(&shared), Arc::clone(&asked));
+            async move { asked.inputs(&work, &shared.blobs).await }
+        })
+        .await
+    }
+
+    /// Reads something, as soon as it can be read.
+    async fn read<T, F>(&mut self, read: impl Fn() -> F + Send) -> Result<T, End>
+    where
+        F: Future<Output = Result<T, AskError>> + Send,
+    {
         let mut failed = 0;
         loop {
-            match Asked::of(&self.work, &self.shared.blobs).await {
-                Ok(asked) => return Ok(asked),
+            match read().await {
+                Ok(read) => return Ok(read),
                 Err(AskError::Blob(error @ (BlobError::Unavailable { .. } | BlobError::Full { .. }))) => {
                     tracing::warn!(%error, work = %self.work.id, "what a job is about cannot be read at present");
                 }
@@ -128,7 +153,8 @@ impl Attempt {
 
     /// Finds who does the task. While somebody who may do it cannot be asked, it is waited for.
     async fn find(&mut self, template: &TaskTemplate) -> Result<Found, End> {
-        let give_up = self.shared.config.connectors.iter().map(|one| one.give_up_after).max().unwrap_or_default();
+        let give_up =
+            self.shared.config.connectors.iter().map(|one| one.give_up_after).max().unwrap_or_default();
         let mut trouble = Trouble::new();
         loop {
             let nobody = match self.shared.directory.find(template).await {
@@ -170,6 +196,7 @@ impl Attempt {
         match report::send(&**inbox, config, &id.execution, command).await {
             Taken::Yes => {
                 self.job = Some(job);
+                self.recorded = Instant::now();
                 Ok(())
             }
             Taken::No => Err(End::Withdrawn),

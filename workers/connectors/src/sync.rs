@@ -5,6 +5,8 @@ use crate::client::{CallError, Client};
 use crate::failure;
 use crate::request::Asked;
 use crate::run::{Attempt, End, Trouble, stopped};
+use skein_idl::flyteidl::admin::Resource;
+use skein_idl::flyteidl::core::LiteralMap;
 use skein_model::command::Outcome;
 use skein_model::{Job, JobPhase};
 use std::time::Duration;
@@ -13,11 +15,12 @@ impl Attempt {
     /// Has a task done within one call.
     pub(crate) async fn execute(&mut self, client: &Client, asked: &Asked) -> Result<Outcome, End> {
         let url = client.connector.url.clone();
+        let inputs = self.inputs(asked).await?;
         let mut trouble = Trouble::new();
         loop {
             self.reach(client, &mut trouble).await?;
             self.begin(client).await?;
-            match self.call(client, asked).await? {
+            match self.call(client, asked, inputs.clone()).await? {
                 Ok(answer) => return self.done(&url, asked, answer).await,
                 Err(error @ CallError::NotSent(_)) => {
                     self.again(client, &mut trouble, &error.to_string()).await?;
@@ -34,11 +37,15 @@ impl Attempt {
         }
     }
 
-    async fn call(&mut self, client: &Client, asked: &Asked) -> Result<Result<skein_idl::flyteidl::admin::Resource, CallError>, End> {
+    async fn call(
+        &mut self,
+        client: &Client,
+        asked: &Asked,
+        inputs: LiteralMap,
+    ) -> Result<Result<Resource, CallError>, End> {
         let limit = self.work.timeout.unwrap_or(Duration::MAX);
         let is_own = limit <= client.connector.sync_timeout;
-        let (header, inputs) = asked.execute();
-        let call = client.execute(header, inputs, limit.min(client.connector.sync_timeout));
+        let call = client.execute(asked.header(), inputs, limit.min(client.connector.sync_timeout));
         tokio::select! {
             biased;
             // The connection is dropped with the call, by which the connector hears of it.
@@ -48,7 +55,7 @@ impl Attempt {
         }
     }
 
-    async fn done(&mut self, url: &str, asked: &Asked, resource: skein_idl::flyteidl::admin::Resource) -> Result<Outcome, End> {
+    async fn done(&mut self, url: &str, asked: &Asked, resource: Resource) -> Result<Outcome, End> {
         let has_outputs = resource.outputs.is_some();
         let Answer { told, state } = Answer::of(resource.clone());
         if !told.logs.is_empty() || !told.custom_info.is_empty() {
@@ -67,12 +74,17 @@ impl Attempt {
             JobState::Succeeded(outputs) => self.keep(asked, outputs).await,
             JobState::Failed(failure) => Ok(Outcome::Failed(failure)),
             // Outputs that came without a header are all that there is to say.
-            JobState::Garbage(_) if has_outputs && resource.phase == 0 => self.keep(asked, resource.outputs).await,
-            JobState::Garbage(why) => {
-                Err(failure::answer(format!("connector {url}: what it says of the task means nothing: {why}")).into())
+            JobState::Garbage(_) if has_outputs && resource.phase == 0 => {
+                self.keep(asked, resource.outputs).await
             }
+            JobState::Garbage(why) => Err(failure::answer(format!(
+                "connector {url}: what it says of the task means nothing: {why}"
+            ))
+            .into()),
             JobState::Open(phase) => {
-                let why = format!("connector {url} says within one call that the task is {phase:?}, and not how it ended");
+                let why = format!(
+                    "connector {url} says within one call that the task is {phase:?}, and not how it ended"
+                );
                 Err(failure::answer(why).into())
             }
         }

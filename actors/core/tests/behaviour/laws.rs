@@ -1,5 +1,6 @@
 //! The three laws, on random workflows under random, repeated and stale commands.
 
+use super::jobs::job_told;
 use super::plans::*;
 use proptest::prelude::*;
 use skein_core::{Effect, Execution, NodeState};
@@ -63,7 +64,8 @@ fn answer(execution: &Execution, step: &Step) -> Option<Command> {
             0 => attempt_fails(node.as_str(), attempt.0, plain()),
             1..=4 => attempt_fails(node.as_str(), attempt.0, recoverable()),
             5 => attempt_fails(node.as_str(), attempt.0, worker_lost()),
-            6..=8 => Command::AttemptStarted {
+            6 => job_told(node.as_str(), attempt.0, step.pick.is_multiple_of(2)),
+            7..=8 => Command::AttemptStarted {
                 node: node.clone(),
                 attempt: *attempt,
                 worker: "w".to_owned(),

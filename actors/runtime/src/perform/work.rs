@@ -11,8 +11,8 @@ use skein_core::render::{self, Places};
 use skein_core::{Execution, NodeState, Plan};
 use skein_idl::flyteidl::core::{self, task_template};
 use skein_log::{BlobError, BlobStore};
-use skein_model::envelope::TraceContext;
 use skein_model::command::Outcome;
+use skein_model::envelope::TraceContext;
 use skein_model::event::{Created, ItemRange};
 use skein_model::job::POOL;
 use skein_model::runnable::is_raw_container;
@@ -154,9 +154,7 @@ pub(super) async fn offer_attempt(ports: &Ports, task: &Task) -> Done {
         Ok(work) => work,
         Err(WorkError::Blob(fault)) => return Done::Later(fault.to_string()),
         Err(WorkError::Render(fault)) => {
-            return Done::answer(finished(Outcome::Failed(bad_task(
-                fault.to_string(),
-            ))));
+            return Done::answer(finished(Outcome::Failed(bad_task(fault.to_string()))));
         }
     };
     let settings = settings_of(&ports.config, &task.plan, task.place, &task.created.execution);

@@ -17,8 +17,8 @@ use skein_model::work::{Isolation, Life, Work, WorkId, WorkKind};
 use skein_model::{
     Attempt, BlobRef, CacheKey, CacheSource, CatalogEvent, CauseId, Charge, Command, ConnectorWork, DataRef,
     Dataset, EntityId, EntityKind, Envelope, Event, ExecutionId, Failure, FailureCause, Head, Job, JobPhase,
-    JournalId, NodeId,
-    PoolId, Quota, Record, RegistryEvent, Sealed, SecretId, SecretKind, TaskResources, Timestamp,
+    JournalId, NodeId, PoolId, Quota, Record, RegistryEvent, Sealed, SecretId, SecretKind, TaskResources,
+    Timestamp,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -248,9 +248,7 @@ fn events() -> Vec<(&'static str, Vec<Event>)> {
         ),
         (
             "JobReported",
-            jobs()
-                .map(|job| Event::JobReported { node: node.clone(), attempt, job: Box::new(job) })
-                .into(),
+            jobs().map(|job| Event::JobReported { node: node.clone(), attempt, job: Box::new(job) }).into(),
         ),
         ("AttemptAborted", vec![Event::AttemptAborted { node: node.clone(), attempt }]),
         ("LateResultIgnored", vec![Event::LateResultIgnored { node: node.clone(), attempt }]),
@@ -408,9 +406,7 @@ fn commands() -> Vec<(&'static str, Vec<Command>)> {
         ),
         (
             "JobReported",
-            jobs()
-                .map(|job| Command::JobReported { node: node.clone(), attempt, job: Box::new(job) })
-                .into(),
+            jobs().map(|job| Command::JobReported { node: node.clone(), attempt, job: Box::new(job) }).into(),
         ),
         (
             "AttemptFinished",

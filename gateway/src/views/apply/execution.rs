@@ -3,7 +3,7 @@
 mod cache;
 mod map;
 
-use super::super::blobs::{encode, encode_data};
+use super::super::blobs::{encode, encode_data, encode_named};
 use super::super::fold::{AttemptChange, Change, Error, NodeChange, changes};
 use super::{Plan, PlanNode};
 use prost::Message as _;
@@ -256,7 +256,7 @@ impl Row<'_> {
                 self.key,
                 node.as_str(),
                 attempt.0,
-                encode(job),
+                encode_named(job),
                 self.at,
                 job.phase.as_proto().map(|phase| phase as i32),
             ])?;

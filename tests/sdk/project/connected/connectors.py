@@ -52,7 +52,6 @@ class FileJobs(AsyncConnectorBase):
         """Leaves a file that says who asked for what."""
         id = task_execution_metadata.task_execution_id
         execution = id.node_execution_id.execution_id.name
-        (inputs or LiteralMap({})).literals
         x = inputs.literals["x"].scalar.primitive.integer if inputs else 0
         job = uuid.uuid4().hex[:8]
         told = {

@@ -14,13 +14,15 @@ from flytekit.sensor.file_sensor import FileSensor
 class FileJob(AsyncConnectorExecutorMixin, PythonTask):
     """A job whose state is a file that the test writes."""
 
-    def __init__(self, name: str, retries: int = 0, timeout: Optional[timedelta] = None) -> None:
+    def __init__(self, name: str, retries: int = 0, timeout: Optional[timedelta] = None, cached: bool = False) -> None:
         super().__init__(
             task_type="file_job",
             name=name,
             task_config=None,
             interface=Interface(inputs={"x": int}, outputs={"o0": int}),
-            metadata=TaskMetadata(retries=retries, timeout=timeout),
+            metadata=TaskMetadata(
+                retries=retries, timeout=timeout, cache=cached, cache_version="1" if cached else ""
+            ),
         )
 
     def get_custom(self, settings: SerializationSettings) -> dict[str, Any]:
@@ -43,6 +45,7 @@ class Doubled(SyncConnectorExecutorMixin, PythonTask):
 job = FileJob("connected.tasks.job")
 job_with_retries = FileJob("connected.tasks.job_with_retries", retries=2)
 job_with_limit = FileJob("connected.tasks.job_with_limit", timeout=timedelta(seconds=2))
+job_kept = FileJob("connected.tasks.job_kept", cached=True)
 doubled = Doubled("connected.tasks.doubled")
 file_is_there = FileSensor(name="connected.tasks.file_is_there")
 

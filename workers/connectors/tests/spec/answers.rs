@@ -5,7 +5,9 @@ use crate::house::House;
 use prost::Message as _;
 use skein_idl::flyteidl::admin::{self, Resource};
 use skein_idl::flyteidl::core::task_execution::Phase;
-use skein_idl::flyteidl::core::{Literal, LiteralMap, Primitive, Scalar, TaskLog, literal, primitive, scalar};
+use skein_idl::flyteidl::core::{
+    Literal, LiteralMap, Primitive, Scalar, TaskLog, literal, primitive, scalar,
+};
 use skein_model::command::Outcome;
 use skein_model::{Charge, FailureCause, JobPhase, paths};
 use tonic::Code;
@@ -29,7 +31,8 @@ async fn a_job_is_made_once_asked_after_until_it_is_done_and_its_outputs_are_kep
     let mut house = House::new().await;
     house.fake.says("CreateTask", [Reply::meta(b"j1")]);
     let link = TaskLog { uri: "https://x".to_owned(), ..TaskLog::default() };
-    let running = Resource { message: "half".to_owned(), log_links: vec![link.clone()], ..at(Phase::Running) };
+    let running =
+        Resource { message: "half".to_owned(), log_links: vec![link.clone()], ..at(Phase::Running) };
     let queued = Reply::resource(at(Phase::Queued));
     let running = Reply::resource(running);
     house.fake.says("GetTask", [queued, running.clone(), running, Reply::resource(done(7))]);
@@ -38,7 +41,8 @@ async fn a_job_is_made_once_asked_after_until_it_is_done_and_its_outputs_are_kep
     let kept = LiteralMap::decode(house.blobs.load(&kept).await.unwrap()).unwrap();
     assert_eq!(kept, outputs(primitive::Value::Integer(7)));
     assert_eq!((house.fake.calls("CreateTask").len(), house.began), (1, 1));
-    let phases: Vec<_> = house.told.iter().map(|job| (job.phase, job.message.as_str(), job.logs.len())).collect();
+    let phases: Vec<_> =
+        house.told.iter().map(|job| (job.phase, job.message.as_str(), job.logs.len())).collect();
     assert_eq!(
         phases,
         [(JobPhase::Queued, "", 0), (JobPhase::Running, "half", 1), (JobPhase::Running, "half", 0)],
@@ -137,4 +141,26 @@ async fn what_a_connector_refuses_is_the_tasks_fault_only_where_it_says_so() {
         assert_eq!((failure.charge, failure.is_retryable()), (charge, again));
         assert!(failure.message.contains("as the test says"), "{}", failure.message);
     }
+}
+
+#[tokio::test]
+async fn a_thousand_jobs_are_out_at_once_and_each_ends() {
+    const JOBS: usize = 1_000;
+    let mut house =
+        House::with(|connector| connector.call_timeout = std::time::Duration::from_secs(60)).await;
+    house.fake.says("CreateTask", [Reply::meta(b"j")]);
+    house.fake.says("GetTask", [Reply::resource(at(Phase::Running))]);
+    let work = house.work("job").await;
+    for number in 0..JOBS {
+        let mut one = work.clone();
+        one.id.node = skein_model::NodeId::new(format!("n{number}"));
+        one.output_prefix = house.blobs.url(&format!("out/{number}"));
+        house.offer(one).await;
+    }
+    house.called("CreateTask", JOBS).await;
+    house.fake.says("GetTask", [Reply::resource(done(1))]);
+    for _ in 0..JOBS {
+        assert!(matches!(house.outcome().await, Outcome::Succeeded { .. }));
+    }
+    assert_eq!(house.fake.calls("CreateTask").len(), JOBS);
 }

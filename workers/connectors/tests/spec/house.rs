@@ -79,9 +79,17 @@ impl House {
             Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap())
         };
         let config = Config {
-            pace: Pace { first: Duration::from_millis(5), most: Duration::from_millis(40) },
+            pace: Pace {
+                first: Duration::from_millis(5),
+                most: Duration::from_millis(40),
+                words: Duration::ZERO,
+            },
             orphans_after: Duration::from_millis(50),
-            ..Config::new(vec![self.connector.clone()], self.folder.path().join("connectors"), Arc::new(clock))
+            ..Config::new(
+                vec![self.connector.clone()],
+                self.folder.path().join("connectors"),
+                Arc::new(clock),
+            )
         };
         std::fs::create_dir_all(&config.folder).unwrap();
         let (queue, inbox) = (self.queue.clone(), self.inbox.clone());

@@ -39,7 +39,10 @@ async fn a_connector_that_hangs_or_errs_for_a_while_is_asked_on() {
     house.fake.says("GetTask", trouble);
     house.offer(house.work("job").await).await;
     assert!(matches!(house.outcome().await, Outcome::Succeeded { .. }));
-    assert!(house.told.iter().any(|job| job.phase == JobPhase::Unreachable), "it is told that it cannot be asked");
+    assert!(
+        house.told.iter().any(|job| job.phase == JobPhase::Unreachable),
+        "it is told that it cannot be asked"
+    );
     assert_eq!(house.fake.calls("CreateTask").len(), 1);
 }
 
@@ -97,7 +100,11 @@ async fn a_type_that_nobody_does_is_named_with_those_that_there_are() {
     house.offer(house.work("other").await).await;
     let failure = house.failure().await;
     assert_eq!(failure.code, "ConnectorNotFound");
-    assert!(failure.message.contains("type other") && failure.message.contains("call, job"), "{}", failure.message);
+    assert!(
+        failure.message.contains("type other") && failure.message.contains("call, job"),
+        "{}",
+        failure.message
+    );
     assert!(!failure.is_retryable());
 }
 
