@@ -84,7 +84,9 @@ fn connector(table: &toml::Table) -> Result<Connector, String> {
             }
         }
         Some(other) => {
-            return Err(format!("{TYPES} is {other}; it has to be a list of strings, such as [\"bigquery\"]"));
+            return Err(format!(
+                "{TYPES} is {other}; it has to be a list of strings, such as [\"bigquery\"]"
+            ));
         }
     }
     connector.discover = flag(table, DISCOVER, connector.discover)?;

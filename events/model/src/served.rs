@@ -41,18 +41,21 @@ pub struct Server {
     pub is_sync: Option<bool>,
 }
 
+/// What one connector does: of each type whether its tasks are done within one call, or none when that was not said.
+pub type Types = BTreeMap<Category, Option<bool>>;
+
 /// The list, shared.
 #[derive(Clone, Debug, Default)]
 pub struct ServedTypes {
-    of: Arc<RwLock<Vec<BTreeMap<Category, Option<bool>>>>>,
+    of: Arc<RwLock<Vec<Types>>>,
 }
 
 impl ServedTypes {
     /// Puts what the connector with this number does in the place of what was known of it.
-    pub fn put(&self, connector: usize, types: BTreeMap<Category, Option<bool>>) {
+    pub fn put(&self, connector: usize, types: Types) {
         let mut of = self.of.write().unwrap_or_else(PoisonError::into_inner);
         if of.len() <= connector {
-            of.resize_with(connector + 1, BTreeMap::new);
+            of.resize_with(connector + 1, Types::new);
         }
         of[connector] = types;
     }

@@ -22,6 +22,8 @@ const CONNECT_MAX: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// For how long a connector that answered is taken to be there.
 const FRESH: Duration = Duration::from_secs(1);
+/// How long a connector may take to say what it does, if its calls may take longer: somebody waits who registers a task.
+const LIST_MAX: Duration = Duration::from_secs(5);
 /// How many calls one connector has to answer at once; the others wait here, where no limit of time runs. flytekit's service
 /// runs all of them in one thread.
 const CALLS_MAX: usize = 64;
@@ -68,6 +70,10 @@ impl CallError {
             source = cause.source();
         }
         let code = status.code();
+        // Of an answer that is too long.
+        if code == Code::OutOfRange {
+            return Self::Garbage(text);
+        }
         // With a cause it was made here, of a connection that broke.
         if is_ours
             || matches!(code, Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown)
@@ -130,7 +136,8 @@ impl Client {
     }
 
     pub(crate) async fn list(&self) -> Result<admin::ListAgentsResponse, CallError> {
-        self.unary(LIST, &admin::ListAgentsRequest {}).await
+        let limit = self.connector.call_timeout.min(LIST_MAX);
+        within(limit, self.unary(LIST, &admin::ListAgentsRequest {})).await
     }
 
     pub(crate) async fn create(

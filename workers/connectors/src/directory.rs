@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use skein_idl::flyteidl::admin::Agent;
 use skein_idl::flyteidl::core::TaskTemplate;
 use skein_model::ServedTypes;
-use skein_model::served::{Category, is_ours};
+use skein_model::served::{Category, Types, is_ours};
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -20,9 +20,6 @@ const FILE: &str = "types";
 const FRESH: Duration = Duration::from_secs(1);
 /// How many types are named to whoever asks for one that nobody does.
 const NAMED_MAX: usize = 20;
-
-/// What is known of one connector.
-type Types = BTreeMap<Category, Option<bool>>;
 
 /// One type, as it is remembered.
 #[derive(Debug, Serialize, Deserialize)]

@@ -66,10 +66,9 @@ pub(crate) fn refused(url: &str, error: &CallError) -> Failure {
     let message = format!("connector {url} refused the task: {error}");
     match error {
         // What it says of the request is of the task, and it would say so again.
-        CallError::Refused {
-            code: Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange,
-            ..
-        } => job("ConnectorRefused", message, false, Charge::User),
+        CallError::Refused { code: Code::InvalidArgument | Code::FailedPrecondition, .. } => {
+            job("ConnectorRefused", message, false, Charge::User)
+        }
         _ => fault("ConnectorFailed", message),
     }
 }

@@ -20,6 +20,8 @@ impl Attempt {
         loop {
             self.reach(client, &mut trouble).await?;
             self.begin(client).await?;
+            let shown = self.shown(&url);
+            self.report(shown).await?;
             match self.call(client, asked, inputs.clone()).await? {
                 Ok(answer) => return self.done(&url, asked, answer).await,
                 Err(error @ CallError::NotSent(_)) => {
@@ -55,21 +57,25 @@ impl Attempt {
         }
     }
 
+    /// What is shown of the call.
+    fn shown(&self, url: &str) -> Job {
+        let since = self.job.as_ref().map_or_else(|| self.now(), |job| job.since);
+        Job {
+            connector: url.to_owned(),
+            resource_meta: None,
+            since,
+            phase: JobPhase::Running,
+            message: String::new(),
+            logs: Vec::new(),
+            custom_info: bytes::Bytes::new(),
+        }
+    }
+
     async fn done(&mut self, url: &str, asked: &Asked, resource: Resource) -> Result<Outcome, End> {
         let has_outputs = resource.outputs.is_some();
         let Answer { told, state } = Answer::of(resource.clone());
-        if !told.logs.is_empty() || !told.custom_info.is_empty() {
-            let job = Job {
-                connector: url.to_owned(),
-                resource_meta: None,
-                since: self.now(),
-                phase: JobPhase::Running,
-                message: String::new(),
-                logs: told.logs,
-                custom_info: told.custom_info,
-            };
-            self.report(job).await?;
-        }
+        let job = self.shown(url);
+        self.report(Job { logs: told.logs, custom_info: told.custom_info, ..job }).await?;
         match state {
             JobState::Succeeded(outputs) => self.keep(asked, outputs).await,
             JobState::Failed(failure) => Ok(Outcome::Failed(failure)),
