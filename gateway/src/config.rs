@@ -25,6 +25,8 @@ pub struct Config {
     /// Why tasks that are containers of their own cannot be run, with what to do; they are refused then before anything
     /// runs. None when they can, or when it is for the workers to say. Default none.
     pub no_containers: Option<String>,
+    /// Who does tasks that have nothing to run here. Default: nobody, and such tasks are refused.
+    pub connectors: Option<crate::Connectors>,
     /// Where logs are kept beside ours: a link for each try. Default: nowhere.
     pub log_links: Vec<crate::LogLink>,
 }
@@ -46,6 +48,7 @@ impl Default for Config {
             offer: None,
             rules: TaskRules::default(),
             no_containers: None,
+            connectors: None,
             log_links: Vec::new(),
         }
     }

@@ -17,6 +17,7 @@ mod asked;
 mod attributes;
 pub mod cache;
 mod config;
+mod connectors;
 mod data_proxy;
 mod entities;
 mod error;
@@ -48,6 +49,7 @@ pub mod why;
 mod workflows;
 
 pub use config::{Config, Limits};
+pub use connectors::Connectors;
 pub use error::ApiError;
 pub use log_links::LogLink;
 pub use metrics::Metrics;

@@ -10,11 +10,12 @@ use crate::nodes::{find as find_node, flyte_urls, node_id};
 use crate::shared::{Shared, proto_duration, select_execution};
 use crate::values::{self, Pair, pair};
 use crate::views::{AttemptRow, ChunkRow, ExecutionRow, Reader as _};
+use prost::Message as _;
 use rusqlite::types::Value;
 use skein_idl::flyteidl::admin::{self, task_execution_closure::OutputResult};
 use skein_idl::flyteidl::event::task_execution_metadata::InstanceClass;
 use skein_idl::flyteidl::{core, event};
-use skein_model::{ExecutionId, NodeId};
+use skein_model::{ExecutionId, Job, NodeId};
 
 /// What the original calls the plugin that runs maps.
 const ARRAY_TASK_TYPE: &str = "container_array";
@@ -162,6 +163,7 @@ fn to_proto(
             created_at: Some(attempt.created_at.into()),
             updated_at: Some(attempt.updated_at.into()),
             reason: reasons.last().map(|reason| reason.message.clone()).unwrap_or_default(),
+            custom_info: attempt.job.as_ref().and_then(custom_info),
             task_type: if attempt.is_array { ARRAY_TASK_TYPE.to_owned() } else { attempt.task_type },
             metadata: Some(metadata),
             event_version: 1,
@@ -205,7 +207,7 @@ fn metadata(
     } else {
         event::TaskExecutionMetadata {
             generated_name: generated_name(execution, node, attempt),
-            plugin_identifier: "container".to_owned(),
+            plugin_identifier: if attempt.job.is_some() { "connector" } else { "container" }.to_owned(),
             instance_class: class.into(),
             ..Default::default()
         }
@@ -225,10 +227,18 @@ fn reasons(attempt: &AttemptRow) -> Vec<admin::Reason> {
     }
     if let Some(started) = attempt.started_at {
         // What the worker says nothing of runs where everything does that no image is mapped for.
+        if attempt.job.is_some() {
+            reasons.push(reason(started, format!("handed to {}", attempt.worker)));
+            return reasons;
+        }
         let place = if attempt.place.is_empty() { "its default environment" } else { &attempt.place };
         reasons.push(reason(started, format!("started on worker {}, in {place}", attempt.worker)));
     }
     reasons
+}
+
+fn custom_info(job: &Job) -> Option<prost_types::Struct> {
+    (!job.custom_info.is_empty()).then(|| prost_types::Struct::decode(job.custom_info.clone()).ok()).flatten()
 }
 
 fn generated_name(execution: &ExecutionRow, node: &NodeId, attempt: &AttemptRow) -> String {
@@ -258,7 +268,11 @@ fn logs(
         ended: attempt.ended_at.unwrap_or_else(|| shared.now()),
     };
     let others = shared.config.log_links.iter().map(|link| link.of(&run, ""));
-    std::iter::once(own).chain(others).collect()
+    match &attempt.job {
+        // What it prints is nowhere here.
+        Some(job) => job.logs.iter().filter_map(|link| core::TaskLog::decode(link.clone()).ok()).collect(),
+        None => std::iter::once(own).chain(others).collect(),
+    }
 }
 
 /// The address under which the logs of a node's tries are served.

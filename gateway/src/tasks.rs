@@ -26,6 +26,7 @@ pub(crate) async fn create(
     let mut template = spec.template.ok_or_else(|| ApiError::missing("template"))?;
     template.id = Some(id.to_proto());
     check::template(&template)?;
+    check::connector(shared.config.connectors.as_ref(), &template).await?;
     shared.check_scope(&id.project, &id.domain).await?;
     let quota = attributes::quota(shared, &id.project, &id.domain, "").await?;
     check::resources(&id.name, &template, &quota, shared.config.gpus())?;

@@ -35,6 +35,10 @@ pub(crate) const FLYTEKIT_ALONE: Environment =
 pub(crate) const WITH_UNION: Environment =
     Environment { name: "sdk", requirements: &[FLYTEKIT, UNION], plugin: true };
 
+/// flytekit's own connector service, which needs more than flytekit.
+pub(crate) const CONNECTOR: Environment =
+    Environment { name: "connector", requirements: &["flytekit[connector]==1.16.31"], plugin: false };
+
 /// The servers that the log's tests talk to.
 pub(crate) const SERVERS: Environment = Environment {
     name: "servers",

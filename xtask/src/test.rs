@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every check and every test, each as one step.
 
 use crate::instructions;
-use crate::python::{FLYTEKIT_ALONE, SERVERS, TOOLS, WITH_UNION};
+use crate::python::{CONNECTOR, FLYTEKIT_ALONE, SERVERS, TOOLS, WITH_UNION};
 use crate::repository::{cargo, root, target};
 use crate::steps::{Steps, loud, sdk_environment};
 use anyhow::{Result, bail};
@@ -67,6 +67,7 @@ struct Pythons {
     flytekit: PathBuf,
     union: PathBuf,
     servers: PathBuf,
+    connector: PathBuf,
 }
 
 impl Pythons {
@@ -76,6 +77,7 @@ impl Pythons {
             flytekit: FLYTEKIT_ALONE.ensure(python)?,
             union: WITH_UNION.ensure(python)?,
             servers: SERVERS.ensure(python)?,
+            connector: CONNECTOR.ensure(python)?,
         })
     }
 
@@ -86,6 +88,7 @@ impl Pythons {
             .env("SKEIN_TEST_FLYTEKIT_PYTHON", self.flytekit.join("python"))
             .env("SKEIN_TEST_NATS_SERVER", self.servers.join("nats-server"))
             .env("SKEIN_TEST_MOTO_PYTHON", self.servers.join("python"))
+            .env("SKEIN_TEST_CONNECTOR_PYTHON", self.connector.join("python"))
     }
 }
 

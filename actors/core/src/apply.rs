@@ -44,6 +44,7 @@ impl Execution {
             | Event::AttemptQueued { node, .. }
             | Event::AttemptMoved { node, .. }
             | Event::AttemptStarted { node, .. }
+            | Event::JobReported { node, .. }
             | Event::AttemptSucceeded { node, .. }
             | Event::AttemptFailed { node, .. }
             | Event::AttemptAborted { node, .. }
@@ -69,6 +70,7 @@ impl Execution {
             }
             Event::AttemptMoved { .. } => self.with_task(place, |run| run.on_demand = true),
             Event::AttemptStarted { .. } => self.with_task(place, |run| run.started = true),
+            Event::JobReported { job, .. } => self.with_task(place, |run| run.job = Some(job.clone())),
             Event::AttemptFailed { failure, .. } => self.attempt_failed(place, failure),
             Event::CacheLookedUp { key, found, .. } => {
                 self.with_task(place, |run| run.caching = after_look_up(*key, found));
@@ -131,6 +133,7 @@ impl Execution {
             started: false,
             not_before: None,
             on_demand: false,
+            job: None,
             spent: Spent::default(),
             caching: if is_asked { Caching::Asked } else { Caching::Off },
         });
@@ -143,6 +146,7 @@ impl Execution {
             run.started = false;
             run.not_before = not_before;
             run.on_demand = false;
+            run.job = None;
             // It was recorded before there was a cache.
             if run.caching == Caching::Asked {
                 run.caching = Caching::Off;

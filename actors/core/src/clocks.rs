@@ -96,6 +96,7 @@ impl Clocks {
             | Event::CacheStored { .. }
             | Event::ItemsCached { .. }
             | Event::MapStarted { .. }
+            | Event::JobReported { .. }
             | Event::ItemsFinished { .. }
             | Event::LateResultIgnored { .. }
             | Event::Succeeding

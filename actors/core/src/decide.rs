@@ -9,7 +9,7 @@ mod time;
 
 use crate::execution::{Execution, NodeState};
 use crate::plan::NodeIndex;
-use skein_model::{Command, Event, ExecutionPhase, NodeId, Timestamp};
+use skein_model::{Attempt, Command, Event, ExecutionPhase, NodeId, Timestamp};
 
 /// A command that cannot apply. Nothing is recorded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +24,14 @@ pub enum Rejection {
     /// The execution has ended.
     #[error("Cannot abort an already terminated workflow execution")]
     AlreadyTerminated,
+    /// The try is over, or another one is under way.
+    #[error("try {attempt} of node {node} is over")]
+    AttemptOver {
+        /// The node.
+        node: NodeId,
+        /// The number of the try.
+        attempt: Attempt,
+    },
     /// The command does not fit what the node is.
     #[error("node {node} is not {expected}")]
     WrongKind {
@@ -50,6 +58,7 @@ impl Execution {
             Command::AttemptStarted { node, attempt, worker, place } => {
                 self.decide_started(node, *attempt, worker, place.as_ref())
             }
+            Command::JobReported { node, attempt, job } => self.decide_job(node, *attempt, job),
             Command::AttemptFinished { node, attempt, outcome, began } => {
                 self.decide_finished(node, *attempt, outcome, began.as_ref(), now)
             }

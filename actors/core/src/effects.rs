@@ -121,6 +121,7 @@ impl Execution {
             | Event::Started
             | Event::CacheStored { .. }
             | Event::AttemptStarted { .. }
+            | Event::JobReported { .. }
             | Event::AttemptFailed { .. }
             | Event::AttemptAborted { .. }
             | Event::LateResultIgnored { .. }

@@ -4,7 +4,7 @@ use crate::map_task::MapRun;
 use crate::plan::{NodeIndex, Plan};
 use crate::retry::Spent;
 use skein_model::event::Created;
-use skein_model::{Attempt, CacheKey, DataRef, ExecutionPhase, Failure, NodeId, NodePhase, Timestamp};
+use skein_model::{Attempt, CacheKey, DataRef, ExecutionPhase, Failure, Job, NodeId, NodePhase, Timestamp};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -65,6 +65,8 @@ pub struct TaskRun {
     pub not_before: Option<Timestamp>,
     /// Whether the current try was moved from capacity that can be taken away to what cannot.
     pub on_demand: bool,
+    /// The job that a connector keeps for the current try, as it told of it last.
+    pub job: Option<Box<Job>>,
     /// What the tries before it were charged to.
     pub spent: Spent,
     /// How far it is with the cache.

@@ -5,6 +5,7 @@ use crate::ports::Ports;
 use crate::settings::settings_of;
 use ractor::ActorRef;
 use skein_core::{Clocks, Execution, Limits, NodeLimits};
+use skein_model::runnable::is_runnable;
 use skein_model::{Command, Event, Timestamp};
 use std::time::Duration;
 use tokio::task::AbortHandle;
@@ -82,7 +83,8 @@ fn limits(ports: &Ports, execution: &Execution) -> Option<Limits> {
         let settings = settings_of(config, plan, place, &created.execution);
         NodeLimits {
             queued: seconds(settings.queued_seconds_max),
-            interruptible: wait_max,
+            // A connector knows no such capacity.
+            interruptible: wait_max.filter(|_| is_runnable(&plan.tasks[plan.nodes[place].target.task()])),
             node: seconds(settings.node_seconds_max),
         }
     };

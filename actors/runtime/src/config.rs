@@ -1,6 +1,8 @@
 //! What the engine can be told.
 
-use skein_model::{ExecutionRules, Gpu, PoolId, TaskRules};
+use skein_log::TaskQueue;
+use skein_model::{ExecutionRules, Gpu, PoolId, ServedTypes, TaskRules};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A pool whose workers can be taken away at any moment.
@@ -47,6 +49,28 @@ pub struct Config {
     /// The accelerators of the machine that attempts can be given, of which no more are handed out than there are. Default:
     /// none, and then they are not counted here.
     pub gpus: Vec<Gpu>,
+    /// Where tasks go that connectors do. Default: nowhere, and then such tasks fail.
+    pub connectors: Option<ToConnectors>,
+}
+
+/// The way to connectors.
+#[derive(Clone)]
+pub struct ToConnectors {
+    /// Takes their work. What is there before the engine starts is not asked after: it has to be empty then.
+    pub queue: Arc<dyn TaskQueue>,
+    /// Which task types they do.
+    pub served: ServedTypes,
+    /// How many jobs are out at once, at least 1; the others wait here.
+    pub jobs_max: usize,
+}
+
+impl std::fmt::Debug for ToConnectors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ToConnectors")
+            .field("served", &self.served)
+            .field("jobs_max", &self.jobs_max)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for Config {
@@ -66,6 +90,7 @@ impl Default for Config {
             execution_rules: ExecutionRules::default(),
             interruptible: None,
             gpus: Vec::new(),
+            connectors: None,
         }
     }
 }

@@ -82,7 +82,9 @@ impl Actor for EngineActor {
         match event {
             SupervisionEvent::ActorTerminated(actor, ..) => {
                 if let Some(id) = state.forget(actor.get_id()) {
-                    self.ports.dispatch.forget(&Stop::Execution(id.clone()));
+                    for way in self.ports.ways_out() {
+                        way.forget(&Stop::Execution(id.clone()));
+                    }
                     state.failures.remove(&id);
                     self.ports.metrics.executions_active.dec();
                 }
@@ -90,7 +92,7 @@ impl Actor for EngineActor {
             }
             SupervisionEvent::ActorFailed(actor, cause) => {
                 if let Some(id) = state.forget(actor.get_id()) {
-                    self.ports.dispatch.abandon(&id);
+                    self.ports.ways_out().for_each(|way| way.abandon(&id));
                     self.restart_later(&myself, state, id, &cause);
                     // Here, and not by the actor: one that failed is never asked.
                     self.ports.metrics.executions_active.dec();

@@ -153,7 +153,7 @@ impl ExecutionActor {
         for effect in outstanding {
             self.perform(myself, live, effect).await?;
         }
-        self.ports.dispatch.settle(&state.id);
+        self.ports.ways_out().for_each(|way| way.settle(&state.id));
         if is_new {
             self.command(myself, state, &Command::Start, None).await?;
         }
@@ -213,7 +213,9 @@ impl ExecutionActor {
         for event in &events {
             self.note(&state.id, live, event);
             if let Some((work, micros)) = ended(&state.id, event) {
-                self.ports.dispatch.ended(&work, micros).await;
+                for way in self.ports.ways_out() {
+                    way.ended(&work, micros).await;
+                }
             }
         }
         for effect in effects {
@@ -253,6 +255,7 @@ impl ExecutionActor {
             | Event::AttemptQueued { .. }
             | Event::AttemptMoved { .. }
             | Event::AttemptStarted { .. }
+            | Event::JobReported { .. }
             | Event::AttemptSucceeded { .. }
             | Event::AttemptFailed { .. }
             | Event::AttemptAborted { .. }

@@ -32,7 +32,7 @@ mod settings;
 mod stored;
 pub mod system;
 
-pub use config::{Config, InterruptiblePool};
+pub use config::{Config, InterruptiblePool, ToConnectors};
 pub use metrics::Metrics;
 pub use ports::Clock;
 pub use system::{Engine, StartError};

@@ -3,6 +3,7 @@
 pub(crate) mod announce;
 mod assemble;
 pub(crate) mod cache;
+mod connectors;
 mod inputs;
 mod outcome;
 pub(crate) mod work;
@@ -88,8 +89,10 @@ pub(crate) fn withdraw(ports: &Arc<Ports>, execution: &Execution, node: NodeId) 
     let stop = Stop::Node(created.execution.clone(), node);
     let ports = Arc::clone(ports);
     tokio::spawn(async move {
-        if let Err(reason) = ports.dispatch.withdraw(stop.clone()).await {
-            warn!(%reason, ?stop, "offers cannot be taken back: what still runs of them will be late");
+        for way in ports.ways_out() {
+            if let Err(reason) = way.withdraw(stop.clone()).await {
+                warn!(%reason, ?stop, "offers cannot be taken back: what still runs of them will be late");
+            }
         }
     });
 }

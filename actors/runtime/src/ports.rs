@@ -20,6 +20,8 @@ pub(crate) struct Ports {
     pub(crate) config: Config,
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) dispatch: Arc<Dispatch>,
+    /// The same for what connectors do, which takes no room at the workers; none where there are none.
+    pub(crate) to_connectors: Option<Arc<Dispatch>>,
     pub(crate) blobs: Arc<BlobStore>,
     pub(crate) clock: Clock,
     pub(crate) plans: Plans,
@@ -28,6 +30,13 @@ pub(crate) struct Ports {
     pub(crate) metrics: Metrics,
     pub(crate) catalog: Catalog,
     pub(crate) reservations: Reservations,
+}
+
+impl Ports {
+    /// Lists everything through which work is handed out.
+    pub(crate) fn ways_out(&self) -> impl Iterator<Item = &Arc<Dispatch>> {
+        std::iter::once(&self.dispatch).chain(&self.to_connectors)
+    }
 }
 
 /// The task templates that this engine has put into the blob store, by digest. Bounded: one that is forgotten is only

@@ -12,7 +12,8 @@ use crate::ports::{Clock, Ports, Templates};
 use ractor::{Actor, ActorRef};
 use skein_catalog::Catalog;
 use skein_log::{BlobStore, EventLog, Inbox, QueueError, ReadError, TaskQueue};
-use skein_model::{Category, ExecutionId};
+use skein_model::job::POOL;
+use skein_model::{Category, ExecutionId, PoolId};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
@@ -64,11 +65,16 @@ impl Engine {
         let dispatch = Arc::new(dispatch);
         // Before any result can be recorded: what is done by then is not taken for out.
         dispatch.find(&open).await?;
+        let to_connectors = config.connectors.as_ref().map(|to| {
+            let queue = Arc::clone(&to.queue);
+            Arc::new(Dispatch::new(queue, PoolId(POOL.to_owned()), to.jobs_max))
+        });
         let catalog = Catalog::new(Arc::clone(&log), skein_catalog::MEMORY_MAX);
         let ports = Arc::new(Ports {
             config,
             log,
             dispatch,
+            to_connectors,
             blobs,
             clock,
             plans: Plans::default(),

@@ -91,6 +91,9 @@ pub struct Up {
     /// A TOML file with settings for tasks, by project, domain and name. Default: what SKEIN_CONFIG names, else none
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Where a connector listens that does tasks, as often as there are connectors: http://HOST:PORT. It is asked what it does
+    #[arg(long, value_name = "URL")]
+    pub connector: Vec<String>,
     /// Where the key of the secrets is.
     #[command(flatten)]
     pub secrets: crate::secrets::KeyArgs,

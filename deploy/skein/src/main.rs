@@ -12,6 +12,7 @@ mod bench;
 mod cache;
 mod client;
 mod config;
+mod connectors;
 mod doctor;
 mod inspect;
 mod logs;

@@ -3,6 +3,7 @@
 use crate::args::{self, Up};
 use crate::client;
 use crate::config::{self, Config};
+use crate::connectors::{self, Running};
 use crate::machine::{Machine, kinds};
 use crate::parts::{self, Parts};
 use crate::places::{Found, Places};
@@ -11,6 +12,7 @@ use crate::python::{self, Python};
 use crate::signals::Signals;
 use anyhow::{Context as _, bail};
 use prometheus_client::registry::Registry;
+use skein_connectors::{Connector, Connectors};
 use skein_gateway::Gateway;
 use skein_log::UrlSigner;
 use skein_model::{PoolId, Timestamp};
@@ -39,6 +41,8 @@ struct Said<'a> {
     config: Option<&'a Config>,
     /// The machine that runs attempts, if it is this one.
     machine: Option<Machine>,
+    /// Who does tasks elsewhere.
+    connectors: Vec<Connector>,
 }
 
 /// Everything that runs, in the order in which it is stopped.
@@ -46,6 +50,7 @@ struct System {
     stop_gateway: oneshot::Sender<()>,
     gateway: tokio::task::JoinHandle<anyhow::Result<()>>,
     workers: Option<Workers>,
+    connectors: Connectors,
     engine: Engine,
     parts: Parts,
 }
@@ -65,6 +70,9 @@ pub async fn run(up: Up) -> anyhow::Result<ExitCode> {
              `skein worker --pool NAME` for it and `skein worker` for everything else"
         );
     }
+    let named = config.as_ref().map(|config| config.connectors.clone()).unwrap_or_default();
+    let named = connectors::with_named(named, &up.connector)?;
+    let urls: Vec<_> = named.iter().map(|connector| connector.url.clone()).collect();
     let machine = (!up.no_workers).then(|| Machine::find(&up.given)).transpose()?;
     let data = prepare(&up)?;
     let workers = (!up.no_workers).then(|| tokio::spawn(look(up.python.clone(), up.places.clone())));
@@ -78,13 +86,14 @@ pub async fn run(up: Up) -> anyhow::Result<ExitCode> {
     };
     let workers = workers.as_ref().map(|(python, found)| (python, found));
     let told = machine.as_ref().map(Machine::told).unwrap_or_default();
-    let said = Said { config: config.as_ref(), machine };
+    let said = Said { config: config.as_ref(), machine, connectors: named };
     let system = start(&up, &data, workers, listener, address, parts, said).await?;
     let client = client::write(&data, address).context("the client's configuration cannot be written")?;
     let file = config.as_ref().map(|Config { path, rules, .. }| {
         ("config", format!("{} (rules for tasks: {})", path.display(), rules.len()))
     });
-    let told: Vec<_> = file.into_iter().chain(told).collect();
+    let called = (!urls.is_empty()).then(|| ("connector", urls.join(", ")));
+    let told: Vec<_> = file.into_iter().chain(called).chain(told).collect();
     announce(begun.elapsed(), address, &data, &up, workers, &told, &client)?;
     let code = wait(system, &mut signals).await;
     if let Some(profile) = profile {
@@ -150,11 +159,13 @@ async fn start(
     listener: TcpListener,
     address: SocketAddr,
     parts: Parts,
-    Said { config, machine }: Said<'_>,
+    Said { config, machine, connectors }: Said<'_>,
 ) -> anyhow::Result<System> {
     let signer =
         UrlSigner::load_or_create(&data.join("url.key")).context("the key for signed URLs cannot be had")?;
     let clock: Clock = Arc::new(now);
+    let Running { connectors, to_engine, to_gateway } =
+        connectors::start(connectors, data, &parts, Arc::clone(&clock)).await?;
     let mut registry = Registry::default();
     let metrics = skein_runtime::Metrics::default();
     metrics.register(&mut registry);
@@ -165,6 +176,7 @@ async fn start(
             // What workers of their own can run is for them to say.
             no_containers: python.and_then(|(_, found)| found.no_containers()),
             rules: config.map(|config| config.rules.clone()).unwrap_or_default(),
+            connectors: Some(to_gateway),
             log_links: config.map(|config| config.log_links.clone()).unwrap_or_default(),
             ..skein_gateway::Config::default()
         },
@@ -179,7 +191,7 @@ async fn start(
     )
     .await?;
     let engine = Engine::start(
-        engine_config(up, config, machine.as_ref()),
+        skein_runtime::Config { connectors: Some(to_engine), ..engine_config(up, config, machine.as_ref()) },
         metrics,
         Arc::clone(&parts.log),
         parts.inbox.clone(),
@@ -197,7 +209,7 @@ async fn start(
         let until = async move { drop(stopped.await) };
         Ok(gateway.serve(listener, until).await?)
     });
-    Ok(System { stop_gateway, gateway: serving, workers, engine, parts })
+    Ok(System { stop_gateway, gateway: serving, workers, connectors, engine, parts })
 }
 
 /// What the engine hands out at once goes by the cores of this machine, or by the slots of the workers that are apart.
@@ -298,6 +310,7 @@ impl System {
         if let Some(workers) = self.workers {
             workers.drain(DRAIN).await;
         }
+        self.connectors.drain(DRAIN).await;
         drop(self.gateway.await);
         self.engine.stop().await;
         if let Some(owner) = self.parts.owner {

@@ -5,6 +5,7 @@ use crate::data::DataRef;
 use crate::event::{CachedItems, FinishedChunk};
 use crate::failure::Failure;
 use crate::ids::{Attempt, CauseId, NodeId};
+use crate::job::Job;
 use crate::time_limit::TimeLimit;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -64,6 +65,15 @@ pub enum Command {
         /// Where there, in words, when that is not the worker's default environment.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         place: Option<String>,
+    },
+    /// A connector told of the job that it keeps for a try, or cannot be asked. Refused when the try is over: the job is nobody's.
+    JobReported {
+        /// The node.
+        node: NodeId,
+        /// The number of the try.
+        attempt: Attempt,
+        /// All that is known of it by now.
+        job: Box<Job>,
     },
     /// A try ended.
     AttemptFinished {
@@ -142,6 +152,7 @@ impl Command {
             Self::CacheStored { .. } => "cache stored",
             Self::ItemsCached { .. } => "items cached",
             Self::AttemptStarted { .. } => "attempt started",
+            Self::JobReported { .. } => "job reported",
             Self::AttemptFinished { .. } => "attempt finished",
             Self::ItemsFinished { .. } => "items finished",
             Self::MapAssembled { .. } => "map assembled",

@@ -4,6 +4,7 @@ use crate::cache::{CacheFound, CacheKey};
 use crate::data::{BlobRef, DataRef};
 use crate::failure::Failure;
 use crate::ids::{Attempt, EntityId, ExecutionId, NodeId};
+use crate::job::Job;
 use crate::resources::Quota;
 use crate::time::Timestamp;
 use bytes::Bytes;
@@ -70,6 +71,15 @@ pub enum Event {
         /// Where its worker runs it, in words, when that is not the worker's default environment.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         place: Option<String>,
+    },
+    /// A connector told of the job that it keeps for a try, or cannot be asked.
+    JobReported {
+        /// The node.
+        node: NodeId,
+        /// The number of the try.
+        attempt: Attempt,
+        /// All that is known of it by now.
+        job: Box<Job>,
     },
     /// A try produced outputs.
     AttemptSucceeded {

@@ -44,6 +44,10 @@ pub enum FailureCause {
     Interrupted,
     /// The worker could not start user code (archive, interpreter, folder).
     StartFailed,
+    /// A connector could not be reached, broke off, or answered what means nothing; no job of it is left.
+    ConnectorFault,
+    /// A connector may have a job of which nothing more is known: making another could be one too many.
+    JobUnresolved,
     /// The inputs could not be put together from what upstream nodes produced.
     InputsUnresolvable,
     /// The request cannot ever be run as asked (for example map inputs of different length).
@@ -76,8 +80,11 @@ impl Failure {
             | FailureCause::TimedOut
             | FailureCause::WorkerLost
             | FailureCause::Interrupted
-            | FailureCause::StartFailed => true,
-            FailureCause::InputsUnresolvable | FailureCause::InvalidRequest => false,
+            | FailureCause::StartFailed
+            | FailureCause::ConnectorFault => true,
+            FailureCause::JobUnresolved | FailureCause::InputsUnresolvable | FailureCause::InvalidRequest => {
+                false
+            }
         }
     }
 }

@@ -25,6 +25,11 @@ pub fn is_raw_container(template: &TaskTemplate) -> bool {
     !is_ours(container) && (has_files || template.r#type == RAW_CONTAINER)
 }
 
+/// Says whether a task is a pod.
+pub const fn is_pod(template: &TaskTemplate) -> bool {
+    matches!(template.target, Some(task_template::Target::K8sPod(_)))
+}
+
 fn is_ours(container: &Container) -> bool {
     container.args.first().is_some_and(|word| word.starts_with(SDK_PREFIX) || word == NATIVE_COMMAND)
 }

@@ -4,6 +4,7 @@ use crate::data::{BlobRef, DataRef};
 use crate::envelope::TraceContext;
 use crate::event::ItemRange;
 use crate::ids::{Attempt, EntityId, ExecutionId, NodeId, PoolId};
+use crate::job::ConnectorWork;
 use crate::resources::TaskResources;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -89,6 +90,9 @@ pub struct Work {
     /// rendered by the worker. None for every other task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw_prefix: Option<String>,
+    /// Of a task that a connector does: what it needs beside the rest. None for every other task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connector: Option<Box<ConnectorWork>>,
     /// The workflow that the task runs in.
     pub workflow: EntityId,
     /// The trace that the execution belongs to.

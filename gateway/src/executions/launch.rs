@@ -98,7 +98,7 @@ async fn task(shared: &Shared, id: EntityId) -> Result<Launch, ApiError> {
 async fn plan(shared: &Shared, workflow: &EntityId) -> Result<(BlobRef, Vec<Asked>), ApiError> {
     let row = registry::get(shared, workflow).await?;
     let closure: core::CompiledWorkflowClosure = shared.load(&row.closure).await?;
-    supported::check(&closure, shared.config.no_containers.as_deref())?;
+    supported::check(&closure, &shared.config).await?;
     let asked = asked::of(&closure, shared.config.gpus())?;
     match row.closure {
         DataRef::Blob(plan) => Ok((plan, asked)),

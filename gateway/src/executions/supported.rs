@@ -2,19 +2,18 @@
 //!
 //! Each kind of node that the engine learns takes its line out of [`reason`].
 
+use crate::config::Config;
+use crate::connectors;
 use crate::error::ApiError;
 use skein_idl::flyteidl::core::{self, node, workflow_node};
 use skein_model::runnable::{is_raw_container, is_runnable};
 
-/// Checks that every node of a plan can be run; `no_containers` says why containers cannot, if so.
+/// Checks that every node of a plan can be run where there is what `config` says.
 ///
 /// # Errors
 /// [`ApiError::Unimplemented`] naming the first node that cannot, and its kind; [`ApiError::FailedPrecondition`] naming a task
 /// for which this server lacks something.
-pub(super) fn check(
-    closure: &core::CompiledWorkflowClosure,
-    no_containers: Option<&str>,
-) -> Result<(), ApiError> {
+pub(super) async fn check(closure: &core::CompiledWorkflowClosure, config: &Config) -> Result<(), ApiError> {
     let Some(template) = closure.primary.as_ref().and_then(|primary| primary.template.as_ref()) else {
         return Err(ApiError::Internal("a compiled workflow has no template".to_owned()));
     };
@@ -26,17 +25,31 @@ pub(super) fn check(
             )));
         }
     }
-    closure
-        .tasks
-        .iter()
-        .filter_map(|task| task.template.as_ref())
-        .try_for_each(|task| check_task(task, no_containers))
+    for task in closure.tasks.iter().filter_map(|task| task.template.as_ref()) {
+        check_task(task, config).await?;
+        if template.nodes.iter().chain(&template.failure_node).any(|node| maps_over(node, task)) {
+            connectors::check_mapped(config.connectors.as_ref(), task)?;
+        }
+    }
+    Ok(())
 }
 
-/// Checks that a worker can start a task's code.
-fn check_task(task: &core::TaskTemplate, no_containers: Option<&str>) -> Result<(), ApiError> {
+/// Says whether a node is a map over a task.
+fn maps_over(node: &core::Node, task: &core::TaskTemplate) -> bool {
+    let Some(node::Target::ArrayNode(array)) = &node.target else { return false };
+    let inner = array.node.as_ref().and_then(|inner| inner.target.as_ref());
+    let Some(node::Target::TaskNode(inner)) = inner else { return false };
+    let core::task_node::Reference::ReferenceId(id) = match &inner.reference {
+        Some(reference) => reference,
+        None => return false,
+    };
+    task.id.as_ref() == Some(id)
+}
+
+/// Checks that a worker can start a task's code, or that a connector does it.
+async fn check_task(task: &core::TaskTemplate, config: &Config) -> Result<(), ApiError> {
     let name = task.id.as_ref().map(|id| id.name.as_str()).unwrap_or_default();
-    if let Some(why) = no_containers
+    if let Some(why) = &config.no_containers
         && is_raw_container(task)
     {
         return Err(ApiError::FailedPrecondition(format!(
@@ -45,6 +58,16 @@ fn check_task(task: &core::TaskTemplate, no_containers: Option<&str>) -> Result<
     }
     if is_runnable(task) {
         return Ok(());
+    }
+    let why = match connectors::check(config.connectors.as_ref(), task).await {
+        Ok(()) => return Ok(()),
+        Err(why) => why,
+    };
+    if !matches!(
+        task.target,
+        Some(core::task_template::Target::Container(_) | core::task_template::Target::K8sPod(_))
+    ) {
+        return Err(ApiError::FailedPrecondition(why));
     }
     Err(ApiError::Unimplemented(format!(
         "task {name} of type {} has a command, pod or statement of its own, which this server does not run yet",

@@ -140,6 +140,7 @@ mod tests {
             is_cached: keeps,
             is_interruptible: false,
             moved: None,
+            job: None,
             place: String::new(),
         };
         let given = [("name", "Mine"), ("uri", "https://x/{{ .podName }}")];

@@ -1,5 +1,6 @@
 //! What a task must have to be registered: contract 2.4.
 
+use crate::connectors::{self, Connectors};
 use crate::error::ApiError;
 use crate::variables;
 use skein_idl::flyteidl::core::{Container, K8sPod, TaskTemplate, task_template};
@@ -19,10 +20,10 @@ pub(super) fn template(template: &TaskTemplate) -> Result<(), ApiError> {
     TaskSettings::of(template).map_err(|fault| ApiError::invalid(fault.to_string()))?;
     SecretRequest::all_of(template).map_err(|fault| ApiError::invalid(fault.to_string()))?;
     match &template.target {
-        None => Err(ApiError::missing("target: a task needs a container, a pod or a statement")),
+        // Whether a connector does it is asked later.
+        None | Some(task_template::Target::Sql(_)) => Ok(()),
         Some(task_template::Target::Container(container)) => check_container(template, container),
         Some(task_template::Target::K8sPod(pod)) => check_pod(pod),
-        Some(task_template::Target::Sql(_)) => Ok(()),
     }
 }
 
@@ -60,6 +61,22 @@ fn check_pod(pod: &K8sPod) -> Result<(), ApiError> {
         return Err(ApiError::missing("containers in pod_spec"));
     }
     Ok(())
+}
+
+/// Checks that a task which has nothing to run here is done by a connector.
+///
+/// # Errors
+/// [`ApiError::InvalidArgument`] naming the task, its type, and what there is.
+pub(super) async fn connector(
+    connectors: Option<&Connectors>,
+    template: &TaskTemplate,
+) -> Result<(), ApiError> {
+    let what = match template.target {
+        None => "missing target: a task needs a container, a pod or a statement, or a connector that does it",
+        Some(task_template::Target::Sql(_)) => "a statement needs a connector that does it",
+        Some(task_template::Target::Container(_) | task_template::Target::K8sPod(_)) => return Ok(()),
+    };
+    connectors::check(connectors, template).await.map_err(|why| ApiError::invalid(format!("{what}; {why}")))
 }
 
 /// Checks what a task asks for of a machine; answers it. `there` are accelerators that are known beside those that always are.

@@ -4,7 +4,7 @@ use skein_idl::flyteidl::core;
 use skein_model::cache::CacheFound;
 use skein_model::event::{CachedItems, Created, FinishedChunk};
 use skein_model::{
-    Attempt, CacheKey, CacheSource, Charge, DataRef, Event, ExecutionPhase, Failure, NodeId, NodePhase,
+    Attempt, CacheKey, CacheSource, Charge, DataRef, Event, ExecutionPhase, Failure, Job, NodeId, NodePhase,
     Timestamp,
 };
 
@@ -47,6 +47,8 @@ pub(super) enum Change<'e> {
     CachedItems(&'e NodeId, &'e CachedItems),
     /// A try changed.
     Attempt(&'e NodeId, Attempt, AttemptChange<'e>),
+    /// A connector told of a try's job.
+    Job(&'e NodeId, Attempt, &'e Job),
     /// The node is a map of so many items.
     Map(&'e NodeId, u32),
     /// Items of a map ended; so many of them are tried again.
@@ -222,6 +224,7 @@ pub(super) fn changes(event: &Event) -> Vec<Change<'_>> {
             let change = AttemptChange::started(worker, *micros_ago, place.as_deref());
             vec![Change::Attempt(node, *attempt, change)]
         }
+        Event::JobReported { node, attempt, job } => vec![Change::Job(node, *attempt, job)],
         Event::AttemptSucceeded { node, attempt, outputs, deck } => {
             let change = AttemptChange {
                 outputs: Some(outputs),

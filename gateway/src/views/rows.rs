@@ -10,7 +10,7 @@ use rusqlite::types::Type;
 use serde::{Deserialize, Serialize};
 use skein_model::event::ItemRange;
 use skein_model::{
-    Attempt, CacheKey, CacheSource, DataRef, Dataset, EntityId, EntityKind, ExecutionId, Interruptible,
+    Attempt, CacheKey, CacheSource, DataRef, Dataset, EntityId, EntityKind, ExecutionId, Interruptible, Job,
     Timestamp,
 };
 use std::collections::BTreeMap;
@@ -283,6 +283,8 @@ pub(crate) struct AttemptRow {
     pub(crate) worker: String,
     /// Where its worker ran it, in words; empty for the worker's default environment.
     pub(crate) place: String,
+    /// The job that a connector keeps for it.
+    pub(crate) job: Option<Job>,
     pub(crate) task: EntityId,
     pub(crate) task_type: String,
     /// Whether its outputs are kept for others.
@@ -291,6 +293,11 @@ pub(crate) struct AttemptRow {
     pub(crate) is_interruptible: bool,
     /// When and why it was asked for on demand nevertheless, if it was.
     pub(crate) moved: Option<(Timestamp, String)>,
+}
+
+fn job(row: &SqlRow<'_>, at: usize) -> Read<Option<Job>> {
+    let stored: Option<Vec<u8>> = row.get(at)?;
+    stored.map(|stored| rmp_serde::from_slice(&stored).map_err(|error| conversion(at, error))).transpose()
 }
 
 fn interruptible(row: &SqlRow<'_>, at: usize) -> Read<bool> {
@@ -309,7 +316,7 @@ impl Row for AttemptRow {
         coalesce(plan_nodes.task_type, ''), plan_nodes.cache IS NOT NULL, \
         plan_nodes.interruptible, \
         (SELECT executions.interruptible FROM executions WHERE executions.key = attempts.execution), attempts.place, \
-        attempts.moved, attempts.moved_at";
+        attempts.moved, attempts.moved_at, attempts.job";
 
     fn read(row: &SqlRow<'_>) -> Read<Self> {
         Ok(Self {
@@ -333,6 +340,7 @@ impl Row for AttemptRow {
                 Some(at) => Some((at, row.get(22)?)),
                 None => None,
             },
+            job: job(row, 24)?,
         })
     }
 }

@@ -76,8 +76,9 @@ CREATE TABLE attempts (
     is_array INTEGER NOT NULL DEFAULT 0, size INTEGER NOT NULL DEFAULT 0,
     created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, started_at INTEGER, ended_at INTEGER,
     error_code TEXT, error_message TEXT, error_kind INTEGER, outputs BLOB, worker TEXT NOT NULL DEFAULT '',
-    place TEXT NOT NULL DEFAULT '', not_before INTEGER, moved TEXT NOT NULL DEFAULT '', moved_at INTEGER, succeeded INTEGER NOT NULL DEFAULT 0,
-    failed INTEGER NOT NULL DEFAULT 0, retried INTEGER NOT NULL DEFAULT 0, cached INTEGER NOT NULL DEFAULT 0, pace BLOB,
+    place TEXT NOT NULL DEFAULT '', not_before INTEGER, moved TEXT NOT NULL DEFAULT '', moved_at INTEGER,
+    succeeded INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0, retried INTEGER NOT NULL DEFAULT 0,
+    cached INTEGER NOT NULL DEFAULT 0, pace BLOB, job BLOB,
     PRIMARY KEY (execution, node_id, attempt)
 ) WITHOUT ROWID;
 CREATE TABLE map_chunks (

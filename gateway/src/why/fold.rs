@@ -5,7 +5,7 @@ use crate::progress::{Phase, rfc3339, rounded};
 use crate::views::{Plan, PlanNode};
 use skein_model::cache::CacheFound;
 use skein_model::event::FinishedChunk;
-use skein_model::{Attempt, Event, ExecutionId, Failure, NodeId, Offer, Timestamp};
+use skein_model::{Attempt, Event, ExecutionId, Failure, Job, JobPhase, NodeId, Offer, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -62,6 +62,8 @@ enum State {
     Tried { not_before: Option<Timestamp>, moved: Option<String> },
     /// A try runs.
     Running { worker: String },
+    /// A connector has a job for a try, or cannot be asked.
+    Job { job: Box<Job> },
     /// Items wait or run.
     Map { total: u32, ended: u32 },
     /// It has ended, well or not.
@@ -132,6 +134,7 @@ impl Fold {
                 let began = Timestamp::from_micros(at.as_micros().saturating_sub_unsigned(*micros_ago));
                 self.set(node, State::Running { worker: worker.clone() }, began);
             }
+            Event::JobReported { node, job, .. } => self.set(node, State::Job { job: job.clone() }, at),
             Event::AttemptFailed { node, attempt, failure } => self.failed(node, None, *attempt, failure, at),
             Event::MapStarted { node, size } => self.set(node, State::Map { total: *size, ended: 0 }, at),
             Event::ItemsFinished { node, chunk, again } => self.chunk(node, chunk, again, at),
@@ -285,6 +288,11 @@ impl Fold {
                 until = node.timeout.map(|timeout| since.after(timeout));
                 format!("its task, which runs on {worker}{}", self.beyond(node))
             }
+            State::Job { job } => {
+                until =
+                    node.timeout.filter(|_| job.resource_meta.is_some()).map(|limit| job.since.after(limit));
+                of_job(job)
+            }
             State::Map { total, ended } => {
                 format!("{} of its {total} items to end", total.saturating_sub(*ended))
             }
@@ -369,6 +377,21 @@ impl Waiting {
             until: self.until.map(rfc3339),
         }
     }
+}
+
+/// Says how far a job of a connector is.
+fn of_job(Job { connector, resource_meta, phase, message, .. }: &Job) -> String {
+    let said = if message.is_empty() { String::new() } else { format!(": {message}") };
+    let phase = match phase {
+        JobPhase::Unreachable if connector.is_empty() => return format!("a connector to be reached{said}"),
+        JobPhase::Unreachable if resource_meta.is_some() => "cannot be asked after",
+        JobPhase::Unreachable => return format!("connector {connector} to be reached{said}"),
+        JobPhase::Queued => "is queued",
+        JobPhase::WaitingForResources => "waits for resources",
+        JobPhase::Initializing => "is about to run",
+        JobPhase::Running => "runs",
+    };
+    format!("its job at connector {connector}, which {phase}{said}")
 }
 
 fn end_of(message: &str) -> &str {

@@ -9,6 +9,7 @@
 )]
 
 mod addresses;
+mod connectors;
 mod data;
 mod definitions;
 mod engine;

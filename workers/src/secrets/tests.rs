@@ -74,6 +74,7 @@ fn work() -> Work {
         resources: skein_model::TaskResources::default(),
         image: None,
         raw_prefix: None,
+        connector: None,
         args: Vec::new(),
         env: Vec::new(),
         inputs: DataRef::empty(),

@@ -237,6 +237,7 @@ impl House {
             resources: skein_model::TaskResources::default(),
             image: None,
             raw_prefix: None,
+            connector: None,
             args: args.into_iter().map(str::to_owned).collect(),
             env: env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             inputs: DataRef::Inline(inputs.encode_to_vec().into()),

@@ -5,7 +5,7 @@ use crate::execution::{Caching, Execution, NodeState, TaskRun};
 use crate::plan::NodeIndex;
 use crate::retry::{self, Next};
 use skein_model::command::{Began, Outcome};
-use skein_model::{Attempt, Event, Failure, NodeId, Timestamp};
+use skein_model::{Attempt, Event, Failure, Job, NodeId, Timestamp};
 
 impl Execution {
     pub(super) fn decide_started(
@@ -32,6 +32,29 @@ impl Execution {
             | NodeState::Map(_)
             | NodeState::Ended { .. } => Vec::new(),
         })
+    }
+
+    pub(super) fn decide_job(
+        &self,
+        node: &NodeId,
+        attempt: Attempt,
+        job: &Job,
+    ) -> Result<Vec<Event>, Rejection> {
+        let place = self.place_of(node)?;
+        match &self.nodes[place] {
+            NodeState::Task(run) if run.attempt == attempt && run.queued => {
+                // One that was on its way when the job was made knows less.
+                let knows_less = |known: &Job| known.resource_meta.is_some() && job.resource_meta.is_none();
+                let is_news = run.job.as_deref().is_none_or(|known| known != job && !knows_less(known));
+                let (node, job) = (node.clone(), Box::new(job.clone()));
+                Ok(is_news.then_some(Event::JobReported { node, attempt, job }).into_iter().collect())
+            }
+            NodeState::Task(_)
+            | NodeState::Waiting
+            | NodeState::Resolving
+            | NodeState::Map(_)
+            | NodeState::Ended { .. } => Err(Rejection::AttemptOver { node: node.clone(), attempt }),
+        }
     }
 
     pub(super) fn decide_finished(

@@ -4,7 +4,7 @@ use super::{FailurePolicy, MinSuccesses, NodeIndex, Plan, PlanNode, Target};
 use skein_idl::flyteidl::core::{self, array_node, node, workflow_metadata};
 use skein_model::cache::CacheRule;
 use skein_model::interruptible::retries;
-use skein_model::runnable::is_runnable;
+use skein_model::runnable::{is_pod, is_runnable};
 use skein_model::{Interruptible, NodeId, TaskResources, TaskSettings};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -83,7 +83,7 @@ impl Plan {
     ) -> Result<Vec<String>, PlanError> {
         let (target, sub_metadata) = target(&node, places)?;
         let task = &tasks[target.task()];
-        check_runnable(&node.id, task)?;
+        check_runnable(&node.id, task, &target)?;
         let metadata = sub_metadata.or(node.metadata.as_ref());
         let id = NodeId::new(node.id.as_str());
         let retries = retries(metadata, task);
@@ -215,9 +215,11 @@ fn map_target(array: &core::ArrayNode, task: usize) -> Target {
     Target::Map { task, concurrency, min_successes, bound: array.bound_inputs.clone() }
 }
 
-/// Refuses what would run on the engine's own machine although it was written for an image or a service.
-fn check_runnable(node: &str, task: &core::TaskTemplate) -> Result<(), PlanError> {
-    if is_runnable(task) {
+/// Refuses what neither workers nor connectors can do: a pod, and a map over what workers cannot do. Whether there is a
+/// connector for the others shows when they run.
+fn check_runnable(node: &str, task: &core::TaskTemplate, target: &Target) -> Result<(), PlanError> {
+    let is_left_to_connectors = matches!(target, Target::Task { .. }) && !is_pod(task);
+    if is_runnable(task) || is_left_to_connectors {
         return Ok(());
     }
     Err(PlanError::UnsupportedTask {

@@ -1,5 +1,6 @@
 //! The three laws, on random workflows under random, repeated and stale commands.
 
+use super::jobs::job_told;
 use super::plans::*;
 use proptest::prelude::*;
 use skein_core::{Effect, Execution, NodeState};
@@ -75,7 +76,8 @@ fn answer(execution: &Execution, step: &Step) -> Option<Command> {
             5 => attempt_fails(node.as_str(), attempt.0, worker_lost()),
             17 => time_up(TimeLimit::Queued { node: node.clone(), attempt: *attempt }),
             18 => time_up(TimeLimit::Interruptible { node: node.clone(), attempt: *attempt }),
-            6..=8 => Command::AttemptStarted {
+            6 => job_told(node.as_str(), attempt.0, step.pick.is_multiple_of(2)),
+            7..=8 => Command::AttemptStarted {
                 node: node.clone(),
                 attempt: *attempt,
                 worker: "w".to_owned(),

@@ -2,12 +2,14 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     reason = "a helper that finds something else than it looks for has failed its test"
 )]
 
 mod advance;
 mod budgets;
 mod cache;
+mod jobs;
 mod laws;
 mod plans;
 mod schedule;

@@ -1,5 +1,6 @@
 //! Announces what follows on work that is offered, so that workers can import it while that runs.
 
+use super::connectors;
 use super::work::{self, Source};
 use crate::ports::Ports;
 use crate::settings::settings_of;
@@ -49,6 +50,10 @@ impl Announced {
 /// Announces what follows on the work of `source`. Nothing depends on it.
 pub(crate) async fn what_follows(ports: &Ports, source: &Source<'_>) {
     for place in source.plan.follows_with_other_tasks(source.place) {
+        let template = &source.plan.tasks[source.plan.nodes[place].target.task()];
+        if !matches!(connectors::way_to(ports, template), Ok(None)) {
+            continue;
+        }
         if !ports.announced.note(subject(ports, source, place), (ports.clock)()) {
             continue;
         }

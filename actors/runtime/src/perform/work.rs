@@ -1,6 +1,6 @@
 //! Makes work of a try or of items, and offers it.
 
-use super::{Done, Wanted, announce, outcome};
+use super::{Done, Wanted, announce, connectors, outcome};
 use crate::dispatch;
 use crate::map;
 use crate::ports::Ports;
@@ -11,12 +11,14 @@ use skein_core::render::{self, Places};
 use skein_core::{Execution, NodeState, Plan};
 use skein_idl::flyteidl::core::{self, task_template};
 use skein_log::{BlobError, BlobStore, Stop};
+use skein_model::command::Outcome;
 use skein_model::envelope::TraceContext;
 use skein_model::event::{Created, ItemRange};
+use skein_model::job::POOL;
 use skein_model::runnable::is_raw_container;
 use skein_model::{
-    Attempt, BlobRef, Charge, Command, DataRef, EntityId, EntityKind, Failure, FailureCause, NodeId, PoolId,
-    Timestamp, Work, WorkId, WorkKind, paths,
+    Attempt, BlobRef, Charge, Command, ConnectorWork, DataRef, EntityId, EntityKind, Failure, FailureCause,
+    Job, NodeId, PoolId, Timestamp, Work, WorkId, WorkKind, paths,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +34,7 @@ pub(super) struct Task {
     started: bool,
     pool: PoolId,
     on_demand: bool,
+    job: Option<Box<Job>>,
     trace: Option<TraceContext>,
 }
 
@@ -39,8 +42,8 @@ impl Task {
     pub(super) fn of(ports: &Ports, execution: &Execution, wanted: &Wanted) -> Option<Self> {
         let created = execution.created()?;
         let place = execution.plan().find(&wanted.node)?;
-        let inputs = match execution.node(&wanted.node)? {
-            NodeState::Task(run) => run.inputs.clone(),
+        let (inputs, job) = match execution.node(&wanted.node)? {
+            NodeState::Task(run) => (run.inputs.clone(), run.job.clone()),
             NodeState::Waiting | NodeState::Resolving | NodeState::Map(_) | NodeState::Ended { .. } => {
                 return None;
             }
@@ -51,6 +54,7 @@ impl Task {
             place,
             attempt: wanted.attempt,
             inputs,
+            job,
             not_before: wanted.not_before,
             started: wanted.started,
             pool: pool(ports, execution.plan(), created, place, wanted.attempt, wanted.on_demand),
@@ -66,6 +70,17 @@ impl Task {
             place: self.place,
             attempt: self.attempt,
             trace: self.trace,
+        }
+    }
+
+    fn of_connector(&self) -> ConnectorWork {
+        let settings = &self.created.settings;
+        ConnectorWork {
+            job: self.job.as_deref().cloned(),
+            was_started: self.started,
+            attempts_max: self.plan.nodes[self.place].attempts,
+            labels: settings.labels.clone(),
+            annotations: settings.annotations.clone(),
         }
     }
 }
@@ -104,11 +119,12 @@ pub(super) fn adopt(ports: &Ports, task: &Task) -> bool {
     let (execution, node) = (created.execution.clone(), plan.nodes[*place].id.clone());
     let id = WorkId { execution, node, attempt: *attempt, items: None };
     // What was moved before the end of another engine, and not taken back by it, is not to be waited for.
-    if ports.dispatch.found_in(&id).is_none_or(|pool| pool != task.pool) {
+    if ports.dispatch.found_in(&id).is_some_and(|pool| pool != task.pool) {
         return false;
     }
     let settings = settings_of(&ports.config, plan, *place, &created.execution);
-    ports.dispatch.adopt(&id, task_name(plan, *place), &settings, dispatch::expected_micros())
+    let task = task_name(plan, *place);
+    ports.ways_out().any(|way| way.adopt(&id, task, &settings, dispatch::expected_micros()))
 }
 
 /// Answers the pool that a try is offered to: that whose workers can be taken away, if there is one and it may, and was not
@@ -153,7 +169,13 @@ pub(super) async fn offer_attempt(ports: &Ports, task: &Task) -> Done {
         outcome,
         began: None,
     };
-    if task.started {
+    let template = &task.plan.tasks[task.plan.nodes[task.place].target.task()];
+    let way = match connectors::way_to(ports, template) {
+        Ok(way) => way,
+        Err(failure) => return Done::answer(finished(Outcome::Failed(failure))),
+    };
+    // What a connector has a job for is over when it says so.
+    if task.started && task.job.is_none() {
         let prefix = paths::attempt_prefix(&task.created.data_prefix, &node, task.attempt);
         match outcome::left_behind(ports, &prefix).await {
             Ok(Some(outcome)) => return Done::answer(finished(outcome)),
@@ -161,16 +183,20 @@ pub(super) async fn offer_attempt(ports: &Ports, task: &Task) -> Done {
             Err(fault) => return Done::Later(fault.to_string()),
         }
     }
-    let work = match of_task(ports, task).await {
+    let mut work = match of_task(ports, task).await {
         Ok(work) => work,
         Err(WorkError::Blob(fault)) => return Done::Later(fault.to_string()),
         Err(WorkError::Render(fault)) => {
-            return Done::answer(finished(skein_model::command::Outcome::Failed(bad_task(
-                fault.to_string(),
-            ))));
+            return Done::answer(finished(Outcome::Failed(bad_task(fault.to_string()))));
         }
     };
     let settings = settings_of(&ports.config, &task.plan, task.place, &task.created.execution);
+    if let Some(to_connectors) = way {
+        work.pool = PoolId(POOL.to_owned());
+        work.connector = Some(Box::new(task.of_connector()));
+        to_connectors.offer(work, &settings, dispatch::expected_micros()).await;
+        return Done::Handed;
+    }
     ports.dispatch.offer(work, &settings, dispatch::expected_micros()).await;
     announce::what_follows(ports, &task.source()).await;
     Done::Handed
@@ -245,6 +271,7 @@ async fn make(
         input_uri: places.input,
         output_prefix: prefix,
         image: node.image.clone(),
+        connector: None,
         raw_prefix: is_container.then_some(places.raw_output_prefix),
         timeout: node.timeout,
         workflow: created.workflow.clone(),
@@ -294,7 +321,7 @@ fn command(template: &core::TaskTemplate) -> (Vec<String>, Vec<(String, String)>
             let before: &[String] = if is_raw_container(template) { &container.command } else { &[] };
             ([before, &container.args].concat(), env)
         }
-        // The plan refuses every other target.
+        // A connector reads its own from the template.
         Some(task_template::Target::K8sPod(_) | task_template::Target::Sql(_)) | None => {
             (Vec::new(), Vec::new())
         }

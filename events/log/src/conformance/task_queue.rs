@@ -59,6 +59,7 @@ pub fn work(pool: &PoolId, execution: &str, node: &str, attempt: u32) -> Work {
         resources: skein_model::TaskResources::default(),
         image: None,
         raw_prefix: None,
+        connector: None,
         args: vec!["pyflyte-execute".to_owned()],
         env: vec![("A".to_owned(), "ü b".to_owned())],
         inputs: DataRef::empty(),

@@ -15,9 +15,10 @@ use skein_model::event::{CachedItems, Created, FinishedChunk, ItemFailure, ItemR
 use skein_model::resources::{Amounts, SharedMemory};
 use skein_model::work::{Isolation, Life, Work, WorkId, WorkKind};
 use skein_model::{
-    Attempt, BlobRef, CacheKey, CacheSource, CatalogEvent, CauseId, Charge, Command, DataRef, Dataset,
-    EntityId, EntityKind, Envelope, Event, ExecutionId, Failure, FailureCause, Head, JournalId, NodeId,
-    PoolId, Quota, Record, RegistryEvent, Sealed, SecretId, SecretKind, TaskResources, TimeLimit, Timestamp,
+    Attempt, BlobRef, CacheKey, CacheSource, CatalogEvent, CauseId, Charge, Command, ConnectorWork, DataRef,
+    Dataset, EntityId, EntityKind, Envelope, Event, ExecutionId, Failure, FailureCause, Head, Job, JobPhase,
+    JournalId, NodeId, PoolId, Quota, Record, RegistryEvent, Sealed, SecretId, SecretKind, TaskResources,
+    TimeLimit, Timestamp,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -85,6 +86,38 @@ fn failures() -> Vec<Failure> {
         failure_by(FailureCause::StartFailed, Charge::System),
         failure_by(FailureCause::InputsUnresolvable, Charge::User),
         failure_by(FailureCause::InvalidRequest, Charge::User),
+    ]
+}
+
+/// Every phase, and all fields or as few as there may be.
+fn jobs() -> [Job; 5] {
+    [
+        JobPhase::Unreachable,
+        JobPhase::Queued,
+        JobPhase::WaitingForResources,
+        JobPhase::Initializing,
+        JobPhase::Running,
+    ]
+    .map(|phase| {
+        let is_full = phase == JobPhase::Running;
+        let bytes = |of: &'static [u8]| Bytes::from_static(of);
+        Job {
+            connector: "http://localhost:8000".to_owned(),
+            resource_meta: is_full.then(|| bytes(&[0xff, 0])),
+            since: Timestamp::from_micros(7),
+            phase,
+            message: "half".to_owned(),
+            logs: if is_full { vec![bytes(&[0x0a, 0])] } else { Vec::new() },
+            custom_info: if is_full { bytes(&[1]) } else { Bytes::new() },
+        }
+    })
+}
+
+/// Causes that there were not at first.
+fn failures_added() -> Vec<Failure> {
+    vec![
+        failure_by(FailureCause::ConnectorFault, Charge::System),
+        failure_by(FailureCause::JobUnresolved, Charge::System),
     ]
 }
 
@@ -216,6 +249,10 @@ fn events() -> Vec<(&'static str, Vec<Event>)> {
                 .into_iter()
                 .map(|failure| Event::AttemptFailed { node: node.clone(), attempt, failure })
                 .collect(),
+        ),
+        (
+            "JobReported",
+            jobs().map(|job| Event::JobReported { node: node.clone(), attempt, job: Box::new(job) }).into(),
         ),
         ("AttemptAborted", vec![Event::AttemptAborted { node: node.clone(), attempt }]),
         ("LateResultIgnored", vec![Event::LateResultIgnored { node: node.clone(), attempt }]),
@@ -385,6 +422,10 @@ fn commands() -> Vec<(&'static str, Vec<Command>)> {
             }],
         ),
         (
+            "JobReported",
+            jobs().map(|job| Command::JobReported { node: node.clone(), attempt, job: Box::new(job) }).into(),
+        ),
+        (
             "AttemptFinished",
             [succeeded, Outcome::Failed(failure())]
                 .map(|outcome| Command::AttemptFinished { node: node.clone(), attempt, outcome, began: None })
@@ -421,6 +462,7 @@ fn works() -> Vec<(&'static str, Vec<Work>)> {
         resources: TaskResources::default(),
         image: None,
         raw_prefix: None,
+        connector: None,
     };
     let items = WorkKind::Items { bound: vec!["y".to_owned()], of: 100_000, within: None };
     let range = Some(ItemRange { start: 100, end: 200 });
@@ -528,13 +570,29 @@ fn what_was_added_to_a_form_is_read_and_written_as_ever() {
     check("added", &BTreeSet::from(["Life".to_owned()]), &[("Life", bounded)]);
     let asking: Vec<_> = work.into_iter().map(|work| Work { resources: resources(), ..work }).collect();
     check("added", &BTreeSet::from(["Resources".to_owned()]), &[("Resources", asking)]);
+    let failures = BTreeSet::from(["Failures".to_owned()]);
+    check("added", &failures, &[("Failures", failures_added())]);
+    let connector = ConnectorWork {
+        job: jobs().into_iter().next_back(),
+        was_started: true,
+        attempts_max: 3,
+        labels: pairs(),
+        annotations: pairs(),
+    };
+    let (_, elsewhere) = works().swap_remove(0);
+    let elsewhere: Vec<_> = elsewhere
+        .into_iter()
+        .map(|work| Work { connector: Some(Box::new(connector.clone())), ..work })
+        .collect();
+    check("added", &BTreeSet::from(["Connector".to_owned()]), &[("Connector", elsewhere)]);
     let quota = Quota { defaults: resources().requests, limits: resources().limits };
     check("added", &BTreeSet::from(["Quota".to_owned()]), &[("Quota", vec![quota])]);
 }
 
 #[test]
 fn every_cause_of_failure_has_an_example() {
-    let written = codec::encode(&failures()).expect("examples are small");
+    let all = [failures(), failures_added()].concat();
+    let written = codec::encode(&all).expect("examples are small");
     for cause in variants_of::<FailureCause>() {
         assert!(written.windows(cause.len()).any(|window| window == cause.as_bytes()), "{cause}");
     }

@@ -3,14 +3,14 @@
 mod cache;
 mod map;
 
-use super::super::blobs::{encode, encode_data};
+use super::super::blobs::{encode, encode_data, encode_named};
 use super::super::fold::{AttemptChange, Change, Error, NodeChange, changes};
 use super::{Plan, PlanNode};
 use prost::Message as _;
 use rusqlite::{OptionalExtension, Transaction, params};
 use skein_idl::flyteidl::{admin, core};
 use skein_model::event::Created;
-use skein_model::{Attempt, DataRef, Event, ExecutionId, ExecutionPhase, NodeId, NodePhase, Timestamp};
+use skein_model::{Attempt, DataRef, Event, ExecutionId, ExecutionPhase, Job, NodeId, NodePhase, Timestamp};
 
 /// Writes one event of one execution.
 ///
@@ -168,6 +168,7 @@ impl Row<'_> {
             Change::Cache(node, change) => self.cache(node, change),
             Change::CachedItems(node, items) => self.cached_items(node, items),
             Change::Attempt(node, attempt, change) => self.attempt(node, *attempt, change),
+            Change::Job(node, attempt, job) => self.job(node, *attempt, job),
             Change::Map(node, size) => self.map(node, *size),
             Change::Chunk(node, chunk, again) => self.chunk(node, chunk, *again),
             Change::EndMap(node, phase, error) => self.end_map(node, *phase, error.as_ref()),
@@ -241,6 +242,24 @@ impl Row<'_> {
                 error.as_ref().map(|error| &error.code),
                 error.as_ref().map(|error| &error.message),
                 error.as_ref().map(|error| error.kind as i32),
+            ])?;
+        Ok(())
+    }
+
+    /// Writes what a connector told of a try's job. Before it runs it has no start.
+    fn job(&self, node: &NodeId, attempt: Attempt, job: &Job) -> Result<(), rusqlite::Error> {
+        self.tx
+            .prepare_cached(
+                "UPDATE attempts SET job = ?4, updated_at = ?5, phase = coalesce(?6, phase)
+                WHERE execution = ?1 AND node_id = ?2 AND attempt = ?3",
+            )?
+            .execute(params![
+                self.key,
+                node.as_str(),
+                attempt.0,
+                encode_named(job),
+                self.at,
+                job.phase.as_proto().map(|phase| phase as i32),
             ])?;
         Ok(())
     }

@@ -1,0 +1,1 @@
+"""Tasks that connectors do, and the connectors that do them."""
