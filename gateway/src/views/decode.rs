@@ -6,7 +6,9 @@ use skein_idl::flyteidl::{admin, core};
 use skein_log::{BlobError, BlobStore};
 use skein_model::cache::CacheRule;
 use skein_model::interruptible::retries;
-use skein_model::{BlobRef, Category, Event, Interruptible, RegistryEvent, TaskResources, codec};
+use skein_model::{
+    ActorEnvironment, BlobRef, Category, Event, Interruptible, RegistryEvent, TaskResources, codec,
+};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -123,6 +125,7 @@ pub(crate) fn plan_of(closure: &[u8]) -> Plan {
             timeout,
             cache,
             interruptible,
+            actor: ActorEnvironment::of(known).unwrap_or_default(),
             resources: resources.unwrap_or_default(),
         })
     };

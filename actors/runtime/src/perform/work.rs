@@ -4,7 +4,7 @@ use super::{Done, Wanted, announce, outcome};
 use crate::dispatch;
 use crate::map;
 use crate::ports::Ports;
-use crate::settings::{resources_of, settings_of};
+use crate::settings::{actor_of, resources_of, settings_of};
 use bytes::Bytes;
 use prost::Message as _;
 use skein_core::render::{self, Places};
@@ -99,7 +99,9 @@ pub(super) fn adopt(ports: &Ports, task: &Task) -> bool {
     let (execution, node) = (created.execution.clone(), plan.nodes[*place].id.clone());
     let id = WorkId { execution, node, attempt: *attempt, items: None };
     let settings = settings_of(&ports.config, plan, *place, &created.execution);
-    ports.dispatch.adopt(&id, task_name(plan, *place), &settings, dispatch::expected_micros())
+    let actor = actor_of(plan, *place, &created.execution);
+    let settings = (&settings, actor.as_ref());
+    ports.dispatch.adopt(&id, task_name(plan, *place), settings, dispatch::expected_micros())
 }
 
 /// Answers the name of the task of a node.
@@ -204,6 +206,7 @@ async fn make(
         isolation: settings.isolation,
         life: settings.life(),
         processes_max: settings.pool_size,
+        actor: actor_of(plan, place, &created.execution),
         resources: resources_of(plan, place, created),
         args,
         env: render::environment(&env, created, &task, attempt),

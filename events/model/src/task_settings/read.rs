@@ -80,11 +80,11 @@ pub struct Whole {
 }
 
 impl Whole {
-    pub(super) const fn new(name: &'static str, min: i32, max: i32) -> Self {
+    pub(crate) const fn new(name: &'static str, min: i32, max: i32) -> Self {
         Self { name, min, max }
     }
 
-    pub(super) fn read(self, given: &BTreeMap<String, Given>) -> Result<Option<i32>, SettingError> {
+    pub(crate) fn read(self, given: &BTreeMap<String, Given>) -> Result<Option<i32>, SettingError> {
         let Self { name, min, max } = self;
         match given.get(name) {
             None | Some(Given::Nothing) => Ok(None),
@@ -100,7 +100,7 @@ impl Whole {
     }
 
     /// As [`Whole::read`], for a setting that is never less than nothing.
-    pub(super) fn count(self, given: &BTreeMap<String, Given>) -> Result<Option<u32>, SettingError> {
+    pub(crate) fn count(self, given: &BTreeMap<String, Given>) -> Result<Option<u32>, SettingError> {
         Ok(self.read(given)?.map(i32::unsigned_abs))
     }
 }
