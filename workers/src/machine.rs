@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::environment;
 use crate::environments::Environments;
 use crate::failure;
+use crate::fast_task::Bridges;
 use crate::gpus::{self, Gpus};
 use crate::interpreter::Interpreter;
 use crate::kept::Kept;
@@ -44,6 +45,8 @@ pub(crate) struct Machine {
     pub leases: Leases,
     /// The processes that are made before work for them begins.
     pub ahead: Ahead,
+    /// The workers of actor environments that others have started.
+    pub bridges: Arc<Bridges>,
     places: Arc<Places>,
     archives: Archives,
     scratch: Scratch,
@@ -71,6 +74,11 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
+    /// Answers the variables with the secrets that its task asks for.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = (String, String)> {
+        self.secrets.variables()
+    }
+
     /// Answers what the function gets and gives that `work` calls, once or for each item; none when not all is plain.
     pub(crate) fn interface(&self, work: &Work) -> Option<Interface> {
         match &work.kind {
@@ -97,6 +105,7 @@ impl Machine {
             kept: Kept::new(config.slots.get()),
             leases: Leases::new(Arc::clone(&places), config.gpus.clone().map(Gpus::new)),
             ahead: Ahead::new(),
+            bridges: Bridges::new(),
             places,
             programs: Programs::new(Arc::clone(&config), Arc::clone(&blobs)),
             environments: Environments::new(&config, &package, &blobs),
