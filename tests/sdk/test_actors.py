@@ -3,15 +3,17 @@
 import os
 import signal
 from pathlib import Path
-from typing import Iterator
+from typing import Any, Callable, Iterator
 
 import grpc
 import pytest
 from google.protobuf import json_format
 
 from harness import cli as command_lines
+from harness.bridge import TAKES, Bridge
 from harness.client import Client, phase, require_success, unique
 from harness.poll import until
+from harness.processes import descendants
 from harness.server import Skein
 from harness.settings import PROJECT_FOLDER, VERSION, union_python
 from harness.templates import task_request
@@ -159,6 +161,93 @@ def test_a_process_that_is_killed_while_it_waits_is_replaced(actors: Acting, wit
     after = actors.outputs("first", {"name": name}, task=True, envs=witness.variables)["o0"].split()
     assert after[0] != before[0] and after[1] == "1"
     assert len(witness.lines("computed")) == 2
+
+
+@pytest.fixture
+def bridges(tmp_path: Path) -> Iterator[Callable[..., Bridge]]:
+    """Starts real bridges, which end with the test."""
+    made: list[Bridge] = []
+
+    def start(client: Client, task: str, **options: Any) -> Bridge:
+        name = f"{PACKAGE}.environments.{task}"
+        made.append(Bridge(client, tmp_path / f"bridge-{len(made)}", name, **options))
+        return made[-1]
+
+    yield start
+    for bridge in made:
+        bridge.end()
+
+
+def test_106_the_unmodified_bridge_connects_and_produces_outputs(
+    own: Acting, bridges: Callable[..., Bridge], witness: Witness
+) -> None:
+    """Unmodified `unionai-actor-bridge` connects, receives ASSIGN and produces `outputs.pb`."""
+    name = unique("model")
+    before = own.outputs("first", {"name": name}, task=True, envs=witness.variables)["o0"].split()
+    bridge = bridges(own, "first")
+    told = [each for _ in range(2) for each in own.outputs("both", {"name": name}, envs=witness.variables)["o0"]]
+    processes = {each.split()[0] for each in told}
+    assert len(processes) == 1 and before[0] not in processes
+    assert len(witness.lines("computed")) == 2, "once here, and once in the executor"
+    failed = own.finish("raises", {"name": name}, task=True)
+    assert (phase(failed), failed.error.code) == ("FAILED", "USER:RuntimeError")
+    assert f"{name} in {processes.pop()}" in failed.error.message
+    [attempt] = own.attempts(failed)
+    assert "bridge-1" in attempt.closure.reason
+    items = own.outputs("mapped", {"values": [1, 2, 3]}, envs=witness.variables)["o0"]
+    assert {each.split()[0] for each in items} == {before[0]}, "items run in processes of the server's own"
+    bridge.end()
+    until("the server notices", lambda: "a worker of an actor environment has gone" in own.server.said(), SECONDS_MAX)
+    after = own.outputs("first", {"name": name}, task=True, envs=witness.variables)["o0"].split()
+    assert after[0] == before[0], "and so does everything when no bridge is there"
+
+
+def test_what_nobody_wants_any_more_ends_at_the_bridge(
+    own: Acting, bridges: Callable[..., Bridge], witness: Witness
+) -> None:
+    """An execution that is ended frees its executor for the next."""
+    bridges(own, "at_gate")
+    execution = own.start("at_gate", {"name": unique("gate")}, task=True, envs=witness.variables)
+    until("one at its gate", lambda: witness.lines("reached"), SECONDS_MAX)
+    own.remote.terminate(execution, "the test says so")
+    gate = unique("gate")
+    witness.open(gate)
+    told = own.outputs("at_gate", {"name": gate}, task=True, envs=witness.variables)
+    assert told["o0"] == witness.lines("reached")[1][2]
+
+
+def test_a_bridge_outlives_the_server(own: Acting, bridges: Callable[..., Bridge], witness: Witness) -> None:
+    """After `kill -9` of the server it connects again, and what it ran for the old one does not count."""
+    bridge = bridges(own, "at_gate")
+    gate = unique("gate")
+    execution = own.start("at_gate", {"name": gate}, task=True, envs=witness.variables)
+    until("one at its gate", lambda: witness.lines("reached"), SECONDS_MAX)
+    known = own.server.said().count(TAKES)
+    own.server.kill()
+    own.server.start()
+    bridge.connected(known)
+    witness.open(gate)
+    again = Acting(own.server)
+    require_success(again.wait(again.remote.fetch_execution(name=execution.id.name)))
+    told = again.outputs("at_gate", {"name": gate}, task=True, envs=witness.variables)["o0"]
+    executors = {pid for pid, _ in descendants(bridge.process.pid)}
+    assert int(told) in executors
+
+
+def test_a_bridge_that_dies_costs_the_task_no_retry(
+    own: Acting, bridges: Callable[..., Bridge], witness: Witness
+) -> None:
+    """Its task is lost when it has stayed away for half a minute, and runs again where there is room."""
+    bridge = bridges(own, "at_gate")
+    gate = unique("gate")
+    execution = own.start("at_gate", {"name": gate}, task=True, envs=witness.variables)
+    until("one at its gate", lambda: witness.lines("reached"), SECONDS_MAX)
+    bridge.end()
+    witness.open(gate)
+    own.wait(execution)
+    require_success(execution)
+    said = why(own, execution.id.name).stdout
+    assert "charged to the system" in said and "went away and did not come again within 30 s" in said
 
 
 GOOD = {"name": "env", "version": "0123456789abcde", "type": "actor", "spec": {"replica_count": 1}}

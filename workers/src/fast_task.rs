@@ -75,6 +75,12 @@ impl Bridges {
         work.kind == WorkKind::Task && self.inner().state.serves(&actor.queue())
     }
 
+    /// Says whether a worker takes work now.
+    pub(crate) fn takes(&self, work: &Work) -> bool {
+        let Some(actor) = &work.actor else { return false };
+        work.kind == WorkKind::Task && self.inner().state.takes(&actor.queue())
+    }
+
     /// Says whether any worker takes one more task.
     pub(crate) fn has_room(&self) -> bool {
         self.inner().state.has_room()
@@ -84,7 +90,10 @@ impl Bridges {
     pub(crate) fn keep(self: &Arc<Self>, work: &Work) -> Option<Kept> {
         let actor = work.actor.as_ref().filter(|_| work.kind == WorkKind::Task)?;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let id = format!("{}-{}-{}-{:x}-{number}", work.id.execution.name, work.id.node, work.id.attempt, self.epoch);
+        let id = format!(
+            "{}-{}-{}-{:x}-{number}",
+            work.id.execution.name, work.id.node, work.id.attempt, self.epoch
+        );
         let mut inner = self.inner();
         let worker = inner.state.keep(id.clone(), &actor.queue(), self.begun.elapsed())?;
         let (sender, verdicts) = mpsc::unbounded_channel();
@@ -124,7 +133,9 @@ impl Bridges {
             return Err(Status::unavailable("the server ends"));
         }
         if inner.state.streams() >= STREAMS_MAX {
-            return Err(Status::resource_exhausted(format!("there are {STREAMS_MAX} streams of workers already")));
+            return Err(Status::resource_exhausted(format!(
+                "there are {STREAMS_MAX} streams of workers already"
+            )));
         }
         inner.state.opens(stream, self.begun.elapsed());
         inner.streams.insert(stream, sender);
@@ -142,16 +153,17 @@ impl Bridges {
         heard
     }
 
-    /// Decides, and does what follows from it.
-    fn does(&self, decide: impl FnOnce(&mut State, Duration) -> Vec<Action>) {
+    /// Decides, and does what follows from it; says whether all that was to be said was taken.
+    fn does(&self, decide: impl FnOnce(&mut State, Duration) -> Vec<Action>) -> bool {
         let mut inner = self.inner();
         let mut actions = decide(&mut inner.state, self.begun.elapsed());
-        let has_changed = !actions.is_empty();
+        let (has_changed, mut is_taken) = (!actions.is_empty(), true);
         // What cannot be said to a worker ends its stream, from which more may follow.
         while !actions.is_empty() {
             let stalled: Vec<_> = actions.drain(..).filter_map(|action| inner.perform(action)).collect();
             for stream in stalled {
                 tracing::warn!(stream, "a worker does not read what it is told, and its stream is ended");
+                is_taken = false;
                 inner.streams.remove(&stream);
                 actions.extend(inner.state.leaves(stream, self.begun.elapsed()));
             }
@@ -160,6 +172,7 @@ impl Bridges {
         if has_changed {
             self.changed.send_replace(());
         }
+        is_taken
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -210,12 +223,12 @@ impl Kept {
     pub(crate) fn assign(&self, message: HeartbeatResponse) -> bool {
         let mut is_sent = false;
         let message = HeartbeatResponse { task_id: self.id.clone(), ..message };
-        self.bridges.does(|state, now| {
+        let is_taken = self.bridges.does(|state, now| {
             let action = state.assign(message, now);
             is_sent = action.is_some();
             action.into_iter().collect()
         });
-        is_sent
+        is_sent && is_taken
     }
 
     /// Waits for what becomes of it.

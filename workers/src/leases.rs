@@ -82,12 +82,20 @@ impl Leases {
         None
     }
 
-    /// Takes the work out that has waited longest of all that may begin and that somebody has a place for: what `keep` answers is
-    /// that place.
-    pub(crate) fn ready_for<T>(&self, keep: impl Fn(&Work) -> Option<T>) -> Option<(Ready, T)> {
+    /// Takes the work out that has waited longest of all that may begin and that somebody else `takes`: what `keep` answers is
+    /// the place there.
+    pub(crate) fn ready_for<T>(
+        &self,
+        takes: impl Fn(&Work) -> bool,
+        keep: impl Fn(&Work) -> Option<T>,
+    ) -> Option<(Ready, T)> {
         let mut waiting = lock(&self.waiting);
         for at in 0..waiting.len() {
             let work = &waiting[at].lease.work;
+            // Before a place is taken: giving accelerators back would wake whoever looks here.
+            if !takes(work) {
+                continue;
+            }
             let Some(place) = self.place(work) else { continue };
             match keep(work) {
                 Some(kept) => {

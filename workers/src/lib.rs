@@ -57,6 +57,6 @@ mod zygote;
 pub use archive::{UnpackError, unpack};
 pub use cgroups::{CgroupError, Cgroups};
 pub use config::{ArchiveLimits, Config, FastPath, ImageRule, LogLimits};
-pub use fast_task::Service as FastTask;
 pub use container::{Containers, Mode};
+pub use fast_task::Service as FastTask;
 pub use workers::Workers;

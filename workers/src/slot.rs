@@ -54,7 +54,7 @@ impl Slot {
     pub(crate) async fn run(mut self) {
         let mut helpers = JoinSet::new();
         helpers.spawn(self.heed_withdrawals());
-        helpers.spawn(heed_closing(self.phase.clone(), Arc::clone(&self.machine)));
+        helpers.spawn(self.heed_closing());
         let mut reports = JoinSet::new();
         while let Some(ready) = self.next().await {
             self.work(ready, &mut reports).await;
@@ -80,7 +80,8 @@ impl Slot {
                 if *phase.borrow() != Phase::Open || phase.has_changed().is_err() {
                     return None;
                 }
-                let is_others = |work: &Arc<Work>| machine.bridges.serves(work) || ahead::defers(&machine, work);
+                let is_others =
+                    |work: &Arc<Work>| machine.bridges.serves(work) || ahead::defers(&machine, work);
                 if let Some(ready) = leases.ready(is_others) {
                     return Some(ready);
                 }
@@ -134,6 +135,11 @@ impl Slot {
         heed_withdrawals(Arc::clone(&self.queue), self.worker.clone(), Arc::clone(&self.machine))
     }
 
+    /// Stops all work when the workers' time is up, for as long as it is awaited.
+    pub(crate) fn heed_closing(&self) -> impl Future<Output = ()> + Send + use<> {
+        heed_closing(self.phase.clone(), Arc::clone(&self.machine))
+    }
+
     /// What the trace shows of a piece of work, and every line that is written meanwhile.
     pub(crate) fn span(&self, work: &Work) -> Span {
         let (id, worker, of) = (&work.id, &self.worker, trace::id(work.trace));
@@ -163,7 +169,9 @@ impl Slot {
             let ended = chunk::run(&self.machine, work, &range, stop).await;
             return ended.map(|chunk| Command::ItemsFinished { node: work.id.node.clone(), chunk });
         }
-        let ended = attempt::run(&self.machine, work, stop, |place| *start = self.begin(work, &self.worker, place)).await;
+        let ended =
+            attempt::run(&self.machine, work, stop, |place| *start = self.begin(work, &self.worker, place))
+                .await;
         ended.map(|outcome| Command::AttemptFinished {
             node: work.id.node.clone(),
             attempt: work.id.attempt,
@@ -195,7 +203,7 @@ impl Slot {
 }
 
 /// Has `work` see the accelerators that it was given, and no others.
-fn with_gpus(work: &Arc<Work>, visible: Option<String>) -> Arc<Work> {
+pub(crate) fn with_gpus(work: &Arc<Work>, visible: Option<String>) -> Arc<Work> {
     let Some(visible) = visible else { return Arc::clone(work) };
     let mut env = work.env.clone();
     env.retain(|(name, _)| name != gpus::VISIBLE);

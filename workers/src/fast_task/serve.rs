@@ -3,7 +3,7 @@
 use super::Kept;
 use crate::attempt;
 use crate::leases::{Held, Ready};
-use crate::slot::{Phase, Report, Slot, Start};
+use crate::slot::{Phase, Report, Slot, Start, with_gpus};
 use crate::stop::Stopping;
 use skein_model::Command;
 use std::sync::Arc;
@@ -23,13 +23,16 @@ pub(crate) async fn run(slot: Slot) {
     let (machine, bridges) = (Arc::clone(&slot.machine), Arc::clone(&slot.machine.bridges));
     let mut helpers = JoinSet::new();
     helpers.spawn(slot.heed_withdrawals());
+    helpers.spawn(slot.heed_closing());
     helpers.spawn(Arc::clone(&bridges).look());
     let mut phase = slot.phase.clone();
     let (mut places, mut workers) = (machine.leases.changes(), bridges.changes());
     let mut runs = JoinSet::new();
     while *phase.borrow() == Phase::Open && phase.has_changed().is_ok() {
         while runs.try_join_next().is_some() {}
-        while let Some((ready, kept)) = machine.leases.ready_for(|work| bridges.keep(work)) {
+        while let Some((ready, kept)) =
+            machine.leases.ready_for(|work| bridges.takes(work), |work| bridges.keep(work))
+        {
             runs.spawn(follow(Arc::clone(&slot), ready, kept));
         }
         let may_lease = bridges.has_room() && machine.leases.waiting() < WAITING_MAX;
@@ -61,11 +64,12 @@ async fn follow(slot: Arc<Slot>, ready: Ready, kept: Kept) {
     if *slot.phase.borrow() == Phase::Closed {
         sender.send_replace(Stopping::Drained);
     }
-    let work = Arc::clone(&lease.work);
+    let work = with_gpus(&lease.work, place.visible());
     let name = format!("{} of {}", kept.worker.worker, kept.worker.queue);
     let mut start = Start::default();
     let begin = |place| start = slot.begin(&work, &name, place);
-    let ended = attempt::bridged(&slot.machine, &work, &mut stop, kept, begin).instrument(slot.span(&work)).await;
+    let ended =
+        attempt::bridged(&slot.machine, &work, &mut stop, kept, begin).instrument(slot.span(&work)).await;
     drop((place, stop));
     let ended = ended.map(|outcome| Command::AttemptFinished {
         node: work.id.node.clone(),

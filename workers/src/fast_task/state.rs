@@ -145,7 +145,10 @@ impl State {
         let Some((known, _)) = self.streams.get(&stream) else {
             return Err("another stream has taken this one's place".to_owned());
         };
-        let key = WorkerKey { queue: checked("queue_id", said.queue_id)?, worker: checked("worker_id", said.worker_id)? };
+        let key = WorkerKey {
+            queue: checked("queue_id", said.queue_id)?,
+            worker: checked("worker_id", said.worker_id)?,
+        };
         if let Some(known) = known.as_ref().filter(|known| **known != key) {
             return Err(format!(
                 "this stream is of worker_id {:?} of queue_id {:?}, and now says {:?} of {:?}; open one for each",
@@ -155,18 +158,12 @@ impl State {
         let room = said.capacity.map_or(Ok(None), |capacity| room(&capacity).map(Some))?;
         let mut actions = self.joins(stream, &key, room, now);
         for status in said.task_statuses {
-            self.takes(stream, &key, status, now, &mut actions);
+            self.reads(stream, &key, status, now, &mut actions);
         }
         Ok(actions)
     }
 
-    fn joins(
-        &mut self,
-        stream: StreamId,
-        key: &WorkerKey,
-        room: Option<Room>,
-        now: Duration,
-    ) -> Vec<Action> {
+    fn joins(&mut self, stream: StreamId, key: &WorkerKey, room: Option<Room>, now: Duration) -> Vec<Action> {
         let mut actions = Vec::new();
         self.streams.insert(stream, (Some(key.clone()), now));
         let worker = self.workers.entry(key.clone()).or_insert(Worker {
@@ -187,7 +184,7 @@ impl State {
         actions
     }
 
-    fn takes(
+    fn reads(
         &mut self,
         stream: StreamId,
         key: &WorkerKey,
@@ -196,7 +193,8 @@ impl State {
         actions: &mut Vec<Action>,
     ) {
         let id = status.task_id.clone();
-        let Some(task) = self.tasks.get_mut(&id).filter(|task| task.worker == *key && task.stage != Stage::Kept)
+        let Some(task) =
+            self.tasks.get_mut(&id).filter(|task| task.worker == *key && task.stage != Stage::Kept)
         else {
             actions.push(answer(stream, &status, Operation::Delete));
             return;
@@ -222,10 +220,7 @@ impl State {
             None => actions.push(answer(stream, &status, Operation::Ack)),
             Some(Verdict::Began) => {
                 task.stage = Stage::Runs;
-                actions.extend([
-                    Action::Tell(id, Verdict::Began),
-                    answer(stream, &status, Operation::Ack),
-                ]);
+                actions.extend([Action::Tell(id, Verdict::Began), answer(stream, &status, Operation::Ack)]);
             }
             Some(ended) => {
                 self.tasks.remove(&id);
@@ -251,10 +246,15 @@ impl State {
         self.there(queue).any(|(_, worker)| worker.room.slots + worker.room.backlog > 0)
     }
 
+    /// Says whether a worker of a queue takes one more task.
+    pub fn takes(&self, queue: &str) -> bool {
+        self.chosen(queue).is_some()
+    }
+
     /// Says whether any worker takes one more task.
     pub fn has_room(&self) -> bool {
         let queues: BTreeSet<&str> = self.workers.keys().map(|key| key.queue.as_str()).collect();
-        queues.into_iter().any(|queue| self.chosen(queue).is_some())
+        queues.into_iter().any(|queue| self.takes(queue))
     }
 
     /// Keeps a place for a task at a worker of its queue; answers which, or none when all are full.
@@ -287,8 +287,12 @@ impl State {
     pub fn passes(&mut self, now: Duration) -> Vec<Action> {
         let mut actions = Vec::new();
         let is_over = |since: Duration, most: Duration| now.saturating_sub(since) >= most;
-        let silent: Vec<_> =
-            self.streams.iter().filter(|(_, (_, since))| is_over(*since, SILENT_MAX)).map(|(id, _)| *id).collect();
+        let silent: Vec<_> = self
+            .streams
+            .iter()
+            .filter(|(_, (_, since))| is_over(*since, SILENT_MAX))
+            .map(|(id, _)| *id)
+            .collect();
         for stream in silent {
             let why = format!("nothing was heard on this stream for {} s", SILENT_MAX.as_secs());
             actions.push(Action::Close(stream, why));
@@ -297,13 +301,20 @@ impl State {
         let lost = |task: &Task| {
             let WorkerKey { worker: name, queue } = &task.worker;
             let worker = self.workers.get(&task.worker);
-            let is_away = worker.is_none_or(|worker| worker.stream.is_none() && is_over(worker.since, AWAY_MAX));
+            let is_away =
+                worker.is_none_or(|worker| worker.stream.is_none() && is_over(worker.since, AWAY_MAX));
             if task.stage == Stage::Kept {
                 None
             } else if is_away {
-                Some(format!("worker {name} of {queue} went away and did not come again within {} s", AWAY_MAX.as_secs()))
+                Some(format!(
+                    "worker {name} of {queue} went away and did not come again within {} s",
+                    AWAY_MAX.as_secs()
+                ))
             } else if is_over(task.since, SILENT_MAX) {
-                Some(format!("worker {name} of {queue} has said nothing of it for {} s", SILENT_MAX.as_secs()))
+                Some(format!(
+                    "worker {name} of {queue} has said nothing of it for {} s",
+                    SILENT_MAX.as_secs()
+                ))
             } else {
                 None
             }

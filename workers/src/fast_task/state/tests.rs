@@ -136,7 +136,11 @@ fn what_nobody_knows_or_another_worker_has_is_deleted() {
     assigned(&mut state, "t", START);
     state.keep("kept".to_owned(), "q", START);
     assert_eq!(hears(&mut state, 1, saying("b", &[("t", 6), ("u", 5)]), at(1)), ["1 DELETE t", "1 DELETE u"]);
-    assert_eq!(hears(&mut state, 1, saying("b", &[("kept", 6)]), at(1)), ["1 DELETE kept"], "it has it not yet");
+    assert_eq!(
+        hears(&mut state, 1, saying("b", &[("kept", 6)]), at(1)),
+        ["1 DELETE kept"],
+        "it has it not yet"
+    );
     assert_eq!(hears(&mut state, 0, saying("a", &[("t", 6)]), at(2)), ["t Finished", "0 DELETE t"]);
 }
 
@@ -148,10 +152,7 @@ fn a_worker_that_comes_again_goes_on_with_what_it_has() {
     assert!(!state.serves("q"), "meanwhile others may run its tasks");
     assert_eq!(short(&state.passes(at(29))), [""; 0]);
     state.opens(7, at(30));
-    assert_eq!(
-        hears(&mut state, 7, saying("a", &[("t", 5)]), at(30)),
-        ["a joined", "t Began", "7 ACK t"]
-    );
+    assert_eq!(hears(&mut state, 7, saying("a", &[("t", 5)]), at(30)), ["a joined", "t Began", "7 ACK t"]);
     assert_eq!(short(&state.passes(at(60))), [""; 0]);
 }
 
