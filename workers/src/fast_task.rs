@@ -280,7 +280,9 @@ async fn read(
                 if let Err(status) = bridges.hears(stream, request) {
                     tracing::warn!(stream, ?peer, why = status.message(), "a worker is refused");
                     let refused = bridges.inner().streams.remove(&stream);
-                    let _ = refused.map(|refused| refused.try_send(Err(status)));
+                    if let Some(refused) = refused {
+                        let _ = refused.try_send(Err(status));
+                    }
                     break "it was refused".to_owned();
                 }
             }
