@@ -11,6 +11,7 @@ use crate::services::{DataProxy, Identity, Secrets, Signals};
 use crate::shared::{Clock, Shared};
 use crate::views::Views;
 use crate::{http, projects};
+use axum::response::IntoResponse;
 use prometheus_client::registry::Registry;
 use skein_catalog::Catalog;
 use skein_idl::cloudidl::secret::secret_service_server::SecretServiceServer;
@@ -22,10 +23,15 @@ use skein_idl::flyteidl::service::signal_service_server::SignalServiceServer;
 use skein_log::blob_store::UrlSigner;
 use skein_log::{BlobStore, EventLog, Inbox};
 use skein_secrets::Vault;
+use std::convert::Infallible;
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::net::TcpListener;
+use tonic::body::Body;
+use tonic::codegen::Service;
+use tonic::codegen::http::Request;
+use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
@@ -52,7 +58,11 @@ pub enum GatewayError {
 pub struct Gateway {
     shared: Arc<Shared>,
     registry: Arc<Registry>,
+    beside: Vec<Beside>,
 }
+
+/// Adds a service of somebody else's.
+type Beside = Box<dyn FnOnce(Routes) -> Routes + Send>;
 
 impl Gateway {
     /// Puts the gateway together: makes the default project unless it is there, opens the views in `views_folder`
@@ -97,7 +107,19 @@ impl Gateway {
             metrics,
             catalog,
         };
-        Ok(Self { shared: Arc::new(shared), registry: Arc::new(registry) })
+        Ok(Self { shared: Arc::new(shared), registry: Arc::new(registry), beside: Vec::new() })
+    }
+
+    /// Serves a gRPC service on the same port that is none of the gateway's: it counts its requests, and knows nothing else of it.
+    #[must_use]
+    pub fn beside<S>(mut self, service: S) -> Self
+    where
+        S: Service<Request<Body>, Error = Infallible> + NamedService + Clone + Send + Sync + 'static,
+        S::Response: IntoResponse,
+        S::Future: Send + 'static,
+    {
+        self.beside.push(Box::new(move |routes| routes.add_service(service)));
+        self
     }
 
     /// Says whether the views have everything that was in the log when the gateway was put together.
@@ -149,7 +171,7 @@ impl Gateway {
     }
 
     fn routes(self) -> Result<Routes, GatewayError> {
-        let Self { shared, registry } = self;
+        let Self { shared, registry, beside } = self;
         let bytes_max = shared.config.limits.request_bytes_max;
         let reflection = || {
             tonic_reflection::server::Builder::configure()
@@ -175,9 +197,8 @@ impl Gateway {
         .add_service(AuthMetadataServiceServer::new(Identity(shared.clone())))
         .add_service(health)
         .add_service(reflection().build_v1().map_err(GatewayError::Reflection)?)
-        .add_service(reflection().build_v1alpha().map_err(GatewayError::Reflection)?)
-        .prepare()
-        .into_axum_router();
+        .add_service(reflection().build_v1alpha().map_err(GatewayError::Reflection)?);
+        let grpc = beside.into_iter().fold(grpc, |routes, add| add(routes)).prepare().into_axum_router();
         let creating = Arc::clone(&shared);
         let create = move |request| executions::serve_create(Arc::clone(&creating), bytes_max, request);
         let grpc = grpc.route(executions::CREATE_PATH, axum::routing::post(create));

@@ -175,7 +175,7 @@ fn expect(machine: &Arc<Machine>, work: Arc<Work>) {
 /// Makes a process for work whose turn it is, beside; says whether it does.
 fn begin(machine: &Arc<Machine>, work: &Arc<Work>, key: u64, turn: OwnedSemaphorePermit) -> bool {
     // It counts as one of its task while it is made. Afterwards it is kept, and goes when another needs its place.
-    let is_full = work.processes_max.is_some_and(|most| machine.processes(&work.task) >= most);
+    let is_full = machine.has_all_processes(work);
     let Some(place) = machine.place(work).filter(|_| !is_full) else { return false };
     machine.ahead.state().under_way = Some(key);
     let ended = UnderWay { machine: Arc::clone(machine) };

@@ -1,6 +1,7 @@
 //! One attempt of a task node, from its inputs to what became of it.
 
 mod begin;
+mod bridged;
 mod direct;
 mod result;
 
@@ -11,6 +12,7 @@ use crate::machine::Machine;
 use crate::stop::{Stop, Stopping};
 use crate::warm::Warm;
 use begin::Begun;
+pub(crate) use bridged::bridged;
 pub(crate) use direct::store;
 use skein_model::Work;
 use skein_model::command::Outcome;

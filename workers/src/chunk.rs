@@ -244,7 +244,7 @@ impl Running<'_> {
         }
         let folder = warm.folder.as_ref().unwrap_or(&prepared.folder);
         let mut setting = machine.setting(work, prepared, folder);
-        setting.cwd = prepared.folder.work().display().to_string();
+        setting.cwd = warm.home().unwrap_or(&prepared.folder).work().display().to_string();
         let setting = machine.confine(&mut warm.child, work, setting)?;
         warm.child.capture.begin_at(&work.output_prefix, self.kept).await;
         let job = ChunkJob { chunk: self.chunk(piece, inputs, &warm), setting };
@@ -279,7 +279,7 @@ impl Running<'_> {
             count: piece.items.len(),
             argv: prepared.line.argv.clone(),
             env,
-            cwd: prepared.folder.work().display().to_string(),
+            cwd: warm.home().unwrap_or(&prepared.folder).work().display().to_string(),
             outputs: prepared.folder.outputs().display().to_string(),
             budget: machine.config.chunk_error_bytes_max.saturating_sub(gather.error_bytes()),
             within: self.within(piece).map(|within| within.as_secs_f64()),

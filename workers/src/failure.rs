@@ -65,6 +65,22 @@ fn lost() -> Failure {
     }
 }
 
+/// The worker of an actor environment that had the attempt is gone, or says nothing more; why, in words.
+pub(crate) fn worker_lost(why: String) -> Failure {
+    Failure { message: shorten(why), ..lost() }
+}
+
+/// A worker of an actor environment could not run the attempt, for this reason in its words.
+pub(crate) fn by_worker(worker: &str, reason: &str, is_permanent: bool, is_systems: bool) -> Failure {
+    let recoverable = !is_permanent;
+    let (cause, charge) = match is_systems {
+        true => (FailureCause::SdkFault { recoverable }, Charge::System),
+        false => (FailureCause::TaskRaised { recoverable }, Charge::User),
+    };
+    let message = shorten(format!("worker {worker} could not run the task: {reason}"));
+    Failure { code: ERROR.to_owned(), message, cause, charge }
+}
+
 /// The process ended well, but declared outputs are not there.
 pub(crate) fn outputs_not_found(prefix: &str) -> Failure {
     Failure {

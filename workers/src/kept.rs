@@ -1,7 +1,7 @@
 //! The warm children of a machine that nobody uses at present.
 
+use crate::places::Group;
 use crate::warm::Warm;
-use skein_model::EntityId;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,12 +22,16 @@ impl Kept {
         Self { held: Mutex::new(Vec::new()), most: slots.saturating_mul(OF_SLOT_MAX) }
     }
 
-    /// Keeps a child. When there are too many, that goes which was not used for the longest time.
+    /// Keeps a child. When there are too many, that goes which was not used for the longest time, and of actor environments,
+    /// which were promised to be there for a while, only where there is nothing else.
     pub(crate) fn put(&self, warm: Warm) {
         let mut held = self.held();
         held.push((warm, Instant::now()));
-        let excess = held.len().saturating_sub(self.most);
-        let gone: Vec<_> = held.drain(..excess).collect();
+        let mut gone = Vec::new();
+        while held.len() > self.most {
+            let at = held.iter().position(|(warm, _)| warm.ttl.is_none()).unwrap_or(0);
+            gone.push(held.remove(at));
+        }
         // A child takes its folder with it, which others need not wait for.
         drop(held);
         drop(gone);
@@ -45,25 +49,25 @@ impl Kept {
         self.held().iter().any(|(warm, _)| is_wanted(warm))
     }
 
-    /// Answers how many children of the task there are, of whichever version and execution.
-    pub(crate) fn count(&self, task: &EntityId) -> u32 {
-        let count = self.held().iter().filter(|(warm, _)| warm.is_of(task)).count();
+    /// Answers how many children there are that count together, of whichever version and execution.
+    pub(crate) fn count(&self, group: &Group) -> u32 {
+        let count = self.held().iter().filter(|(warm, _)| warm.group == *group).count();
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 
-    /// Takes a child of the task out, of whichever version and execution, when there are more than `most`.
-    pub(crate) fn take_excess(&self, task: &EntityId, most: usize) -> Option<Warm> {
+    /// Takes a child of the group out, of whichever version and execution, when there are more than `most`.
+    pub(crate) fn take_excess(&self, group: &Group, most: usize) -> Option<Warm> {
         let mut held = self.held();
-        let mut of_task = held.iter().enumerate().filter(|(_, (warm, _))| warm.is_of(task));
-        let (at, _) = of_task.next()?;
-        let count = 1 + of_task.count();
+        let mut of_group = held.iter().enumerate().filter(|(_, (warm, _))| warm.group == *group);
+        let (at, _) = of_group.next()?;
+        let count = 1 + of_group.count();
         (count > most).then(|| held.remove(at).0)
     }
 
-    /// Lets those go that nobody used for `ttl`.
+    /// Lets those go that nobody used for `ttl`, or for the time that they have of their own.
     pub(crate) fn expire(&self, ttl: Duration) {
         let mut held = self.held();
-        let is_old = |(_, since): &mut (Warm, Instant)| since.elapsed() >= ttl;
+        let is_old = |(warm, since): &mut (Warm, Instant)| since.elapsed() >= warm.ttl.unwrap_or(ttl);
         let gone: Vec<_> = held.extract_if(.., is_old).collect();
         drop(held);
         drop(gone);
@@ -71,7 +75,8 @@ impl Kept {
 
     /// Answers after which time [`Kept::expire`] may have something to do, `ttl` at most.
     pub(crate) fn next_expiry(&self, ttl: Duration) -> Duration {
-        self.held().first().map_or(ttl, |(_, since)| ttl.saturating_sub(since.elapsed()))
+        let left = |(warm, since): &(Warm, Instant)| warm.ttl.unwrap_or(ttl).saturating_sub(since.elapsed());
+        self.held().iter().map(left).min().map_or(ttl, |least| least.min(ttl))
     }
 
     /// Lets all of them go.

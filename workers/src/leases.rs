@@ -82,6 +82,36 @@ impl Leases {
         None
     }
 
+    /// Takes the work out that has waited longest of all that may begin and that somebody else `takes`: what `keep` answers is
+    /// the place there.
+    pub(crate) fn ready_for<T>(
+        &self,
+        takes: impl Fn(&Work) -> bool,
+        keep: impl Fn(&Work) -> Option<T>,
+    ) -> Option<(Ready, T)> {
+        let mut waiting = lock(&self.waiting);
+        for at in 0..waiting.len() {
+            let work = &waiting[at].lease.work;
+            // Before a place is taken: giving accelerators back would wake whoever looks here.
+            if !takes(work) {
+                continue;
+            }
+            let Some(place) = self.place(work) else { continue };
+            match keep(work) {
+                Some(kept) => {
+                    return waiting.remove(at).map(|held| (Ready { held, place }, kept));
+                }
+                None => place.give_back(),
+            }
+        }
+        None
+    }
+
+    /// Answers how much waits.
+    pub(crate) fn waiting(&self) -> usize {
+        lock(&self.waiting).len()
+    }
+
     /// Takes a place for `work`, and the accelerators that it asks for; none when one of them is not to be had at present.
     fn place(&self, work: &Work) -> Option<Place> {
         let place = self.places.take(work)?;

@@ -8,11 +8,12 @@ use crate::config::Config;
 use crate::environment;
 use crate::environments::Environments;
 use crate::failure;
+use crate::fast_task::Bridges;
 use crate::gpus::{self, Gpus};
 use crate::interpreter::Interpreter;
 use crate::kept::Kept;
 use crate::leases::Leases;
-use crate::places::{Place, Places};
+use crate::places::{Group, Place, Places};
 use crate::plain::Interface;
 use crate::programs::Programs;
 use crate::scratch::{Folder, Scratch};
@@ -21,7 +22,7 @@ use bytes::Bytes;
 use prost::Message;
 use skein_idl::flyteidl::core::TaskTemplate;
 use skein_log::{BlobError, BlobStore};
-use skein_model::{BlobRef, EntityId, Failure, Work, WorkKind};
+use skein_model::{BlobRef, Failure, Work, WorkKind};
 use skein_protocol::messages::Setting;
 use std::collections::HashMap;
 use std::io;
@@ -44,6 +45,8 @@ pub(crate) struct Machine {
     pub leases: Leases,
     /// The processes that are made before work for them begins.
     pub ahead: Ahead,
+    /// The workers of actor environments that others have started.
+    pub bridges: Arc<Bridges>,
     places: Arc<Places>,
     archives: Archives,
     scratch: Scratch,
@@ -71,6 +74,11 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
+    /// Answers the variables with the secrets that its task asks for.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = (String, String)> {
+        self.secrets.variables()
+    }
+
     /// Answers what the function gets and gives that `work` calls, once or for each item; none when not all is plain.
     pub(crate) fn interface(&self, work: &Work) -> Option<Interface> {
         match &work.kind {
@@ -97,6 +105,7 @@ impl Machine {
             kept: Kept::new(config.slots.get()),
             leases: Leases::new(Arc::clone(&places), config.gpus.clone().map(Gpus::new)),
             ahead: Ahead::new(),
+            bridges: Bridges::new(),
             places,
             programs: Programs::new(Arc::clone(&config), Arc::clone(&blobs)),
             environments: Environments::new(&config, &package, &blobs),
@@ -156,10 +165,11 @@ impl Machine {
     /// Ends kept children of a task until one more process is within what its task allows. Whoever calls it has a place,
     /// so that what runs is within that already.
     pub(crate) async fn make_room(&self, work: &Work) {
-        let Some(most) = work.processes_max else { return };
-        let run = self.places.count(&work.task).max(1);
+        let Some(most) = Group::most(work) else { return };
+        let group = Group::of(work);
+        let run = self.places.count(&group).max(1);
         let most_kept = usize::try_from(most.saturating_sub(run)).unwrap_or(usize::MAX);
-        while let Some(warm) = self.kept.take_excess(&work.task, most_kept) {
+        while let Some(warm) = self.kept.take_excess(&group, most_kept) {
             warm.end(work).await;
         }
     }
@@ -169,9 +179,11 @@ impl Machine {
         self.places.take(work)
     }
 
-    /// Answers how many processes a task has: those that run, and those that are kept.
-    pub(crate) fn processes(&self, task: &EntityId) -> u32 {
-        self.places.count(task).saturating_add(self.kept.count(task))
+    /// Says whether there are as many processes as there may be for `work`: those that run, and those that are kept.
+    pub(crate) fn has_all_processes(&self, work: &Work) -> bool {
+        let Some(most) = Group::most(work) else { return false };
+        let group = Group::of(work);
+        self.places.count(&group).saturating_add(self.kept.count(&group)) >= most
     }
 
     /// Makes a working folder that shows the files of `code`.

@@ -6,29 +6,38 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
-/// What is counted together: the versions of a task.
+/// What is counted together: the versions of a task, or the tasks of an actor environment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Name {
-    project: String,
-    domain: String,
-    name: String,
+pub(crate) enum Group {
+    Task { project: String, domain: String, name: String },
+    Actor(String),
 }
 
-impl Name {
-    fn of(task: &EntityId) -> Self {
-        Self { project: task.project.clone(), domain: task.domain.clone(), name: task.name.clone() }
+impl Group {
+    /// Answers what `work` counts with.
+    pub(crate) fn of(work: &Work) -> Self {
+        if let Some(actor) = &work.actor {
+            return Self::Actor(actor.environment.clone());
+        }
+        let EntityId { project, domain, name, .. } = &work.task;
+        Self::Task { project: project.clone(), domain: domain.clone(), name: name.clone() }
+    }
+
+    /// Answers how many processes there may be at once of what `work` counts with; none is no limit.
+    pub(crate) fn most(work: &Work) -> Option<u32> {
+        work.actor.as_ref().map_or(work.processes_max, |actor| Some(actor.slots))
     }
 }
 
 /// The places of all tasks that have a limit.
 pub(crate) struct Places {
-    taken: Mutex<HashMap<Name, u32>>,
+    taken: Mutex<HashMap<Group, u32>>,
     freed: watch::Sender<()>,
 }
 
 /// The right to run one attempt or chunk, with the accelerators that it asked for; it is given up by dropping it.
 pub(crate) struct Place {
-    counted: Option<(Name, Arc<Places>)>,
+    counted: Option<(Group, Arc<Places>)>,
     grant: Option<Grant>,
 }
 
@@ -39,21 +48,21 @@ impl Places {
 
     /// Takes a place for `work`; none when its task has as many as it may.
     pub(crate) fn take(self: &Arc<Self>, work: &Work) -> Option<Place> {
-        let Some(most) = work.processes_max else { return Some(Place::of_stopped()) };
-        let name = Name::of(&work.task);
+        let Some(most) = Group::most(work) else { return Some(Place::of_stopped()) };
+        let group = Group::of(work);
         let mut taken = self.taken();
-        let count = taken.entry(name.clone()).or_default();
+        let count = taken.entry(group.clone()).or_default();
         // The first always finds one, whatever the limit: work that nobody may run would wait for ever.
         if *count >= most.max(1) {
             return None;
         }
         *count += 1;
-        Some(Place { counted: Some((name, Arc::clone(self))), grant: None })
+        Some(Place { counted: Some((group, Arc::clone(self))), grant: None })
     }
 
-    /// Answers how many places of a task are taken.
-    pub(crate) fn count(&self, task: &EntityId) -> u32 {
-        self.taken().get(&Name::of(task)).copied().unwrap_or_default()
+    /// Answers how many places of a group are taken.
+    pub(crate) fn count(&self, group: &Group) -> u32 {
+        self.taken().get(group).copied().unwrap_or_default()
     }
 
     /// Tells when a place was given up, or when something else happened that a waiting slot has to look at.
@@ -66,17 +75,17 @@ impl Places {
         self.freed.send_replace(());
     }
 
-    fn release(&self, name: &Name) {
+    fn release(&self, group: &Group) {
         let mut taken = self.taken();
-        if let Some(count) = taken.get_mut(name) {
+        if let Some(count) = taken.get_mut(group) {
             *count = count.saturating_sub(1);
             if *count == 0 {
-                taken.remove(name);
+                taken.remove(group);
             }
         }
     }
 
-    fn taken(&self) -> MutexGuard<'_, HashMap<Name, u32>> {
+    fn taken(&self) -> MutexGuard<'_, HashMap<Group, u32>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -96,8 +105,8 @@ impl Place {
 
     /// Gives it up without a word: whoever only tried to begin frees nothing that anybody waits for, and would wake itself.
     pub(crate) fn give_back(mut self) {
-        if let Some((name, places)) = self.counted.take() {
-            places.release(&name);
+        if let Some((group, places)) = self.counted.take() {
+            places.release(&group);
         }
     }
 
@@ -109,8 +118,8 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let Some((name, places)) = self.counted.take() else { return };
-        places.release(&name);
+        let Some((group, places)) = self.counted.take() else { return };
+        places.release(&group);
         places.ring();
     }
 }

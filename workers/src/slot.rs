@@ -53,12 +53,8 @@ impl Slot {
     /// Works until the worker closes, and until what it did is reported.
     pub(crate) async fn run(mut self) {
         let mut helpers = JoinSet::new();
-        helpers.spawn(heed_withdrawals(
-            Arc::clone(&self.queue),
-            self.worker.clone(),
-            Arc::clone(&self.machine),
-        ));
-        helpers.spawn(heed_closing(self.phase.clone(), Arc::clone(&self.machine)));
+        helpers.spawn(self.heed_withdrawals());
+        helpers.spawn(self.heed_closing());
         let mut reports = JoinSet::new();
         while let Some(ready) = self.next().await {
             self.work(ready, &mut reports).await;
@@ -76,7 +72,7 @@ impl Slot {
         let mut phase = self.phase.clone();
         let machine = Arc::clone(&self.machine);
         let (leases, ttl) = (&machine.leases, machine.config.idle_ttl);
-        let mut changes = leases.changes();
+        let (mut changes, mut workers) = (leases.changes(), machine.bridges.changes());
         loop {
             let mut lease = pin!(self.queue.lease(&machine.config.pool, &self.worker));
             let leased = loop {
@@ -84,7 +80,9 @@ impl Slot {
                 if *phase.borrow() != Phase::Open || phase.has_changed().is_err() {
                     return None;
                 }
-                if let Some(ready) = leases.ready(|work| ahead::defers(&machine, work)) {
+                let is_others =
+                    |work: &Arc<Work>| machine.bridges.serves(work) || ahead::defers(&machine, work);
+                if let Some(ready) = leases.ready(is_others) {
                     return Some(ready);
                 }
                 tokio::select! {
@@ -92,12 +90,19 @@ impl Slot {
                     _ = phase.wait_for(|phase| *phase != Phase::Open) => {}
                     _ = changes.changed() => {}
                     leased = &mut lease, if !leases.is_full() => break leased,
+                    _ = workers.changed() => {}
                     () = tokio::time::sleep(machine.kept.next_expiry(ttl)) => machine.kept.expire(ttl),
                 }
             };
             match leased {
                 // This slot or another takes it out again, as soon as it may begin.
-                Ok(lease) => leases.add(lease, Arc::clone(&self.queue)),
+                Ok(lease) => {
+                    let is_others = machine.bridges.serves(&lease.work);
+                    leases.add(lease, Arc::clone(&self.queue));
+                    if is_others {
+                        leases.ring();
+                    }
+                }
                 Err(error) => {
                     tracing::debug!(%error, "no work to be had");
                     tokio::time::sleep(QUEUE_DELAY).await;
@@ -125,8 +130,18 @@ impl Slot {
         reports.spawn(report.send(ended, start.told, keeper));
     }
 
+    /// Stops work of this slot when it is withdrawn, for as long as it is awaited.
+    pub(crate) fn heed_withdrawals(&self) -> impl Future<Output = ()> + Send + use<> {
+        heed_withdrawals(Arc::clone(&self.queue), self.worker.clone(), Arc::clone(&self.machine))
+    }
+
+    /// Stops all work when the workers' time is up, for as long as it is awaited.
+    pub(crate) fn heed_closing(&self) -> impl Future<Output = ()> + Send + use<> {
+        heed_closing(self.phase.clone(), Arc::clone(&self.machine))
+    }
+
     /// What the trace shows of a piece of work, and every line that is written meanwhile.
-    fn span(&self, work: &Work) -> Span {
+    pub(crate) fn span(&self, work: &Work) -> Span {
         let (id, worker, of) = (&work.id, &self.worker, trace::id(work.trace));
         let span = match work.kind {
             WorkKind::Task => tracing::info_span!("attempt", work = %id, worker, trace = of),
@@ -154,7 +169,9 @@ impl Slot {
             let ended = chunk::run(&self.machine, work, &range, stop).await;
             return ended.map(|chunk| Command::ItemsFinished { node: work.id.node.clone(), chunk });
         }
-        let ended = attempt::run(&self.machine, work, stop, |place| *start = self.begin(work, place)).await;
+        let ended =
+            attempt::run(&self.machine, work, stop, |place| *start = self.begin(work, &self.worker, place))
+                .await;
         ended.map(|outcome| Command::AttemptFinished {
             node: work.id.node.clone(),
             attempt: work.id.attempt,
@@ -163,12 +180,12 @@ impl Slot {
         })
     }
 
-    /// Notes that user code begins, and tells it when the attempt has not ended soon.
-    fn begin(&self, work: &Work, place: Option<String>) -> Start {
+    /// Notes that user code begins at `worker`, and tells it when the attempt has not ended soon.
+    pub(crate) fn begin(&self, work: &Work, worker: &str, place: Option<String>) -> Start {
         let command = Command::AttemptStarted {
             node: work.id.node.clone(),
             attempt: work.id.attempt,
-            worker: self.worker.clone(),
+            worker: worker.to_owned(),
             place: place.clone(),
         };
         let (inbox, machine) = (Arc::clone(&self.inbox), Arc::clone(&self.machine));
@@ -186,7 +203,7 @@ impl Slot {
 }
 
 /// Has `work` see the accelerators that it was given, and no others.
-fn with_gpus(work: &Arc<Work>, visible: Option<String>) -> Arc<Work> {
+pub(crate) fn with_gpus(work: &Arc<Work>, visible: Option<String>) -> Arc<Work> {
     let Some(visible) = visible else { return Arc::clone(work) };
     let mut env = work.env.clone();
     env.retain(|(name, _)| name != gpus::VISIBLE);
@@ -197,18 +214,18 @@ fn with_gpus(work: &Arc<Work>, visible: Option<String>) -> Arc<Work> {
 /// The start of an attempt: told on its own while the attempt runs, or together with its end when that comes soon. A
 /// record costs a disk's flush, and most short attempts need no two.
 #[derive(Default)]
-struct Start {
+pub(crate) struct Start {
     at: Option<Instant>,
     /// Where it runs, when that is not the default environment.
     place: Option<String>,
     /// Whether it is decided who tells it.
     is_taken: Arc<AtomicBool>,
-    told: JoinSet<()>,
+    pub told: JoinSet<()>,
 }
 
 impl Start {
     /// Answers the start, to be told with the end, if it was not told yet; it never will be on its own then.
-    fn take(&mut self, worker: &str) -> Option<Began> {
+    pub(crate) fn take(&mut self, worker: &str) -> Option<Began> {
         let at = self.at.filter(|_| !self.is_taken.swap(true, Ordering::AcqRel))?;
         self.told.abort_all();
         let micros_ago = u64::try_from(at.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -217,16 +234,16 @@ impl Start {
 }
 
 /// The end of a piece of work, on its way.
-struct Report {
-    machine: Arc<Machine>,
-    queue: Arc<dyn TaskQueue>,
-    inbox: Arc<dyn Inbox>,
-    lease: Lease,
+pub(crate) struct Report {
+    pub machine: Arc<Machine>,
+    pub queue: Arc<dyn TaskQueue>,
+    pub inbox: Arc<dyn Inbox>,
+    pub lease: Lease,
 }
 
 impl Report {
     /// Tells how the work ended, after its start is told, and then ends the lease, which `keeper` holds until then.
-    async fn send(self, ended: Ended<Command>, mut started: JoinSet<()>, keeper: JoinSet<()>) {
+    pub(crate) async fn send(self, ended: Ended<Command>, mut started: JoinSet<()>, keeper: JoinSet<()>) {
         let work = &self.lease.work;
         match ended {
             Ended::Reported(command) => {

@@ -1,4 +1,5 @@
-//! Warm children: each has one task loaded, and runs chunk after chunk, or attempt after attempt, of it.
+//! Warm children: each has one task loaded, and runs chunk after chunk, or attempt after attempt, of it. One of an actor
+//! environment loads whichever of its tasks comes next, and what was imported for the others stays.
 
 use crate::ahead::Making;
 use crate::child::Child;
@@ -7,10 +8,11 @@ use crate::config::{Config, FastPath};
 use crate::failure;
 use crate::machine::{Machine, Prepared};
 use crate::nest::Nest;
+use crate::places::Group;
 use crate::plain::Interface;
 use crate::resident;
 use crate::scratch::Folder;
-use skein_model::{EntityId, Failure, Isolation, Life, Work, WorkKind};
+use skein_model::{Failure, Isolation, Life, Work, WorkKind};
 use skein_protocol::messages::{Load, LoadJob, Loaded, Setting};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -31,7 +33,12 @@ pub(crate) struct Warm {
     pub is_fast: bool,
     /// What it has in common with the work that it is for.
     pub key: u64,
-    task: EntityId,
+    /// What it counts with.
+    pub group: Group,
+    /// How long it is kept without being used, if its environment says so.
+    pub ttl: Option<Duration>,
+    /// Which task it has loaded.
+    loaded: u64,
     /// Its process id; none when it did not come so far as to tell it.
     pid: Option<u32>,
     born: Instant,
@@ -63,6 +70,10 @@ impl Warm {
             match machine.kept.take(|warm| warm.key == key) {
                 // What an attempt left behind in it may end it at any time; that is no fault of the next one.
                 Some(warm) if warm.is_past(&work.life) || !warm.child.is_quiet() => warm.end(work).await,
+                Some(mut warm) if warm.loaded != key_of_task(work) => {
+                    warm.turn_to(machine, work, prepared, interface).await?;
+                    break warm;
+                }
                 Some(warm) => break warm,
                 // One that is under way is worth waiting for: it was begun before.
                 None if machine.ahead.is_over(key).await => {}
@@ -126,14 +137,9 @@ impl Warm {
         true
     }
 
-    /// Says whether it has a version of the task loaded.
-    pub(crate) fn is_of(&self, task: &EntityId) -> bool {
-        (&self.task.name, &self.task.project, &self.task.domain) == (&task.name, &task.project, &task.domain)
-    }
-
     /// Ends it. Where processes are counted, or have accelerators, it is waited for: the next one needs its place.
     pub(crate) async fn end(self, work: &Work) {
-        if work.processes_max.is_some() || work.resources.gpus() > 0 {
+        if Group::most(work).is_some() || work.resources.gpus() > 0 {
             self.child.end(Duration::ZERO).await;
         }
     }
@@ -150,7 +156,7 @@ impl Warm {
         } else {
             return false;
         };
-        tracing::debug!(task = self.task.name, chunks = self.chunks, reason, "a process is replaced");
+        tracing::debug!(group = ?self.group, chunks = self.chunks, reason, "a process is replaced");
         true
     }
 
@@ -211,22 +217,31 @@ impl Warm {
             None => child.capture.hold().await,
         }
         let load = load_of(setting, interface, machine.config.fast_path);
-        // A child that is gone already is found by how it ended.
-        let _ = child.send(&LoadJob { load }).await;
-        let loaded = match within(work.timeout, child.receive::<Loaded>()).await {
-            None => return Err(failure::timed_out(work.timeout.unwrap_or_default())),
-            Some(Err(error)) => return Err(failure::foreign(&failure::no_message(&error))),
-            Some(Ok(Some(Loaded { loaded: None, ended: None, .. }))) => {
-                return Err(failure::foreign(&failure::no_message(&"it has no loaded")));
-            }
-            Some(Ok(loaded)) => loaded,
-        };
-        if let Some(Loaded { loaded: Some(Some(reason)), .. }) = &loaded {
-            tracing::debug!(task = work.task.name, reason, "items go through the SDK's dispatch");
-        }
-        let is_fast = matches!(loaded, Some(Loaded { loaded: Some(None), ended: None, .. }));
-        let pid = loaded.and_then(|loaded| loaded.pid);
+        let (is_fast, pid) = have_loaded(&mut child, work, load).await?;
         Ok(Self { pid, folder: Some(folder), ..Self::new(work, child, born, is_fast) })
+    }
+
+    /// Has it load another task of its environment. What the module prints meanwhile belongs to the work that needs it.
+    async fn turn_to(
+        &mut self,
+        machine: &Machine,
+        work: &Work,
+        prepared: &Prepared,
+        interface: Option<&Interface>,
+    ) -> Result<(), Failure> {
+        let folder = self.folder.as_ref().unwrap_or(&prepared.folder);
+        let setting = machine.setting(work, prepared, folder);
+        self.child.capture.begin_at(&work.output_prefix, 0).await;
+        let load = load_of(setting, interface, machine.config.fast_path);
+        (self.is_fast, _) = have_loaded(&mut self.child, work, load).await?;
+        self.loaded = key_of_task(work);
+        Ok(())
+    }
+
+    /// Answers the folder in which its work begins, when that is the same for all of it: that of an actor environment, whose
+    /// `actor_cache` tells by it what belongs together.
+    pub(crate) fn home(&self) -> Option<&Folder> {
+        self.folder.as_ref().filter(|_| self.ttl.is_some())
     }
 
     /// One that has run nothing yet, in the folder of its one piece of work.
@@ -235,7 +250,9 @@ impl Warm {
             child,
             is_fast,
             key: key(work),
-            task: work.task.clone(),
+            group: Group::of(work),
+            ttl: work.actor.as_ref().map(|actor| actor.ttl),
+            loaded: key_of_task(work),
             pid: None,
             born,
             chunks: 0,
@@ -244,6 +261,25 @@ impl Warm {
             folder: None,
         }
     }
+}
+
+/// Has a child load a task; answers whether its function can be called directly, and its process id if it has told it.
+async fn have_loaded(child: &mut Child, work: &Work, load: Load) -> Result<(bool, Option<u32>), Failure> {
+    // A child that is gone already is found by how it ended.
+    let _ = child.send(&LoadJob { load }).await;
+    let loaded = match within(work.timeout, child.receive::<Loaded>()).await {
+        None => return Err(failure::timed_out(work.timeout.unwrap_or_default())),
+        Some(Err(error)) => return Err(failure::foreign(&failure::no_message(&error))),
+        Some(Ok(Some(Loaded { loaded: None, ended: None, .. }))) => {
+            return Err(failure::foreign(&failure::no_message(&"it has no loaded")));
+        }
+        Some(Ok(loaded)) => loaded,
+    };
+    if let Some(Loaded { loaded: Some(Some(reason)), .. }) = &loaded {
+        tracing::debug!(task = work.task.name, reason, "items go through the SDK's dispatch");
+    }
+    let is_fast = matches!(loaded, Some(Loaded { loaded: Some(None), ended: None, .. }));
+    Ok((is_fast, loaded.and_then(|loaded| loaded.pid)))
 }
 
 /// Says whether the process that runs `work` is kept for what comes next. Items share one unless their task asks for none
@@ -283,9 +319,12 @@ pub(crate) async fn within<T>(limit: Option<Duration>, future: impl Future<Outpu
 }
 
 /// Answers what two pieces of work must have in common to run in one process. Executions have their own, unless the
-/// task says that it wants to share.
+/// task says that it wants to share. The tasks of an actor environment share, as far as their code is of one archive and
+/// they ask for the same of the machine; what differs between them in variables is set for each.
 pub(crate) fn key(work: &Work) -> u64 {
-    hash(work, work.isolation == Some(Isolation::Reuse))
+    let Some(actor) = &work.actor else { return hash(work, work.isolation == Some(Isolation::Reuse)) };
+    let archive = CommandLine::parse(&work.args).archive;
+    hash_of(&(&actor.environment, &actor.image, &work.image, archive, &work.resources))
 }
 
 /// Answers what all attempts of a task have in common, of whichever execution.
@@ -298,7 +337,10 @@ fn hash(work: &Work, is_shared: bool) -> u64 {
     let env = work.env.iter().filter(|(name, _)| !differs(name));
     let command = CommandLine::parse(&work.args).identity();
     let env = env.collect::<Vec<_>>();
-    let parts = (&work.task, &work.template, &work.image, command, env, &work.resources);
-    let bytes = rmp_serde::to_vec(&parts).expect("names and strings have a MessagePack form");
+    hash_of(&(&work.task, &work.template, &work.image, command, env, &work.resources))
+}
+
+fn hash_of(parts: &impl serde::Serialize) -> u64 {
+    let bytes = rmp_serde::to_vec(parts).expect("names and strings have a MessagePack form");
     xxhash_rust::xxh3::xxh3_64(&bytes)
 }

@@ -3,8 +3,10 @@
 use crate::ahead;
 use crate::config::Config;
 use crate::container;
+use crate::fast_task::{self, Service};
 use crate::machine::Machine;
 use crate::slot::{Phase, Slot};
+use skein_idl::fasttask::fast_task_server::FastTaskServer;
 use skein_log::{BlobStore, Inbox, TaskQueue};
 use std::io;
 use std::sync::Arc;
@@ -53,7 +55,21 @@ impl Workers {
             };
             slots.spawn(slot.run());
         }
+        let others = Slot {
+            worker: format!("{}-others", machine.config.worker),
+            phase: closing,
+            machine: Arc::clone(&machine),
+            queue,
+            inbox,
+        };
+        slots.spawn(fast_task::serve::run(others));
         Ok(Self { machine, slots, phase, helpers })
+    }
+
+    /// Answers the service that workers of actor environments connect to which somebody else starts, to be served where clients
+    /// are. Until one is connected, and for every environment of which none is, tasks run in processes of this machine's own.
+    pub fn fast_task(&self) -> FastTaskServer<Service> {
+        FastTaskServer::new(Service(Arc::clone(&self.machine.bridges)))
     }
 
     /// Takes no more work and waits for what runs, at most `grace`; what is not done by then is stopped and handed

@@ -6,7 +6,7 @@ pub use parse::PlanError;
 
 use skein_idl::flyteidl::core;
 use skein_model::cache::CacheRule;
-use skein_model::{Failure, Interruptible, NodeId, TaskResources, TaskSettings};
+use skein_model::{ActorEnvironment, Failure, Interruptible, NodeId, TaskResources, TaskSettings};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -89,6 +89,8 @@ pub struct PlanNode {
     pub settings: TaskSettings,
     /// Which of its tries may run on capacity that can be taken away.
     pub interruptible: Interruptible,
+    /// The actor environment whose processes run it, if it has one.
+    pub actor: Option<ActorEnvironment>,
     /// How its outputs are kept for others, if they are.
     pub cache: Option<CacheRule>,
     /// What it asks for of a machine, before defaults.

@@ -9,13 +9,14 @@
 //! that is taken up adopts of that what it waits for, with the names under which it was handed out, and offers the rest
 //! again. So workers that went on meanwhile are not doubled.
 
+mod actors;
 mod gpus;
 
 use skein_core::chunk::TARGET;
 use skein_core::schedule::{Claim, Limit, Schedule};
 use skein_log::{QueueError, Stop, TaskQueue};
 use skein_model::task_settings::{PRIORITY_DEFAULT, WEIGHT_DEFAULT};
-use skein_model::{Attempt, ExecutionId, Gpu, NodeId, PoolId, TaskSettings, Work, WorkId};
+use skein_model::{Actor, Attempt, ExecutionId, Gpu, NodeId, PoolId, TaskSettings, Work, WorkId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -98,10 +99,17 @@ impl Dispatch {
 
     /// Counts work as handed out that was found in the queue; says whether it was. It is not offered again: whoever has
     /// it may be done at any moment, and would get it anew.
-    pub(crate) fn adopt(&self, id: &WorkId, task: &str, settings: &TaskSettings, micros: u64) -> bool {
+    pub(crate) fn adopt(
+        &self,
+        id: &WorkId,
+        task: &str,
+        (settings, actor): (&TaskSettings, Option<&Actor>),
+        micros: u64,
+    ) -> bool {
         let mut state = self.state();
         let Some(pool) = state.found.remove(id) else { return false };
         let mut claim = claim(id, task, settings, micros);
+        claim.limits.extend(actor.map(actors::limit));
         claim.limits.extend(self.room_of(&pool));
         state.schedule.adopt(id.clone(), claim);
         self.note_pool(&mut state, id, &pool);
@@ -140,6 +148,7 @@ impl Dispatch {
             let mut state = self.state();
             let mut claim = claim(&work.id, &work.task.name, settings, micros);
             claim.limits.extend(gpus::limits(&work.resources, &self.gpus));
+            claim.limits.extend(work.actor.as_ref().map(actors::limit));
             claim.limits.extend(self.room_of(&work.pool));
             if state.schedule.offer(work.id.clone(), claim) {
                 self.note_pool(&mut state, &work.id, &work.pool);
@@ -393,8 +402,8 @@ mod tests {
         let found = work(&pool(), "e", "a", 0);
         after.find(&BTreeSet::from([found.id.execution.clone()])).await.expect("it says");
         assert_eq!(after.found_of(&found.id.execution, &found.id.node), vec![found.id.clone()]);
-        assert!(after.adopt(&found.id, &found.task.name, &limited, 1));
-        assert!(!after.adopt(&found.id, &found.task.name, &limited, 1), "once");
+        assert!(after.adopt(&found.id, &found.task.name, (&limited, None), 1));
+        assert!(!after.adopt(&found.id, &found.task.name, (&limited, None), 1), "once");
         after.offer(work(&pool(), "e", "b", 0), &limited, 1).await;
         assert_eq!(after.waiting(), 1, "the limit is used up by what was out");
         after.ended(&found.id, None).await;

@@ -9,7 +9,7 @@ use crate::dispatch;
 use crate::execution;
 use crate::perform::{announce, work};
 use crate::ports::Ports;
-use crate::settings::settings_of;
+use crate::settings::{actor_of, settings_of};
 use crate::stored::StoredList;
 use bytes::Bytes;
 use cached::Cached;
@@ -121,12 +121,14 @@ impl Args {
     pub(crate) fn adopt(&mut self, ports: &Ports) -> Result<(), ActorProcessingErr> {
         let place = place(self)?;
         let settings = settings_of(&ports.config, &self.plan, place, &self.created.execution);
+        let actor = actor_of(&self.plan, place, &self.created.execution);
         let task = work::task_name(&self.plan, place);
         for id in ports.dispatch.found_of(&self.created.execution, &self.node) {
             if let Some(range) = id.items
                 && self.items.adopt((range, id.attempt))
             {
-                ports.dispatch.adopt(&id, task, &settings, dispatch::expected_micros());
+                let settings = (&settings, actor.as_ref());
+                ports.dispatch.adopt(&id, task, settings, dispatch::expected_micros());
             }
         }
         Ok(())

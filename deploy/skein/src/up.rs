@@ -204,6 +204,10 @@ async fn start(
     let workers = workers
         .map(|(python, machine)| workers_of(up, data, python, (machine, config), &parts))
         .transpose()?;
+    let gateway = match &workers {
+        Some(workers) => gateway.beside(workers.fast_task()),
+        None => gateway,
+    };
     let (stop_gateway, stopped) = oneshot::channel();
     let serving = tokio::spawn(async move {
         let until = async move { drop(stopped.await) };

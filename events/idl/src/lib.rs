@@ -78,6 +78,14 @@ pub mod flyteidl {
     }
 }
 
+/// What workers of actor environments speak with a server.
+///
+/// `unionai-actor` has it in a program alone, without descriptors: the tests with that program hold it.
+#[expect(missing_docs, clippy::allow_attributes, reason = "generated")]
+pub mod fasttask {
+    tonic::include_proto!("fasttask");
+}
+
 /// What Union adds to Flyte.
 pub mod cloudidl {
     /// Names and lists that Union's services share.

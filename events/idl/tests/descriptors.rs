@@ -104,7 +104,8 @@ type Parts = BTreeMap<String, String>;
 fn every_definition_is_the_same_as_in_the_installed_packages() {
     let (installed, theirs) = installed_descriptors();
     let mut ours = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).expect("build.rs encoded it");
-    ours.file.retain(|file| !file.package().starts_with("google."));
+    // What is in a program alone, and not in a package, is held by the tests with that program.
+    ours.file.retain(|file| !file.package().starts_with("google.") && file.package() != "fasttask");
 
     let differences = compare(&parts(&ours), &parts(&theirs), LEFT_OUT);
 

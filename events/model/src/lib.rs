@@ -8,6 +8,7 @@
 //!   is read for as long as it exists. Golden files in `tests/golden` hold that.
 
 pub mod accelerators;
+pub mod actor;
 pub mod bindings;
 pub mod cache;
 pub mod codec;
@@ -41,6 +42,7 @@ pub mod types;
 pub mod work;
 
 pub use accelerators::Gpu;
+pub use actor::{Actor, ActorEnvironment};
 pub use cache::{CacheKey, CacheSource, CatalogEvent, Dataset};
 pub use command::Command;
 pub use data::{BlobRef, DataRef, INLINE_BYTES_MAX};

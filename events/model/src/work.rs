@@ -1,5 +1,6 @@
 //! What a worker is handed: everything that is needed to run one try, and nothing that has to be looked up.
 
+use crate::actor::Actor;
 use crate::data::{BlobRef, DataRef};
 use crate::envelope::TraceContext;
 use crate::event::ItemRange;
@@ -65,6 +66,9 @@ pub struct Work {
     /// How many processes of one machine have its task at once at most; none is no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub processes_max: Option<u32>,
+    /// The actor environment whose processes run it, for a task of one. What the task says of processes does not count then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<Actor>,
     /// What it asks for of the machine, with the defaults of its project and domain.
     #[serde(default, skip_serializing_if = "TaskResources::is_empty")]
     pub resources: TaskResources,

@@ -4,7 +4,7 @@ use crate::connectors::{self, Connectors};
 use crate::error::ApiError;
 use crate::variables;
 use skein_idl::flyteidl::core::{Container, K8sPod, TaskTemplate, task_template};
-use skein_model::{Gpu, Quota, SecretRequest, TaskResources, TaskSettings};
+use skein_model::{ActorEnvironment, Gpu, Quota, SecretRequest, TaskResources, TaskSettings};
 
 /// Checks a template.
 ///
@@ -19,6 +19,8 @@ pub(super) fn template(template: &TaskTemplate) -> Result<(), ApiError> {
     }
     TaskSettings::of(template).map_err(|fault| ApiError::invalid(fault.to_string()))?;
     SecretRequest::all_of(template).map_err(|fault| ApiError::invalid(fault.to_string()))?;
+    let name = template.id.as_ref().map(|id| id.name.as_str()).unwrap_or_default();
+    ActorEnvironment::of(template).map_err(|fault| ApiError::invalid(format!("task {name}: {fault}")))?;
     match &template.target {
         // Whether a connector does it is asked later.
         None | Some(task_template::Target::Sql(_)) => Ok(()),

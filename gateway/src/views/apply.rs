@@ -64,6 +64,8 @@ pub(crate) struct PlanNode {
     pub(crate) cache: Option<Dataset>,
     /// Which of its tries may run on capacity that can be taken away.
     pub(super) interruptible: Interruptible,
+    /// The actor environment whose processes run it, if it has one.
+    pub(crate) actor: Option<skein_model::ActorEnvironment>,
     /// What it asks for of a machine.
     pub(crate) resources: skein_model::TaskResources,
     /// What its task says of how it is run.

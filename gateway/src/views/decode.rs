@@ -7,7 +7,8 @@ use skein_log::{BlobError, BlobStore};
 use skein_model::cache::CacheRule;
 use skein_model::interruptible::retries;
 use skein_model::{
-    BlobRef, Category, Event, Interruptible, RegistryEvent, TaskResources, TaskSettings, codec,
+    ActorEnvironment, BlobRef, Category, Event, Interruptible, RegistryEvent, TaskResources, TaskSettings,
+    codec,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -125,6 +126,7 @@ pub(crate) fn plan_of(closure: &[u8]) -> Plan {
             timeout,
             cache,
             interruptible,
+            actor: ActorEnvironment::of(known).unwrap_or_default(),
             resources: resources.unwrap_or_default(),
             settings: TaskSettings::of(known).unwrap_or_default(),
         })

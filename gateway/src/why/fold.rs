@@ -305,6 +305,9 @@ impl Fold {
 
     /// Says for what a try waits that is ready.
     fn of_place(&self, node: &PlanNode) -> String {
+        if let Some(actor) = &node.actor {
+            return format!("a free process of the actor environment {actor}");
+        }
         let wanted = node.resources.gpus();
         let Some(there) = self.offer.as_ref().and_then(|offer| offer.gpus.as_ref()) else {
             return "a worker".to_owned();

@@ -73,7 +73,11 @@ def _serve(frames: Frames, progress: Progress, task: Any) -> int:
         if "load" in job:
             settle(job["load"])
             task = _load(job["load"])
-            surroundings = Surroundings()
+            if surroundings is None:
+                surroundings = Surroundings()
+            else:
+                # Another task of the same environment: what its module set up when it was imported is there for it too.
+                surroundings.take_over()
             forget(job["load"])
             frames.send({"loaded": task.why_not_fast, "pid": os.getpid()})
         elif "nest" in job:

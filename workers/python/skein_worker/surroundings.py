@@ -46,6 +46,10 @@ class Surroundings:
     def __init__(self) -> None:
         self._files = [(number, *_kept(number)) for number in (0, 1, 2)]
         self._streams = [(name, getattr(sys, name)) for name in ("stdin", "stdout", "stderr")]
+        self.take_over()
+
+    def take_over(self) -> None:
+        """Has what was set since be what is put back, but for where the streams lead."""
         self._handlers = [(number, _signal.getsignal(number)) for number in _signal.valid_signals()]
         self._blocked = _signal.pthread_sigmask(_signal.SIG_BLOCK, [])
         self._limit = sys.getrecursionlimit()

@@ -112,7 +112,12 @@ impl Loaded {
         prepared: &Prepared,
         values: Option<BTreeMap<String, Plain>>,
     ) -> Result<Host, Failure> {
-        let setting = machine.setting(work, prepared, &prepared.folder);
+        let mut setting = machine.setting(work, prepared, &prepared.folder);
+        if let Host::Shared(warm) = &self.host
+            && let Some(home) = warm.home()
+        {
+            setting.cwd = home.work().display().to_string();
+        }
         let setting = machine.confine(self.host.child_mut(), work, setting)?;
         let outputs = prepared.folder.outputs().display().to_string();
         let publish = machine.blobs.local_path(&work.output_prefix).map(|path| path.display().to_string());

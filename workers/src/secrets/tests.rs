@@ -71,6 +71,7 @@ fn work() -> Work {
         isolation: None,
         life: Life::default(),
         processes_max: None,
+        actor: None,
         resources: skein_model::TaskResources::default(),
         image: None,
         raw_prefix: None,

@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod actors;
 mod ahead;
 mod attempts;
+mod bridges;
 mod chunks;
 mod conformance;
 mod culprits;

@@ -234,6 +234,7 @@ impl House {
             isolation: None,
             life: Life::default(),
             processes_max: None,
+            actor: None,
             resources: skein_model::TaskResources::default(),
             image: None,
             raw_prefix: None,

@@ -130,6 +130,13 @@ def counts(x: int) -> str:
 
 
 @task
+def counts_too(x: int) -> str:
+    """Counts with the task before."""
+    CALLS.append(x)
+    return f"{os.getpid()} {len(CALLS)} {os.environ['FLYTE_INTERNAL_EXECUTION_ID']}"
+
+
+@task
 def leaves_an_end(x: int) -> str:
     """Leaves a thread that ends the process when there is a witness, if `x` says so, and tells the process."""
 

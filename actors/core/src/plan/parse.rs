@@ -5,7 +5,7 @@ use skein_idl::flyteidl::core::{self, array_node, node, workflow_metadata};
 use skein_model::cache::CacheRule;
 use skein_model::interruptible::retries;
 use skein_model::runnable::{is_pod, is_runnable};
-use skein_model::{Interruptible, NodeId, TaskResources, TaskSettings};
+use skein_model::{ActorEnvironment, Interruptible, NodeId, TaskResources, TaskSettings};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -94,6 +94,7 @@ impl Plan {
             timeout: timeout(metadata, task),
             // They were checked at registration; of a task that was registered before there were such, none counts.
             settings: TaskSettings::of(task).unwrap_or_default(),
+            actor: ActorEnvironment::of(task).unwrap_or_default(),
             cache: CacheRule::of(metadata, task),
             resources: TaskResources::of(task, overrides(&node), None).unwrap_or_default(),
             image: image(&node),

@@ -4,7 +4,7 @@ use super::{Done, Wanted, announce, connectors, outcome};
 use crate::dispatch;
 use crate::map;
 use crate::ports::Ports;
-use crate::settings::{resources_of, settings_of};
+use crate::settings::{actor_of, resources_of, settings_of};
 use bytes::Bytes;
 use prost::Message as _;
 use skein_core::render::{self, Places};
@@ -123,8 +123,9 @@ pub(super) fn adopt(ports: &Ports, task: &Task) -> bool {
         return false;
     }
     let settings = settings_of(&ports.config, plan, *place, &created.execution);
-    let task = task_name(plan, *place);
-    ports.ways_out().any(|way| way.adopt(&id, task, &settings, dispatch::expected_micros()))
+    let actor = actor_of(plan, *place, &created.execution);
+    let (settings, task) = ((&settings, actor.as_ref()), task_name(plan, *place));
+    ports.ways_out().any(|way| way.adopt(&id, task, settings, dispatch::expected_micros()))
 }
 
 /// Answers the pool that a try is offered to: that whose workers can be taken away, if there is one and it may, and was not
@@ -264,6 +265,7 @@ async fn make(
         isolation: settings.isolation,
         life: settings.life(),
         processes_max: settings.pool_size,
+        actor: actor_of(plan, place, &created.execution),
         resources: resources_of(plan, place, created),
         args,
         env: render::environment(&env, created, &task, attempt),

@@ -56,6 +56,7 @@ pub fn work(pool: &PoolId, execution: &str, node: &str, attempt: u32) -> Work {
         isolation: None,
         life: Life::default(),
         processes_max: None,
+        actor: None,
         resources: skein_model::TaskResources::default(),
         image: None,
         raw_prefix: None,

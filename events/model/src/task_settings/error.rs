@@ -85,6 +85,10 @@ pub enum Right {
     Key,
     /// A pattern for names.
     Pattern,
+    /// A name that other names are put together with.
+    Name,
+    /// The name of an image.
+    Image,
 }
 
 impl fmt::Display for Right {
@@ -96,6 +100,10 @@ impl fmt::Display for Right {
                 f,
                 "a name of 1 to {KEY_CHARS_MAX} characters, such as letters, digits, dots, dashes and underscores; no slashes"
             ),
+            Self::Name => {
+                f.write_str("a name, such as letters, digits, dots, dashes and underscores; no slashes")
+            }
+            Self::Image => f.write_str("the name of an image, as a string"),
             Self::Pattern => f.write_str("a name, in which * stands for any characters"),
         }
     }

@@ -84,7 +84,7 @@ impl Whole {
         Self { name, min, max }
     }
 
-    pub(super) fn read(self, given: &BTreeMap<String, Given>) -> Result<Option<i32>, SettingError> {
+    pub(crate) fn read(self, given: &BTreeMap<String, Given>) -> Result<Option<i32>, SettingError> {
         let Self { name, min, max } = self;
         match given.get(name) {
             None | Some(Given::Nothing) => Ok(None),
@@ -106,7 +106,7 @@ impl Whole {
     }
 
     /// As [`Whole::read`], for a setting that is never less than nothing.
-    pub(super) fn count(self, given: &BTreeMap<String, Given>) -> Result<Option<u32>, SettingError> {
+    pub(crate) fn count(self, given: &BTreeMap<String, Given>) -> Result<Option<u32>, SettingError> {
         Ok(self.read(given)?.map(i32::unsigned_abs))
     }
 }

@@ -15,10 +15,10 @@ use skein_model::event::{CachedItems, Created, FinishedChunk, ItemFailure, ItemR
 use skein_model::resources::{Amounts, SharedMemory};
 use skein_model::work::{Isolation, Life, Work, WorkId, WorkKind};
 use skein_model::{
-    Attempt, BlobRef, CacheKey, CacheSource, CatalogEvent, CauseId, Charge, Command, ConnectorWork, DataRef,
-    Dataset, EntityId, EntityKind, Envelope, Event, ExecutionId, Failure, FailureCause, Head, Job, JobPhase,
-    JournalId, NodeId, PoolId, Quota, Record, RegistryEvent, Sealed, SecretId, SecretKind, TaskResources,
-    TimeLimit, Timestamp,
+    Actor, Attempt, BlobRef, CacheKey, CacheSource, CatalogEvent, CauseId, Charge, Command, ConnectorWork,
+    DataRef, Dataset, EntityId, EntityKind, Envelope, Event, ExecutionId, Failure, FailureCause, Head, Job,
+    JobPhase, JournalId, NodeId, PoolId, Quota, Record, RegistryEvent, Sealed, SecretId, SecretKind,
+    TaskResources, TimeLimit, Timestamp,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -459,6 +459,7 @@ fn works() -> Vec<(&'static str, Vec<Work>)> {
         isolation: None,
         life: Life::default(),
         processes_max: None,
+        actor: None,
         resources: TaskResources::default(),
         image: None,
         raw_prefix: None,
@@ -568,6 +569,15 @@ fn what_was_added_to_a_form_is_read_and_written_as_ever() {
     let bounded: Vec<_> =
         work.iter().map(|work| Work { life, processes_max: Some(2), ..work.clone() }).collect();
     check("added", &BTreeSet::from(["Life".to_owned()]), &[("Life", bounded)]);
+    let actor = Actor {
+        environment: "p/d/env/0123456789abcde".to_owned(),
+        image: "image".to_owned(),
+        slots: 2,
+        backlog: 1,
+        ttl: Duration::from_secs(90),
+    };
+    let warm: Vec<_> = work.iter().map(|work| Work { actor: Some(actor.clone()), ..work.clone() }).collect();
+    check("added", &BTreeSet::from(["Actor".to_owned()]), &[("Actor", warm)]);
     let asking: Vec<_> = work.into_iter().map(|work| Work { resources: resources(), ..work }).collect();
     check("added", &BTreeSet::from(["Resources".to_owned()]), &[("Resources", asking)]);
     let failures = BTreeSet::from(["Failures".to_owned()]);

@@ -3,6 +3,7 @@
 #![expect(clippy::panic, reason = "a test fails by panicking")]
 
 mod accelerators;
+mod actor;
 mod bindings;
 mod compile;
 mod compile_errors;

@@ -113,6 +113,7 @@ fn insert_plan(tx: &Transaction<'_>, digest: i64, plan: &Plan) -> Result<(), rus
             timeout: _,
             cache,
             interruptible,
+            actor: _,
             resources: _,
             settings: _,
         } = of;

@@ -1,0 +1,1 @@
+"""Tasks of actor environments, which only union can declare; registered by the tests that run them."""
