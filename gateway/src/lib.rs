@@ -41,6 +41,7 @@ mod services;
 mod shared;
 mod task_executions;
 mod tasks;
+pub mod usage;
 mod values;
 mod variables;
 mod views;

@@ -14,7 +14,8 @@ use rusqlite::types::Value;
 use skein_idl::flyteidl::admin::{self, task_execution_closure::OutputResult};
 use skein_idl::flyteidl::event::task_execution_metadata::InstanceClass;
 use skein_idl::flyteidl::{core, event};
-use skein_model::{ExecutionId, NodeId};
+use skein_model::{ExecutionId, NodeId, Used};
+use std::time::Duration;
 
 /// What the original calls the plugin that runs maps.
 const ARRAY_TASK_TYPE: &str = "container_array";
@@ -134,6 +135,7 @@ fn to_proto(
 ) -> admin::TaskExecution {
     let metadata = metadata(shared, execution, node, &attempt, chunks);
     let reasons = reasons(&attempt);
+    let custom_info = attempt.used.map(custom_info);
     let logs = logs(shared, execution, node, &attempt);
     let urls = flyte_urls(&execution.id, node.as_str(), Some(attempt.attempt), false);
     let input_uri = attempt.inputs.as_ref().map(|inputs| values::uri(inputs, urls.inputs));
@@ -164,6 +166,7 @@ fn to_proto(
             reason: reasons.last().map(|reason| reason.message.clone()).unwrap_or_default(),
             task_type: if attempt.is_array { ARRAY_TASK_TYPE.to_owned() } else { attempt.task_type },
             metadata: Some(metadata),
+            custom_info,
             event_version: 1,
             reasons,
             ..Default::default()
@@ -210,6 +213,25 @@ fn metadata(
             ..Default::default()
         }
     }
+}
+
+/// What the try used of its machine, for whoever shows what plugins say.
+fn custom_info(used: Used) -> prost_types::Struct {
+    use prost_types::value::Kind;
+    let number = |value: f64| prost_types::Value { kind: Some(Kind::NumberValue(value)) };
+    #[expect(clippy::cast_precision_loss, reason = "what is shown needs no more than 52 bits")]
+    let whole = |value: u64| number(value as f64);
+    let all = [
+        ("peakMemoryBytes", Some(whole(used.memory_bytes))),
+        ("cpuSeconds", Some(number(Duration::from_micros(used.cpu_micros).as_secs_f64()))),
+        ("peakCpuCores", Some(number(Duration::from_millis(used.cpu_millis).as_secs_f64()))),
+        ("peakGpuMemoryBytes", used.gpu_memory_bytes.map(whole)),
+        ("peakGpuPercent", used.gpu_percent.map(|percent| number(percent.into()))),
+    ];
+    let fields = all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+    let used = prost_types::Struct { fields };
+    let used = prost_types::Value { kind: Some(Kind::StructValue(used)) };
+    prost_types::Struct { fields: [("used".to_owned(), used)].into() }
 }
 
 /// Why the try is where it is, step by step.

@@ -49,6 +49,7 @@ mod scratch;
 mod secrets;
 mod slot;
 mod stop;
+mod usage;
 mod warm;
 mod workers;
 mod zygote;

@@ -17,6 +17,7 @@ use crate::plain::Interface;
 use crate::programs::Programs;
 use crate::scratch::{Folder, Scratch};
 use crate::secrets::{Given, Secrets};
+use crate::usage::Usage;
 use bytes::Bytes;
 use prost::Message;
 use skein_idl::flyteidl::core::TaskTemplate;
@@ -44,6 +45,8 @@ pub(crate) struct Machine {
     pub leases: Leases,
     /// The processes that are made before work for them begins.
     pub ahead: Ahead,
+    /// What is used of the machine.
+    pub usage: Arc<Usage>,
     places: Arc<Places>,
     archives: Archives,
     scratch: Scratch,
@@ -97,6 +100,7 @@ impl Machine {
             kept: Kept::new(config.slots.get()),
             leases: Leases::new(Arc::clone(&places), config.gpus.clone().map(Gpus::new)),
             ahead: Ahead::new(),
+            usage: Usage::new(Arc::clone(&blobs), config.gpus.as_deref()),
             places,
             programs: Programs::new(Arc::clone(&config), Arc::clone(&blobs)),
             environments: Environments::new(&config, &package, &blobs),

@@ -22,7 +22,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, Interest};
@@ -108,7 +108,24 @@ enum Order {
     Kill(u64, i32),
 }
 
-type Waiting = Arc<Mutex<HashMap<u64, watch::Sender<Option<Exit>>>>>;
+/// Who waits for a child.
+struct Expected {
+    exit: watch::Sender<Option<Exit>>,
+    /// Its process id, 0 until it is told.
+    pid: Arc<AtomicU32>,
+}
+
+/// What is told of a child.
+pub(crate) struct Forked {
+    /// Its number, by which the zygote knows it.
+    pub number: u64,
+    /// Its end.
+    pub exit: watch::Receiver<Option<Exit>>,
+    /// Its process id, 0 until it is told.
+    pub pid: Arc<AtomicU32>,
+}
+
+type Waiting = Arc<Mutex<HashMap<u64, Expected>>>;
 
 /// A zygote that is ready. Everything it forked is killed when it is dropped.
 pub(crate) struct Zygote {
@@ -195,15 +212,17 @@ impl Zygote {
         Ok(Self { orders, waiting, next: AtomicU64::new(0), _root: root })
     }
 
-    /// Orders a child. Answers its number, and where its end will be told.
-    pub(crate) fn fork(&self, birth: Birth) -> (u64, watch::Receiver<Option<Exit>>) {
+    /// Orders a child. Answers where what becomes of it will be told.
+    pub(crate) fn fork(&self, birth: Birth) -> Forked {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, exit) = watch::channel(None);
-        lock(&self.waiting).insert(number, sender);
+        let pid = Arc::new(AtomicU32::new(0));
+        let expected = Expected { exit: sender, pid: Arc::clone(&pid) };
+        lock(&self.waiting).insert(number, expected);
         if self.orders.send(Order::Fork(number, birth)).is_err() {
             lock(&self.waiting).remove(&number);
         }
-        (number, exit)
+        Forked { number, exit, pid }
     }
 
     /// Orders a signal to a child's process group; without effect when the child has ended.
@@ -218,7 +237,7 @@ impl Zygote {
     }
 }
 
-fn lock(waiting: &Waiting) -> std::sync::MutexGuard<'_, HashMap<u64, watch::Sender<Option<Exit>>>> {
+fn lock(waiting: &Waiting) -> std::sync::MutexGuard<'_, HashMap<u64, Expected>> {
     waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -342,10 +361,15 @@ async fn listen(mut frames: Frames, waiting: &Waiting) {
         };
         if let Some(forked) = said.forked {
             tracing::debug!(child = forked, pid = said.pid, "child forked");
+            if let (Ok(pid), Some(expected)) = (u32::try_from(said.pid), lock(waiting).get(&forked)) {
+                expected.pid.store(pid, Ordering::Release);
+            }
         }
         if let Some(exited) = said.exited
-            && let Some(exit) = lock(waiting).remove(&exited)
+            && let Some(Expected { exit, pid }) = lock(waiting).remove(&exited)
         {
+            // It is another's by now, or soon.
+            pid.store(0, Ordering::Release);
             exit.send_replace(Some(Exit::of(said.status)));
         }
     }

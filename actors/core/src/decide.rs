@@ -8,6 +8,7 @@ mod map;
 
 use crate::execution::{Execution, NodeState};
 use crate::plan::NodeIndex;
+use attempt::End;
 use skein_model::{Command, Event, ExecutionPhase, NodeId, Timestamp};
 
 /// A command that cannot apply. Nothing is recorded.
@@ -49,8 +50,9 @@ impl Execution {
             Command::AttemptStarted { node, attempt, worker, place } => {
                 self.decide_started(node, *attempt, worker, place.as_ref())
             }
-            Command::AttemptFinished { node, attempt, outcome, began } => {
-                self.decide_finished(node, *attempt, outcome, began.as_ref(), now)
+            Command::AttemptFinished { node, attempt, outcome, began, used } => {
+                let end = End { outcome, used: *used, now };
+                self.decide_finished(node, *attempt, end, began.as_ref())
             }
             Command::ItemsFinished { node, chunk } => self.decide_items(node, chunk),
             Command::MapAssembled { node, outputs } => self.decide_assembled(node, outputs),

@@ -5,6 +5,7 @@ use crate::data::DataRef;
 use crate::event::{CachedItems, FinishedChunk};
 use crate::failure::Failure;
 use crate::ids::{Attempt, CauseId, NodeId};
+use crate::used::Used;
 use serde::{Deserialize, Serialize};
 
 /// A request to one execution. It may come twice, late, or in another order than it was sent.
@@ -74,6 +75,9 @@ pub enum Command {
         /// When it began, unless that was told before.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         began: Option<Began>,
+        /// What it used of the machine, when it ran long enough to be looked at.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        used: Option<Used>,
     },
     /// Items of a map ended.
     ItemsFinished {

@@ -34,6 +34,7 @@ pub mod task_rules;
 pub mod task_settings;
 pub mod time;
 pub mod types;
+pub mod used;
 pub mod work;
 
 pub use accelerators::Gpu;
@@ -54,4 +55,5 @@ pub use secret_request::SecretRequest;
 pub use task_rules::{TaskRule, TaskRules};
 pub use task_settings::TaskSettings;
 pub use time::Timestamp;
+pub use used::Used;
 pub use work::{Isolation, Life, Work, WorkId, WorkKind};

@@ -140,6 +140,8 @@ mod tests {
             is_cached: keeps,
             is_interruptible: false,
             place: String::new(),
+            used: None,
+            resources: skein_model::TaskResources::default(),
         };
         let given = [("name", "Mine"), ("uri", "https://x/{{ .podName }}")];
         let given = given.map(|(key, value)| (key.to_owned(), value.to_owned()));

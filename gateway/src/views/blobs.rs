@@ -15,6 +15,11 @@ pub(crate) fn decode_data(column: &[u8]) -> Result<DataRef, rmp_serde::decode::E
     rmp_serde::from_slice(column)
 }
 
+/// Encodes a value of which parts may be left out.
+pub(super) fn encode_named<T: serde::Serialize>(value: &T) -> Vec<u8> {
+    rmp_serde::to_vec_named(value).expect("a value of the model has no map with keys that are not strings")
+}
+
 /// Encodes any stored value for a column.
 pub(super) fn encode<T: serde::Serialize>(value: &T) -> Vec<u8> {
     rmp_serde::to_vec(value).expect("a value of the model has no map with keys that are not strings")

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use skein_model::event::ItemRange;
 use skein_model::{
     Attempt, CacheKey, CacheSource, DataRef, Dataset, EntityId, EntityKind, ExecutionId, Interruptible,
-    Timestamp,
+    TaskResources, Timestamp, Used,
 };
 use std::collections::BTreeMap;
 
@@ -289,6 +289,10 @@ pub(crate) struct AttemptRow {
     pub(crate) is_cached: bool,
     /// Whether it may run on capacity that can be taken away.
     pub(crate) is_interruptible: bool,
+    /// What it used of its machine; none when it ended before anybody looked, or has not ended.
+    pub(crate) used: Option<Used>,
+    /// What its task declares that it asks for, without what project and domain say.
+    pub(crate) resources: TaskResources,
 }
 
 fn interruptible(row: &SqlRow<'_>, at: usize) -> Read<bool> {
@@ -296,6 +300,11 @@ fn interruptible(row: &SqlRow<'_>, at: usize) -> Read<bool> {
     let Some(stored) = stored else { return Ok(false) };
     let of: Interruptible = rmp_serde::from_slice(&stored).map_err(|error| conversion(at, error))?;
     Ok(of.is(row.get(at + 1)?, Attempt(row.get(0)?)))
+}
+
+fn packed_if_any<T: for<'de> Deserialize<'de>>(row: &SqlRow<'_>, at: usize) -> Read<Option<T>> {
+    let stored: Option<Vec<u8>> = row.get(at)?;
+    stored.map(|packed| rmp_serde::from_slice(&packed).map_err(|error| conversion(at, error))).transpose()
 }
 
 impl Row for AttemptRow {
@@ -306,7 +315,8 @@ impl Row for AttemptRow {
         coalesce(plan_nodes.task_name, ''), coalesce(plan_nodes.task_version, ''), \
         coalesce(plan_nodes.task_type, ''), plan_nodes.cache IS NOT NULL, \
         plan_nodes.interruptible, \
-        (SELECT executions.interruptible FROM executions WHERE executions.key = attempts.execution), attempts.place";
+        (SELECT executions.interruptible FROM executions WHERE executions.key = attempts.execution), attempts.place, \
+        attempts.used, plan_nodes.resources";
 
     fn read(row: &SqlRow<'_>) -> Read<Self> {
         Ok(Self {
@@ -326,6 +336,8 @@ impl Row for AttemptRow {
             is_cached: row.get(18)?,
             is_interruptible: interruptible(row, 19)?,
             place: row.get(21)?,
+            used: packed_if_any(row, 22)?,
+            resources: packed_if_any(row, 23)?.unwrap_or_default(),
         })
     }
 }

@@ -119,6 +119,7 @@ pub(super) async fn offer_attempt(ports: &Ports, task: &Task) -> Done {
         attempt: task.attempt,
         outcome,
         began: None,
+        used: None,
     };
     if task.started {
         let prefix = paths::attempt_prefix(&task.created.data_prefix, &node, task.attempt);
