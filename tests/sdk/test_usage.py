@@ -4,20 +4,34 @@ import json
 import subprocess
 import urllib.error
 import urllib.request
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Iterator, Optional
 
 import pytest
 
+from harness import cli as command_lines
 from harness.client import Client, phase, require_success
+from harness.groups import require_control_groups
 from harness.poll import until
 from harness.server import Skein
-from harness.settings import DOMAIN, PROJECT, binary, environment
+from harness.settings import DOMAIN, PACKAGE, PROJECT, PROJECT_FOLDER, VERSION, binary, environment
 from harness.witness import Witness
 
 MEBIBYTE = 1024 * 1024
 # Of a chunk of a map it is looked twice a second.
 LOOK_MS_MAX = 1_000
 END_SECONDS_MAX = 60
+
+
+@pytest.fixture(scope="module")
+def held_to(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A client of a server that holds tasks to their limits; left out where this user may make no control groups."""
+    folder = tmp_path_factory.mktemp("held-to")
+    require_control_groups(folder)
+    server = Skein(folder, words=("--resources", "enforce")).start()
+    command_lines.pyflyte(server, folder).register(PACKAGE, version=VERSION, folder=PROJECT_FOLDER).expect_success()
+    yield Client(server)
+    server.end()
+    server.check()
 
 
 def ask(client: Client, execution: Any, what: str = "") -> tuple[int, Any]:
@@ -143,6 +157,19 @@ def test_what_a_tasks_own_programs_use_is_the_tasks(client: Client, witness: Wit
     assert running["memory"]["peak"] < 600 * MEBIBYTE, "pages that both have count once"
     witness.open("child")
     require_success(client.wait(execution))
+
+
+def test_where_limits_are_held_to_memory_is_what_counts_against_them(held_to: Client, witness: Witness) -> None:
+    """Of a process that ended long ago its control group told what it used."""
+    execution = held_to.start("using.fills_a_child", {"mib": 150}, task=True, envs=witness.variables)
+    node = task_node(held_to, execution)
+    running = seen(held_to, execution, f"/{node}", holds(150))
+    limit = running["memory"]["limit"]
+    assert (limit, running["cpu"]["limit"]) == (400 * MEBIBYTE, 1.0)
+    assert running["memory"]["peak"] <= limit
+    witness.open("child")
+    require_success(held_to.wait(execution))
+    assert 0 < usage(held_to, execution, f"/{node}")["cpu"]["seconds"] < END_SECONDS_MAX
 
 
 def test_each_attempt_has_a_series_of_its_own(client: Client, witness: Witness) -> None:

@@ -3,7 +3,7 @@
 use crate::capture::Capture;
 use crate::cgroups::{Cgroup, Cgroups};
 use crate::frames::{Frames, ReceiveError};
-use crate::usage::Target;
+use crate::usage::{Pid, Target};
 use crate::zygote::{Birth, Forked, Zygote};
 use rustix::process::Signal;
 use serde::Serialize;
@@ -15,7 +15,6 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
@@ -62,7 +61,7 @@ pub(crate) struct Tie {
 pub(crate) struct Child {
     tie: Tie,
     frames: Frames,
-    pid: Arc<AtomicU32>,
+    pid: Arc<Pid>,
     progress: Arc<File>,
     /// What it prints.
     pub capture: Capture,

@@ -13,10 +13,12 @@
 //! left it there. Of a map the item counts that runs when it is looked at.
 
 mod driver;
+mod pid;
 mod sense;
 mod tree;
 mod watched;
 
+pub(crate) use pid::Pid;
 pub(crate) use sense::Target;
 pub(crate) use watched::{Kept, Watched};
 

@@ -12,6 +12,7 @@ use crate::child::Exit;
 use crate::config::Config;
 use crate::frames::Frames;
 use crate::nest::Ground;
+use crate::usage::Pid;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use rustix::process::Signal;
 use skein_protocol::{Control, PROTOCOL, Said, VERSION, frames, native};
@@ -22,7 +23,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, Interest};
@@ -111,8 +112,7 @@ enum Order {
 /// Who waits for a child.
 struct Expected {
     exit: watch::Sender<Option<Exit>>,
-    /// Its process id, 0 until it is told.
-    pid: Arc<AtomicU32>,
+    pid: Arc<Pid>,
 }
 
 /// What is told of a child.
@@ -121,8 +121,8 @@ pub(crate) struct Forked {
     pub number: u64,
     /// Its end.
     pub exit: watch::Receiver<Option<Exit>>,
-    /// Its process id, 0 until it is told.
-    pub pid: Arc<AtomicU32>,
+    /// Its process, as soon as that is told.
+    pub pid: Arc<Pid>,
 }
 
 type Waiting = Arc<Mutex<HashMap<u64, Expected>>>;
@@ -216,7 +216,7 @@ impl Zygote {
     pub(crate) fn fork(&self, birth: Birth) -> Forked {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, exit) = watch::channel(None);
-        let pid = Arc::new(AtomicU32::new(0));
+        let pid = Arc::new(Pid::default());
         let expected = Expected { exit: sender, pid: Arc::clone(&pid) };
         lock(&self.waiting).insert(number, expected);
         if self.orders.send(Order::Fork(number, birth)).is_err() {
@@ -362,14 +362,13 @@ async fn listen(mut frames: Frames, waiting: &Waiting) {
         if let Some(forked) = said.forked {
             tracing::debug!(child = forked, pid = said.pid, "child forked");
             if let (Ok(pid), Some(expected)) = (u32::try_from(said.pid), lock(waiting).get(&forked)) {
-                expected.pid.store(pid, Ordering::Release);
+                expected.pid.tell(pid);
             }
         }
         if let Some(exited) = said.exited
             && let Some(Expected { exit, pid }) = lock(waiting).remove(&exited)
         {
-            // It is another's by now, or soon.
-            pid.store(0, Ordering::Release);
+            pid.forget();
             exit.send_replace(Some(Exit::of(said.status)));
         }
     }

@@ -67,7 +67,7 @@ pub(crate) struct Source {
     /// What the journal says that it used; none of items, and where nobody looked.
     pub(crate) used: Option<Used>,
     /// What its task declares that it asks for.
-    pub(crate) resources: TaskResources,
+    pub(crate) resources: Box<TaskResources>,
 }
 
 /// What the views have of a node.
@@ -162,7 +162,7 @@ fn attempt(wanted: &Wanted, rows: &Rows) -> Result<Found, ApiError> {
         item: None,
         has_ended: has_ended || row.ended_at.is_some(),
         used: row.used,
-        resources: row.resources.clone(),
+        resources: Box::new(row.resources.clone()),
     }))
 }
 
@@ -178,7 +178,7 @@ fn range(wanted: &Wanted, rows: &Rows, items: ItemRange) -> Source {
         item: None,
         has_ended,
         used: None,
-        resources: rows.resources(),
+        resources: Box::new(rows.resources()),
     }
 }
 
@@ -222,7 +222,7 @@ async fn items_log(shared: &Shared, wanted: &Wanted, rows: &Rows, item: u32) -> 
         item: Some(item),
         has_ended: rows.has_ended() || ended.contains(&number),
         used: None,
-        resources: rows.resources(),
+        resources: Box::new(rows.resources()),
     })
 }
 

@@ -1,11 +1,11 @@
 //! What is known of the processes of one piece of work, and what they have used since the last look.
 
+use super::pid::Pid;
 use super::tree::{Kernel, Process};
 use crate::cgroups::Gauge;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// How much of the time exact readings of memory may take: one part in so many. They walk through all pages of a process.
@@ -14,8 +14,8 @@ const EXACT_PART: u32 = 50;
 /// The processes that run a piece of work.
 #[derive(Clone)]
 pub(crate) struct Target {
-    /// The first of them, of which all others descend; 0 as long as nobody has said.
-    pub pid: Arc<AtomicU32>,
+    /// The first of them, of which all others descend.
+    pub pid: Arc<Pid>,
     /// The page on which it notes which item runs; none where there are no items.
     pub page: Option<Arc<File>>,
     /// Their control group, if they have one.
@@ -61,13 +61,10 @@ pub(super) struct Seen {
 
 impl Target {
     /// A process of its own, without items.
-    pub(crate) fn of_process(pid: u32) -> Self {
-        let pid = Arc::new(AtomicU32::new(pid));
+    pub(crate) fn of_process(number: u32) -> Self {
+        let pid = Arc::new(Pid::default());
+        pid.tell(number);
         Self { pid, page: None, gauge: None, is_shared: false, first_item: None }
-    }
-
-    fn pid(&self) -> Option<u32> {
-        Some(self.pid.load(Ordering::Acquire)).filter(|pid| *pid != 0)
     }
 
     /// Answers the item that runs.
@@ -84,8 +81,7 @@ impl Sense {
         let mut base = Duration::ZERO;
         if target.is_shared {
             let group = target.gauge.as_ref().and_then(Gauge::cpu);
-            let first = || target.pid().and_then(Process::read).map(|process| process.cpu);
-            base = group.or_else(first).unwrap_or_default();
+            base = group.or_else(|| target.pid.cpu()).unwrap_or_default();
         }
         Self { target, began: Instant::now(), base, cpu: Duration::ZERO, born: None, exact: Exact::default() }
     }
@@ -98,7 +94,7 @@ impl Sense {
     /// Looks; none when there is nothing to be seen.
     pub(super) fn look(&mut self, kernel: &Kernel) -> Option<Seen> {
         let item = self.target.item();
-        let processes = self.target.pid().map(|pid| kernel.tree(pid)).unwrap_or_default();
+        let processes = self.target.pid.number().map(|pid| kernel.tree(pid)).unwrap_or_default();
         let processes = self.own(processes);
         let group = self.target.gauge.as_ref();
         let (memory, cpu) = (group.and_then(Gauge::memory), group.and_then(Gauge::cpu));

@@ -84,7 +84,12 @@ fn fields(stat: &str) -> Option<Vec<&str>> {
 impl Process {
     /// Looks at a process; none when it is gone.
     pub(super) fn read(pid: u32) -> Option<Self> {
-        Self::of(pid, &read(pid, "stat")?, clock_ticks(), page_bytes())
+        Self::parse(pid, &read(pid, "stat")?)
+    }
+
+    /// Takes it from what the kernel says of it in `/proc/PID/stat`.
+    pub(super) fn parse(pid: u32, stat: &str) -> Option<Self> {
+        Self::of(pid, stat, clock_ticks(), page_bytes())
     }
 
     fn of(pid: u32, stat: &str, ticks_per_second: u64, page_bytes: u64) -> Option<Self> {

@@ -61,7 +61,7 @@ def first_works_then_rests() -> str:
     return rested
 
 
-@task
+@task(limits=Resources(cpu="1", mem="400Mi"))
 def fills_a_child(mib: int) -> int:
     """Has a program that it starts hold so much memory, and waits."""
     child = subprocess.Popen(
