@@ -319,6 +319,29 @@ mod tests {
         assert!(used.is_none() && kept.is_none() && usage.watches().is_empty());
     }
 
+    /// Run where there is an NVIDIA driver: `cargo test --workspace --lib an_accelerator -- --ignored --nocapture`.
+    #[tokio::test]
+    #[ignore = "needs an NVIDIA driver"]
+    async fn an_accelerator_is_seen_with_the_attempt_that_has_it() {
+        use crate::gpus::Driver as _;
+        let folder = tempfile::tempdir().expect("a folder");
+        let usage = Usage::new(Arc::new(BlobStore::local(folder.path()).expect("a folder of our own")), None);
+        let cards = crate::gpus::Nvml::load().expect("a driver").cards().expect("it tells of them");
+        let mut work = skein_log::conformance::task_queue::work(&PoolId("p".to_owned()), "e", "n", 0);
+        work.resources.limits.gpus = Some(1);
+        work.env = vec![(gpus::VISIBLE.to_owned(), cards[0].uuid.clone())];
+        let old = Instant::now().checked_sub(SECOND).expect("the machine runs for a second");
+        let watch = Arc::new(Watch { began: old, ..Watch::new(Arc::new(work)) });
+        let watched = Watched::new(Arc::clone(&usage), Arc::clone(&watch));
+        watched.runs(Target::of_process(std::process::id()));
+        watch.look(&Kernel::new(), &usage.meters, &[]);
+        let series = watch.state().series.clone();
+        println!("{:?} {:?}", series.gpus, series.steps);
+        assert_eq!(series.gpus[0].memory_bytes, Some(cards[0].memory_bytes));
+        assert!(series.steps[0].gpus[0].percent.is_some(), "a whole card says how busy it is");
+        assert!(watched.end().0.expect("it was looked at").gpu_memory_bytes.is_some());
+    }
+
     #[tokio::test]
     async fn what_was_seen_is_stored_with_what_was_asked_for() {
         let folder = tempfile::tempdir().expect("a folder");

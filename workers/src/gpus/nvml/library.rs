@@ -19,6 +19,7 @@ const UTILIZATION: &str = "nvmlDeviceGetUtilizationRates";
 const MODEL: &str = "nvmlDeviceGetName";
 const UUID: &str = "nvmlDeviceGetUUID";
 const MEMORY: &str = "nvmlDeviceGetMemoryInfo";
+const MEMORY_2: &str = "nvmlDeviceGetMemoryInfo_v2";
 const MIG_MODE: &str = "nvmlDeviceGetMigMode";
 const MIG_COUNT: &str = "nvmlDeviceGetMaxMigDeviceCount";
 const MIG_BY_INDEX: &str = "nvmlDeviceGetMigDeviceHandleByIndex";
@@ -43,6 +44,20 @@ struct Memory {
     free: u64,
     used: u64,
 }
+
+/// `nvmlMemory_v2_t`, in bytes: tells apart what the driver keeps for itself, which no attempt uses.
+#[repr(C)]
+#[derive(Default)]
+struct Memory2 {
+    version: c_uint,
+    total: u64,
+    reserved: u64,
+    free: u64,
+    used: u64,
+}
+
+/// `nvmlMemory_v2`: the size of the form, and its number.
+const MEMORY_2_VERSION: c_uint = size_of::<Memory2>() as c_uint | (2 << 24);
 
 /// `nvmlUtilization_t`, in percent of the last sample period, which is a second or less.
 #[repr(C)]
@@ -144,6 +159,21 @@ impl Nvml {
         Ok(memory)
     }
 
+    /// Answers how much memory is used, in bytes; a driver from before 2022 counts what it keeps for itself.
+    fn memory_used(&self, handle: Handle) -> Result<u64, DriverError> {
+        let mut memory = Memory2 { version: MEMORY_2_VERSION, ..Memory2::default() };
+        type Form = unsafe extern "C" fn(Handle, *mut Memory2) -> c_int;
+        // SAFETY: nvmlReturn_t nvmlDeviceGetMemoryInfo_v2(nvmlDevice_t device, nvmlMemory_v2_t *memory)
+        let told = unsafe { self.call::<Form>(MEMORY_2) }.and_then(|call| {
+            // SAFETY: as above.
+            answered(MEMORY_2, unsafe { call(handle, &raw mut memory) })
+        });
+        match told {
+            Ok(()) => Ok(memory.used),
+            Err(_) => Ok(self.memory(handle)?.used),
+        }
+    }
+
     /// Answers the parts of a card; none when it is whole.
     fn instances(&self, card: Handle) -> Result<Option<Vec<Instance>>, DriverError> {
         type Mode = unsafe extern "C" fn(Handle, *mut c_uint, *mut c_uint) -> c_int;
@@ -206,9 +236,9 @@ impl Driver for Nvml {
 impl Meter for Nvml {
     fn read(&self, id: &str) -> Result<Metered, DriverError> {
         let handle = self.by_id(id)?;
-        let memory = self.memory(handle)?;
-        let used = GpuUse { memory_bytes: memory.used, percent: self.busy(handle)? };
-        Ok(Metered { used, total_bytes: Some(memory.total) })
+        let total_bytes = Some(self.memory(handle)?.total);
+        let used = GpuUse { memory_bytes: self.memory_used(handle)?, percent: self.busy(handle)? };
+        Ok(Metered { used, total_bytes })
     }
 }
 
