@@ -61,7 +61,7 @@ fn run_chain(plan: &Arc<Plan>) -> (u64, Vec<Event>) {
             place: None,
         });
         let outcome = Outcome::Succeeded { outputs: DataRef::empty(), deck: None };
-        world.send(&Command::AttemptFinished { node, attempt: Attempt(0), outcome, began: None });
+        world.send(&Command::AttemptFinished { node, attempt: Attempt(0), outcome, began: None, used: None });
     }
     world.send(&Command::OutputsResolved { outputs: DataRef::empty() });
     assert!(world.execution.phase().is_terminal());
@@ -81,6 +81,7 @@ fn run_map(plan: &Arc<Plan>) -> u64 {
             returned: Vec::new(),
             micros: 1,
             worker: "w".to_owned(),
+            used: None,
         };
         world.send(&Command::ItemsFinished { node: node.clone(), chunk });
     }

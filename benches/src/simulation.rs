@@ -206,7 +206,7 @@ impl Answers {
         let Some(range) = work.id.items else {
             let outcome = Outcome::Succeeded { outputs: DataRef::Inline(values::one()), deck: None };
             let began = Some(Began { worker: "w".to_owned(), micros_ago: 1, place: None });
-            return Command::AttemptFinished { node, attempt, outcome, began };
+            return Command::AttemptFinished { node, attempt, outcome, began, used: None };
         };
         self.count(range.len()).await;
         let chunk = FinishedChunk {
@@ -217,6 +217,7 @@ impl Answers {
             returned: Vec::new(),
             micros: u64::from(range.len()) * self.pace.item_micros,
             worker: "w".to_owned(),
+            used: None,
         };
         Command::ItemsFinished { node, chunk }
     }

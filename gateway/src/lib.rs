@@ -42,6 +42,7 @@ mod services;
 mod shared;
 mod task_executions;
 mod tasks;
+pub mod usage;
 mod values;
 mod variables;
 mod views;

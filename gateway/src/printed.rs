@@ -7,7 +7,7 @@ mod find;
 mod list;
 mod read;
 
-pub(crate) use find::{Found, Source, find};
+pub(crate) use find::{Found, Left, Source, find};
 pub(crate) use list::list;
 pub(crate) use read::Reader;
 

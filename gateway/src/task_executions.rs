@@ -15,7 +15,8 @@ use rusqlite::types::Value;
 use skein_idl::flyteidl::admin::{self, task_execution_closure::OutputResult};
 use skein_idl::flyteidl::event::task_execution_metadata::InstanceClass;
 use skein_idl::flyteidl::{core, event};
-use skein_model::{ExecutionId, Job, NodeId};
+use skein_model::{ExecutionId, Job, NodeId, Used};
+use std::time::Duration;
 
 /// What the original calls the plugin that runs maps.
 const ARRAY_TASK_TYPE: &str = "container_array";
@@ -135,6 +136,7 @@ fn to_proto(
 ) -> admin::TaskExecution {
     let metadata = metadata(shared, execution, node, &attempt, chunks);
     let reasons = reasons(&attempt);
+    let custom_info = attempt.job.as_ref().and_then(job_info).or_else(|| attempt.used.map(used_info));
     let logs = logs(shared, execution, node, &attempt);
     let urls = flyte_urls(&execution.id, node.as_str(), Some(attempt.attempt), false);
     let input_uri = attempt.inputs.as_ref().map(|inputs| values::uri(inputs, urls.inputs));
@@ -163,9 +165,9 @@ fn to_proto(
             created_at: Some(attempt.created_at.into()),
             updated_at: Some(attempt.updated_at.into()),
             reason: reasons.last().map(|reason| reason.message.clone()).unwrap_or_default(),
-            custom_info: attempt.job.as_ref().and_then(custom_info),
             task_type: if attempt.is_array { ARRAY_TASK_TYPE.to_owned() } else { attempt.task_type },
             metadata: Some(metadata),
+            custom_info,
             event_version: 1,
             reasons,
             ..Default::default()
@@ -214,6 +216,25 @@ fn metadata(
     }
 }
 
+/// What the try used of its machine, for whoever shows what plugins say.
+fn used_info(used: Used) -> prost_types::Struct {
+    use prost_types::value::Kind;
+    let number = |value: f64| prost_types::Value { kind: Some(Kind::NumberValue(value)) };
+    #[expect(clippy::cast_precision_loss, reason = "what is shown needs no more than 52 bits")]
+    let whole = |value: u64| number(value as f64);
+    let all = [
+        ("peakMemoryBytes", Some(whole(used.memory_bytes))),
+        ("cpuSeconds", Some(number(Duration::from_micros(used.cpu_micros).as_secs_f64()))),
+        ("peakCpuCores", Some(number(Duration::from_millis(used.cpu_millis).as_secs_f64()))),
+        ("peakGpuMemoryBytes", used.gpu_memory_bytes.map(whole)),
+        ("peakGpuPercent", used.gpu_percent.map(|percent| number(percent.into()))),
+    ];
+    let fields = all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+    let used = prost_types::Struct { fields };
+    let used = prost_types::Value { kind: Some(Kind::StructValue(used)) };
+    prost_types::Struct { fields: [("used".to_owned(), used)].into() }
+}
+
 /// Why the try is where it is, step by step.
 fn reasons(attempt: &AttemptRow) -> Vec<admin::Reason> {
     let reason =
@@ -237,7 +258,8 @@ fn reasons(attempt: &AttemptRow) -> Vec<admin::Reason> {
     reasons
 }
 
-fn custom_info(job: &Job) -> Option<prost_types::Struct> {
+/// What a connector says of its job beside its phase.
+fn job_info(job: &Job) -> Option<prost_types::Struct> {
     (!job.custom_info.is_empty()).then(|| prost_types::Struct::decode(job.custom_info.clone()).ok()).flatten()
 }
 

@@ -4,6 +4,7 @@ Each test runs twice: with commands on this machine itself, which always works a
 engine, where there is one.
 """
 
+import json
 import os
 import sys
 import urllib.request
@@ -23,7 +24,7 @@ from harness.engine import Engine
 from harness.poll import until
 from harness.processes import peak_bytes
 from harness.server import Skein
-from harness.settings import FOLDER, PROJECT_FOLDER, VERSION
+from harness.settings import DOMAIN, FOLDER, PROJECT, PROJECT_FOLDER, VERSION
 
 EXAMPLES = FOLDER.parent.parent / "examples"
 MEBIBYTE = 1024 * 1024
@@ -87,6 +88,13 @@ class Place:
         if len(self.client.nodes(execution)) < 2:
             return False
         return any(attempt.closure.started_at.seconds for attempt in self.client.attempts(execution))
+
+    def used(self, execution: Any) -> Any:
+        """What the one task of an execution uses of the machine, as far as it was seen."""
+        address = f"{self.server.url}/api/v1/executions/{PROJECT}/{DOMAIN}/{execution.id.name}/usage"
+        with urllib.request.urlopen(address, timeout=30) as answer:
+            [tried] = json.load(answer)["tries"] or [{"peaks": None}]
+        return tried["peaks"]
 
     def left(self) -> list[str]:
         """What is left of attempts that have ended: containers, or processes."""
@@ -300,6 +308,19 @@ def test_what_a_container_leaves_running_ends_with_it(place: Place) -> None:
     """Also what has left its session."""
     assert place.outputs("forks") == {"x": 1}
     until("nothing is left", lambda: not place.left())
+
+
+def test_what_a_container_uses_is_seen(place: Place) -> None:
+    """Its memory and its processor time: the command's, whoever started it."""
+    execution = place.start("holds")
+
+    def seen() -> bool:
+        used = place.used(execution)
+        return bool(used) and used["memory"] >= 64 * MEBIBYTE and used["cpu_seconds"] > 0.3
+
+    until("what it uses is seen", seen, 60)
+    place.client.remote.terminate(execution, "enough")
+    assert phase(place.client.wait(execution)) == "ABORTED"
 
 
 def test_an_execution_that_is_ended_ends_its_container(place: Place) -> None:

@@ -21,6 +21,7 @@ from flytekit.extras.accelerators import BaseAccelerator
 from harness import cli as command_lines
 from harness.cli import Cli
 from harness.client import Client, identifier, phase, refused, require_success, unique
+from harness.groups import require_control_groups
 from harness.poll import until
 from harness.server import Skein
 from harness.settings import DOMAIN, PACKAGE, PROJECT, PROJECT_FOLDER, VERSION, binary, environment
@@ -62,13 +63,7 @@ def devices(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 def held_to(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """A server that holds tasks to their limits; left out where this user may make no control groups."""
     folder = tmp_path_factory.mktemp("held-to")
-    words = [str(binary()), "up", "--data", str(folder / "probe"), "--listen", "127.0.0.1:0"]
-    words += ["--python", "/nonexistent", "--resources", "enforce"]
-    probe = subprocess.run(
-        words, capture_output=True, text=True, timeout=SECONDS_MAX, env=environment(), check=False
-    )
-    if "control group" in probe.stderr:
-        pytest.skip(f"limits cannot be held to here: {probe.stderr.strip()}")
+    require_control_groups(folder)
     (folder / "skein.toml").write_text(RULES)
     client = started(folder, "--resources", "enforce", "--slots", "2", "--config", "skein.toml")
     yield client

@@ -10,6 +10,7 @@ use crate::container;
 use crate::failure;
 use crate::machine::Machine;
 use crate::stop::{Stop, Stopping};
+use crate::usage::{Target, Watched};
 use crate::warm::Warm;
 use begin::Begun;
 pub(crate) use bridged::bridged;
@@ -73,6 +74,11 @@ impl Host {
         }
     }
 
+    /// How it is looked at.
+    fn target(&self) -> Target {
+        self.child().target(matches!(self, Self::Shared(_)), None)
+    }
+
     const fn child_mut(&mut self) -> &mut Child {
         match self {
             Self::Own(child) => child,
@@ -89,10 +95,11 @@ pub(crate) async fn run(
     machine: &Machine,
     work: &Work,
     stop: &mut Stop,
+    watched: &Watched,
     started: impl FnOnce(Option<String>),
 ) -> Ended<Outcome> {
     if work.raw_prefix.is_some() {
-        return container::run(machine, work, stop, started).await;
+        return container::run(machine, work, stop, watched, started).await;
     }
     let mut early = stop.clone();
     let begun = tokio::select! {
@@ -105,8 +112,10 @@ pub(crate) async fn run(
         Err(failure) => return Ended::Reported(Outcome::Failed(failure)),
     };
     started(machine.environments.place(&prepared));
+    watched.runs(host.target());
     let mut finished = None;
     let waited = wait(&mut host, work.timeout, stop, &mut finished).await;
+    watched.rests();
     let exit = match waited {
         Wait::Exited(exit) => exit,
         Wait::TimedOut | Wait::Stopped(_) => host.child().end(machine.config.kill_grace).await,

@@ -9,8 +9,10 @@
 //! the one that it was started in, because groups that hold processes cannot be divided.
 
 mod find;
+mod gauge;
 
 pub use find::{CgroupError, Layout, Version};
+pub(crate) use gauge::Gauge;
 
 use skein_model::TaskResources;
 use std::io;

@@ -3,7 +3,8 @@
 use crate::capture::Capture;
 use crate::cgroups::{Cgroup, Cgroups};
 use crate::frames::{Frames, ReceiveError};
-use crate::zygote::{Birth, Zygote};
+use crate::usage::{Pid, Target};
+use crate::zygote::{Birth, Forked, Zygote};
 use rustix::process::Signal;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -60,7 +61,8 @@ pub(crate) struct Tie {
 pub(crate) struct Child {
     tie: Tie,
     frames: Frames,
-    progress: File,
+    pid: Arc<Pid>,
+    progress: Arc<File>,
     /// What it prints.
     pub capture: Capture,
     /// The control group that it is to be in. Gone after it: what is left there then is killed.
@@ -88,10 +90,11 @@ impl Child {
             log: log_write.into_blocking_fd()?,
             progress: progress.try_clone()?.into(),
         };
-        let (number, exit) = zygote.fork(birth);
+        let Forked { number, exit, pid } = zygote.fork(birth);
         let frames = Frames::new(UnixStream::from_std(ours)?);
         let tie = Tie { number, zygote, exit };
-        Ok(Self { tie, frames, progress, capture: capture(log_read), group: None })
+        let progress = Arc::new(progress);
+        Ok(Self { tie, frames, pid, progress, capture: capture(log_read), group: None })
     }
 
     /// Has it in a control group as soon as it settles; one that is in a group stays there.
@@ -113,6 +116,18 @@ impl Child {
     /// Says whether the kernel has killed it, or something that it started, for want of memory since this was asked last.
     pub(crate) fn was_out_of_memory(&mut self) -> bool {
         self.group.as_mut().is_some_and(Cgroup::was_out_of_memory)
+    }
+
+    /// Answers how it is looked at, beginning with `first_item` if it runs items; `is_shared` is whether it may have run
+    /// something before.
+    pub(crate) fn target(&self, is_shared: bool, first_item: Option<u32>) -> Target {
+        Target {
+            pid: Arc::clone(&self.pid),
+            page: first_item.map(|_| Arc::clone(&self.progress)),
+            gauge: self.group.as_ref().map(Cgroup::gauge),
+            is_shared,
+            first_item,
+        }
     }
 
     /// Sends it a message.

@@ -11,6 +11,7 @@ use crate::failure;
 use crate::machine::{Machine, Prepared};
 use crate::report;
 use crate::stop::{Stop, Stopping};
+use crate::usage::Watched;
 use crate::warm::{OF_ATTEMPT, Warm, within};
 use bisect::{Death, Piece, Pieces, Process};
 use gather::{Asked, Gather};
@@ -77,6 +78,7 @@ pub(crate) async fn run(
     work: &Work,
     range: &Range<'_>,
     stop: &mut Stop,
+    watched: &Watched,
 ) -> Ended<FinishedChunk> {
     let mut early = stop.clone();
     let prepared = tokio::select! {
@@ -93,7 +95,7 @@ pub(crate) async fn run(
     };
     let interface = prepared.interface(work);
     let gather = Gather::new(range.items, &prepared.template, interface, &work.output_prefix);
-    let mut chunk = Running { machine, work, range, prepared, gather, micros: 0, kept: 0 };
+    let mut chunk = Running { machine, work, range, watched, prepared, gather, micros: 0, kept: 0 };
     let mut pieces = Pieces::of(range.items);
     while let Some(piece) = pieces.next() {
         match chunk.run(piece, stop).await {
@@ -145,6 +147,7 @@ struct Running<'a> {
     machine: &'a Machine,
     work: &'a Work,
     range: &'a Range<'a>,
+    watched: &'a Watched,
     prepared: Prepared,
     gather: Gather,
     /// How long items have run.
@@ -169,6 +172,7 @@ impl Running<'_> {
             Err(Stopping::Drained) => return Ran::Over,
             Err(Stopping::Withdrawn | Stopping::No) => return Ran::Withdrawn,
         };
+        self.watched.runs(warm.child.target(true, Some(piece.items.start)));
         let waited = if is_sent {
             let may_stop = self.within(piece).is_some();
             let asked = Asked { job: warm.chunks, items: piece.items, may_stop };
@@ -176,6 +180,7 @@ impl Running<'_> {
         } else {
             Wait::TimedOut(None)
         };
+        self.watched.rests();
         if !matches!(waited, Wait::Done(_) | Wait::Exited { .. }) {
             warm.child.end(self.machine.config.kill_grace).await;
         } else if !matches!(waited, Wait::Done(_)) && self.work.resources.gpus() > 0 {
@@ -383,5 +388,6 @@ fn blank(work: &Work, range: &Range<'_>) -> FinishedChunk {
         returned: Vec::new(),
         micros: 0,
         worker: range.worker.to_owned(),
+        used: None,
     }
 }

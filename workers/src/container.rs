@@ -29,6 +29,7 @@ use crate::failure;
 use crate::machine::Machine;
 use crate::scratch::Folder;
 use crate::stop::{Stop, Stopping};
+use crate::usage::{Target, Watched};
 use engine::Order;
 use prost::Message as _;
 use skein_idl::flyteidl::core::TaskTemplate;
@@ -66,6 +67,7 @@ pub(crate) async fn run(
     machine: &Machine,
     work: &Work,
     stop: &mut Stop,
+    watched: &Watched,
     started: impl FnOnce(Option<String>),
 ) -> Ended<Outcome> {
     let mut early = stop.clone();
@@ -79,7 +81,11 @@ pub(crate) async fn run(
         Err(failure) => return Ended::Reported(Outcome::Failed(failure)),
     };
     started(Some(place));
+    if let Some(target) = running.target().await {
+        watched.runs(target);
+    }
     let waited = wait(&running, work.timeout, stop).await;
+    watched.rests();
     if !matches!(waited, Wait::Exited(_)) {
         running.end(machine.config.kill_grace).await;
     }
@@ -234,6 +240,13 @@ async fn outcome(
 }
 
 impl Running {
+    async fn target(&self) -> Option<Target> {
+        match self {
+            Self::Engine(running) => running.target().await,
+            Self::Host(running) => Some(running.target()),
+        }
+    }
+
     async fn exited(&self) -> Result<Exit, Failure> {
         match self {
             Self::Engine(running) => running.exited().await,

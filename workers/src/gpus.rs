@@ -11,7 +11,7 @@ mod declared;
 mod nvml;
 
 pub use declared::{DeclareError, declare};
-pub use nvml::{Card, Driver, DriverError, Instance, Nvml, devices};
+pub use nvml::{Card, Driver, DriverError, Instance, Meter, Metered, Nvml, devices};
 
 use crate::places::Places;
 use skein_model::{Gpu, TaskResources, Work};

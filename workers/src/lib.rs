@@ -50,6 +50,7 @@ mod scratch;
 mod secrets;
 mod slot;
 mod stop;
+mod usage;
 mod warm;
 mod workers;
 mod zygote;

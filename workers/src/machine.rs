@@ -18,6 +18,7 @@ use crate::plain::Interface;
 use crate::programs::Programs;
 use crate::scratch::{Folder, Scratch};
 use crate::secrets::{Given, Secrets};
+use crate::usage::Usage;
 use bytes::Bytes;
 use prost::Message;
 use skein_idl::flyteidl::core::TaskTemplate;
@@ -47,6 +48,8 @@ pub(crate) struct Machine {
     pub ahead: Ahead,
     /// The workers of actor environments that others have started.
     pub bridges: Arc<Bridges>,
+    /// What is used of the machine.
+    pub usage: Arc<Usage>,
     places: Arc<Places>,
     archives: Archives,
     scratch: Scratch,
@@ -106,6 +109,7 @@ impl Machine {
             leases: Leases::new(Arc::clone(&places), config.gpus.clone().map(Gpus::new)),
             ahead: Ahead::new(),
             bridges: Bridges::new(),
+            usage: Usage::new(Arc::clone(&blobs), config.gpus.as_deref()),
             places,
             programs: Programs::new(Arc::clone(&config), Arc::clone(&blobs)),
             environments: Environments::new(&config, &package, &blobs),

@@ -8,10 +8,12 @@ use crate::leases::{Held, Ready};
 use crate::machine::Machine;
 use crate::report;
 use crate::stop::{Stop, Stopping};
+use crate::usage::{Kept, Watched};
 use skein_log::{Inbox, Lease, TaskQueue};
 use skein_model::command::Began;
+use skein_model::event::FinishedChunk;
 use skein_model::work::WorkKind;
-use skein_model::{Command, Work};
+use skein_model::{Command, Used, Work};
 use skein_telemetry::trace;
 use std::pin::pin;
 use std::sync::Arc;
@@ -117,8 +119,11 @@ impl Slot {
             sender.send_replace(Stopping::Drained);
         }
         let work = with_gpus(&lease.work, place.visible());
+        let watched = self.machine.usage.watch(&work);
         let mut start = Start::default();
-        let ended = self.command(&work, &mut stop, &mut start).instrument(self.span(&work)).await;
+        let ended = self.command(&work, &mut stop, &mut start, &watched).instrument(self.span(&work)).await;
+        let (used, kept) = watched.end();
+        let ended = ended.map(|command| with_used(command, used));
         // Before the report, which may take a while.
         drop((place, stop));
         let report = Report {
@@ -126,6 +131,7 @@ impl Slot {
             queue: Arc::clone(&self.queue),
             inbox: Arc::clone(&self.inbox),
             lease,
+            kept,
         };
         reports.spawn(report.send(ended, start.told, keeper));
     }
@@ -152,7 +158,13 @@ impl Slot {
     }
 
     /// Runs a piece of work; answers what to report.
-    async fn command(&self, work: &Work, stop: &mut Stop, start: &mut Start) -> Ended<Command> {
+    async fn command(
+        &self,
+        work: &Work,
+        stop: &mut Stop,
+        start: &mut Start,
+        watched: &Watched,
+    ) -> Ended<Command> {
         tracing::debug!("work begins");
         let offer = self.machine.config.offer.as_ref().filter(|offer| !offer.is_enforced);
         if let Some(lack) = offer.and_then(|offer| offer.lack(&work.resources)) {
@@ -166,17 +178,17 @@ impl Slot {
             // Work without a range of items is none; whoever offered it sees its lease end.
             let Some(items) = work.id.items else { return Ended::Withdrawn };
             let range = Range { items, bound, worker: &self.worker };
-            let ended = chunk::run(&self.machine, work, &range, stop).await;
+            let ended = chunk::run(&self.machine, work, &range, stop, watched).await;
             return ended.map(|chunk| Command::ItemsFinished { node: work.id.node.clone(), chunk });
         }
-        let ended =
-            attempt::run(&self.machine, work, stop, |place| *start = self.begin(work, &self.worker, place))
-                .await;
+        let started = |place| *start = self.begin(work, &self.worker, place);
+        let ended = attempt::run(&self.machine, work, stop, watched, started).await;
         ended.map(|outcome| Command::AttemptFinished {
             node: work.id.node.clone(),
             attempt: work.id.attempt,
             outcome,
             began: start.take(&self.worker),
+            used: None,
         })
     }
 
@@ -199,6 +211,19 @@ impl Slot {
             }
         });
         start
+    }
+}
+
+/// Has a report say what was used.
+fn with_used(command: Command, used: Option<Used>) -> Command {
+    match command {
+        Command::AttemptFinished { node, attempt, outcome, began, used: _ } => {
+            Command::AttemptFinished { node, attempt, outcome, began, used }
+        }
+        Command::ItemsFinished { node, chunk } => {
+            Command::ItemsFinished { node, chunk: FinishedChunk { used, ..chunk } }
+        }
+        other => other,
     }
 }
 
@@ -239,11 +264,16 @@ pub(crate) struct Report {
     pub queue: Arc<dyn TaskQueue>,
     pub inbox: Arc<dyn Inbox>,
     pub lease: Lease,
+    /// What was seen of what it used.
+    pub kept: Option<Kept>,
 }
 
 impl Report {
     /// Tells how the work ended, after its start is told, and then ends the lease, which `keeper` holds until then.
-    pub(crate) async fn send(self, ended: Ended<Command>, mut started: JoinSet<()>, keeper: JoinSet<()>) {
+    pub(crate) async fn send(mut self, ended: Ended<Command>, mut started: JoinSet<()>, keeper: JoinSet<()>) {
+        if let Some(kept) = self.kept.take() {
+            kept.store().await;
+        }
         let work = &self.lease.work;
         match ended {
             Ended::Reported(command) => {

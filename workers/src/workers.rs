@@ -42,6 +42,7 @@ impl Workers {
         let machine = Arc::new(Machine::new(config, blobs)?);
         let mut helpers = JoinSet::new();
         helpers.spawn(ahead::heed(Arc::clone(&queue), Arc::clone(&machine)));
+        helpers.spawn(Arc::clone(&machine.usage).run());
         let cleared = Arc::clone(&machine);
         helpers.spawn(async move { container::remove_orphans(&cleared).await });
         let mut slots = JoinSet::new();

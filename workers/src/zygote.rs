@@ -12,6 +12,7 @@ use crate::child::Exit;
 use crate::config::Config;
 use crate::frames::Frames;
 use crate::nest::Ground;
+use crate::usage::Pid;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use rustix::process::Signal;
 use skein_protocol::{Control, PROTOCOL, Said, VERSION, frames, native};
@@ -108,7 +109,23 @@ enum Order {
     Kill(u64, i32),
 }
 
-type Waiting = Arc<Mutex<HashMap<u64, watch::Sender<Option<Exit>>>>>;
+/// Who waits for a child.
+struct Expected {
+    exit: watch::Sender<Option<Exit>>,
+    pid: Arc<Pid>,
+}
+
+/// What is told of a child.
+pub(crate) struct Forked {
+    /// Its number, by which the zygote knows it.
+    pub number: u64,
+    /// Its end.
+    pub exit: watch::Receiver<Option<Exit>>,
+    /// Its process, as soon as that is told.
+    pub pid: Arc<Pid>,
+}
+
+type Waiting = Arc<Mutex<HashMap<u64, Expected>>>;
 
 /// A zygote that is ready. Everything it forked is killed when it is dropped.
 pub(crate) struct Zygote {
@@ -195,15 +212,17 @@ impl Zygote {
         Ok(Self { orders, waiting, next: AtomicU64::new(0), _root: root })
     }
 
-    /// Orders a child. Answers its number, and where its end will be told.
-    pub(crate) fn fork(&self, birth: Birth) -> (u64, watch::Receiver<Option<Exit>>) {
+    /// Orders a child. Answers where what becomes of it will be told.
+    pub(crate) fn fork(&self, birth: Birth) -> Forked {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, exit) = watch::channel(None);
-        lock(&self.waiting).insert(number, sender);
+        let pid = Arc::new(Pid::default());
+        let expected = Expected { exit: sender, pid: Arc::clone(&pid) };
+        lock(&self.waiting).insert(number, expected);
         if self.orders.send(Order::Fork(number, birth)).is_err() {
             lock(&self.waiting).remove(&number);
         }
-        (number, exit)
+        Forked { number, exit, pid }
     }
 
     /// Orders a signal to a child's process group; without effect when the child has ended.
@@ -218,7 +237,7 @@ impl Zygote {
     }
 }
 
-fn lock(waiting: &Waiting) -> std::sync::MutexGuard<'_, HashMap<u64, watch::Sender<Option<Exit>>>> {
+fn lock(waiting: &Waiting) -> std::sync::MutexGuard<'_, HashMap<u64, Expected>> {
     waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -342,10 +361,14 @@ async fn listen(mut frames: Frames, waiting: &Waiting) {
         };
         if let Some(forked) = said.forked {
             tracing::debug!(child = forked, pid = said.pid, "child forked");
+            if let (Ok(pid), Some(expected)) = (u32::try_from(said.pid), lock(waiting).get(&forked)) {
+                expected.pid.tell(pid);
+            }
         }
         if let Some(exited) = said.exited
-            && let Some(exit) = lock(waiting).remove(&exited)
+            && let Some(Expected { exit, pid }) = lock(waiting).remove(&exited)
         {
+            pid.forget();
             exit.send_replace(Some(Exit::of(said.status)));
         }
     }

@@ -9,6 +9,7 @@ mod time;
 
 use crate::execution::{Execution, NodeState};
 use crate::plan::NodeIndex;
+use attempt::End;
 use skein_model::{Attempt, Command, Event, ExecutionPhase, NodeId, Timestamp};
 
 /// A command that cannot apply. Nothing is recorded.
@@ -59,8 +60,9 @@ impl Execution {
                 self.decide_started(node, *attempt, worker, place.as_ref())
             }
             Command::JobReported { node, attempt, job } => self.decide_job(node, *attempt, job),
-            Command::AttemptFinished { node, attempt, outcome, began } => {
-                self.decide_finished(node, *attempt, outcome, began.as_ref(), now)
+            Command::AttemptFinished { node, attempt, outcome, began, used } => {
+                let end = End { outcome, used: *used, now };
+                self.decide_finished(node, *attempt, end, began.as_ref())
             }
             Command::ItemsFinished { node, chunk } => self.decide_items(node, chunk),
             Command::MapAssembled { node, outputs } => self.decide_assembled(node, outputs),

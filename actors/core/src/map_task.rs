@@ -225,6 +225,7 @@ mod tests {
             returned: Vec::new(),
             micros: 1,
             worker: "w".to_owned(),
+            used: None,
         }
     }
 

@@ -193,6 +193,7 @@ fn run_chain(plan: &Arc<Plan>, nodes: usize) -> Vec<Vec<Event>> {
                 attempt: Attempt(0),
                 outcome,
                 began: Some(Began { worker: "w".to_owned(), micros_ago: 1, place: None }),
+                used: None,
             },
         ));
     }
@@ -222,6 +223,7 @@ fn finished(range: ItemRange) -> FinishedChunk {
         returned: Vec::new(),
         micros: 1,
         worker: "w".to_owned(),
+        used: None,
     }
 }
 

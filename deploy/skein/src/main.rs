@@ -25,6 +25,7 @@ mod python;
 mod secrets;
 mod signals;
 mod up;
+mod usage;
 mod watch;
 mod why;
 mod words;
@@ -55,6 +56,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Worker(worker) => runtime()?.block_on(worker::run(worker)),
         Command::Watch(watch) => Ok(runtime()?.block_on(watch::run(&watch))),
         Command::Why(why) => Ok(runtime()?.block_on(why::run(&why))),
+        Command::Usage(usage) => Ok(runtime()?.block_on(usage::run(&usage))),
         Command::Cache(cache) => Ok(runtime()?.block_on(cache::run(&cache))),
         Command::Secrets(secrets) => Ok(runtime()?.block_on(secrets::run(&secrets))),
         Command::Logs(logs) => Ok(runtime()?.block_on(logs::run(&logs))),

@@ -21,6 +21,7 @@ pub mod lease;
 pub mod memory;
 pub mod printed;
 pub mod task_queue;
+pub mod usage;
 
 pub use blob_store::{BlobError, BlobStore, Method, S3Keys, S3Settings, SignatureError, UrlSigner};
 pub use event_log::{AppendError, Appended, Cursor, EventLog, Followed, Position, ReadError};

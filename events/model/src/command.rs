@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::ids::{Attempt, CauseId, NodeId};
 use crate::job::Job;
 use crate::time_limit::TimeLimit;
+use crate::used::Used;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -86,6 +87,9 @@ pub enum Command {
         /// When it began, unless that was told before.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         began: Option<Began>,
+        /// What it used of the machine, when it ran long enough to be looked at.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        used: Option<Used>,
     },
     /// Items of a map ended.
     ItemsFinished {

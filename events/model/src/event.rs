@@ -7,6 +7,7 @@ use crate::ids::{Attempt, EntityId, ExecutionId, NodeId};
 use crate::job::Job;
 use crate::resources::Quota;
 use crate::time::Timestamp;
+use crate::used::Used;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -91,6 +92,9 @@ pub enum Event {
         outputs: DataRef,
         /// Where its deck is, if it left one.
         deck: Option<String>,
+        /// What it used of the machine, when it ran long enough to be looked at.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        used: Option<Used>,
     },
     /// A try ended without outputs.
     AttemptFailed {
@@ -100,6 +104,9 @@ pub enum Event {
         attempt: Attempt,
         /// Why.
         failure: Failure,
+        /// What it used of the machine, when it ran long enough to be looked at.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        used: Option<Used>,
     },
     /// A try was given up because its node or execution ended otherwise.
     AttemptAborted {
@@ -307,6 +314,9 @@ pub struct FinishedChunk {
     pub micros: u64,
     /// The worker that ran it.
     pub worker: String,
+    /// What all of it used of the machine, when it ran long enough to be looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used: Option<Used>,
 }
 
 /// Outputs of items that need not run.

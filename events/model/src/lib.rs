@@ -39,6 +39,7 @@ pub mod task_settings;
 pub mod time;
 pub mod time_limit;
 pub mod types;
+pub mod used;
 pub mod work;
 
 pub use accelerators::Gpu;
@@ -64,4 +65,5 @@ pub use task_rules::{TaskRule, TaskRules};
 pub use task_settings::TaskSettings;
 pub use time::Timestamp;
 pub use time_limit::TimeLimit;
+pub use used::Used;
 pub use work::{Isolation, Life, Work, WorkId, WorkKind};

@@ -82,9 +82,53 @@ pub fn log_owner(tries: &str, uri: &str) -> Option<(Attempt, Option<ItemRange>)>
     Some((attempt, Some(items)))
 }
 
+/// The folder of what a try used of its machine, in the folder of the try: one object for each time that it ran, named by when
+/// that began. After a crash a try runs again under its number, and what was seen before is kept.
+pub fn usage_folder(prefix: &str) -> String {
+    format!("{prefix}/usage")
+}
+
+/// The object of what a try used that began to run at this time, in milliseconds since 1970.
+pub fn usage_object(prefix: &str, began_ms: u64) -> String {
+    format!("{prefix}/usage/{began_ms:015}.lz4")
+}
+
+/// Answers the try, and the range of items if it is one of a map, that an object of what was used belongs to; none for any
+/// other object in [`tries_folder`].
+pub fn usage_owner(tries: &str, uri: &str) -> Option<(Attempt, Option<ItemRange>)> {
+    let (attempt, rest) = uri.strip_prefix(tries)?.strip_prefix('/')?.split_once('/')?;
+    let (items, name) = match rest.strip_prefix("usage/") {
+        Some(name) => (None, name),
+        None => {
+            let (items, rest) = rest.split_once('/')?;
+            let (start, end) = items.split_once('-')?;
+            let items = ItemRange { start: start.parse().ok()?, end: end.parse().ok()? };
+            (Some(items), rest.strip_prefix("usage/")?)
+        }
+    };
+    let digits = name.strip_suffix(".lz4")?;
+    let is_ours = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_ours.then_some((Attempt(attempt.parse().ok()?), items))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whose_an_object_of_what_was_used_is_stands_in_its_name() {
+        let node = NodeId::new("n0");
+        let tries = tries_folder("file:///b/e", &node);
+        let items = ItemRange { start: 4, end: 8 };
+        let of_task = usage_object(&attempt_prefix("file:///b/e", &node, Attempt(2)), 1_700_000_000_000);
+        let of_items = usage_object(&items_prefix("file:///b/e", &node, Attempt(0), items), 7);
+        assert_eq!(of_task, "file:///b/e/n0/data/2/usage/001700000000000.lz4");
+        assert_eq!(usage_owner(&tries, &of_task), Some((Attempt(2), None)));
+        assert_eq!(usage_owner(&tries, &of_items), Some((Attempt(0), Some(items))));
+        for other in ["0/outputs.pb", "0/log/7.lz4", "0/usage/.lz4", "0/usage/x.lz4", "0/9/usage/7.lz4"] {
+            assert_eq!(usage_owner(&tries, &format!("{tries}/{other}")), None, "{other}");
+        }
+    }
 
     #[test]
     fn whose_an_object_of_printed_text_is_stands_in_its_name() {

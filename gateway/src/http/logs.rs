@@ -1,13 +1,13 @@
 //! What user code printed: a part of it, its last lines, or a stream of it while it is printed.
 
 mod events;
-mod query;
+pub(super) mod query;
 
 use super::Refused;
 use super::json::{JSON, RefusedInJson, execution_of, path_of};
 use super::progress::accepts_events;
 use crate::error::ApiError;
-use crate::printed::{self, Found, Of, Reader, Wanted};
+use crate::printed::{self, Found, Left, Of, Reader, Wanted};
 use crate::shared::Shared;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
@@ -83,7 +83,7 @@ pub(super) async fn of_execution(
 ) -> Result<Response, RefusedInJson> {
     let id = execution_of(path)?;
     let node = query::only_node(query.as_deref())?;
-    let logs = printed::list(&shared, &id, node.as_deref()).await?;
+    let logs = printed::list(&shared, &id, node.as_deref(), Left::Printed).await?;
     let json = serde_json::to_string(&logs)
         .map_err(|error| ApiError::internal("the outputs of an execution as JSON", &error))?;
     Ok(([(header::CONTENT_TYPE, JSON)], json + "\n").into_response())
@@ -95,7 +95,7 @@ async fn answer(
     query: Query,
     headers: &HeaderMap,
 ) -> Result<Response, ApiError> {
-    let found = printed::find(shared, &wanted).await?;
+    let found = printed::find(shared, &wanted, Left::Printed).await?;
     if accepts_events(headers) {
         return events::follow(shared, wanted, found, &query, headers).await;
     }

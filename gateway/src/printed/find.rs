@@ -1,4 +1,4 @@
-//! Finds where an output lies, and whether it is complete. A node that is not known is never looked for in the store.
+//! Finds where an output lies, or what else is left of a try, and whether it is complete. A node that is not known is never looked for in the store.
 
 use super::{Of, Wanted};
 use crate::error::ApiError;
@@ -8,7 +8,41 @@ use crate::views::{AttemptRow, ChunkRow, ExecutionRow, NodeRow, Reader as _};
 use rusqlite::types::Value;
 use skein_model::event::ItemRange;
 use skein_model::ids::check_name;
-use skein_model::{Attempt, NodeId, paths};
+use skein_model::{Attempt, NodeId, TaskResources, Used, paths};
+
+/// What of a try is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// What it printed.
+    Printed,
+    /// What it used of its machine.
+    Used,
+}
+
+impl Left {
+    /// Answers the folder of it, in the folder of a try.
+    fn folder(self, prefix: &str) -> String {
+        match self {
+            Self::Printed => paths::log_folder(prefix),
+            Self::Used => paths::usage_folder(prefix),
+        }
+    }
+
+    /// Answers whose an object of it is; none for any other object in the folder of all tries.
+    pub(crate) fn owner(self, tries: &str, uri: &str) -> Option<(Attempt, Option<ItemRange>)> {
+        match self {
+            Self::Printed => paths::log_owner(tries, uri),
+            Self::Used => paths::usage_owner(tries, uri),
+        }
+    }
+
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Printed => "output",
+            Self::Used => "use of the machine",
+        }
+    }
+}
 
 /// What was found.
 #[derive(Debug)]
@@ -20,7 +54,7 @@ pub(crate) enum Found {
 }
 
 /// Where an output lies.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Source {
     /// Of which attempt it is.
     pub(crate) attempt: u32,
@@ -30,10 +64,15 @@ pub(crate) struct Source {
     pub(crate) item: Option<u32>,
     /// Whether nothing will be added.
     pub(crate) has_ended: bool,
+    /// What the journal says that it used; none of items, and where nobody looked.
+    pub(crate) used: Option<Used>,
+    /// What its task declares that it asks for.
+    pub(crate) resources: Box<TaskResources>,
 }
 
 /// What the views have of a node.
 struct Rows {
+    left: Left,
     execution: ExecutionRow,
     node: NodeRow,
     attempts: Vec<AttemptRow>,
@@ -45,16 +84,17 @@ struct Rows {
 /// # Errors
 /// [`ApiError::NotFound`] for an execution, a node, an attempt or an item that is not there and will not be,
 /// [`ApiError::InvalidArgument`] for items of a task, and for a map without items.
-pub(crate) async fn find(shared: &Shared, wanted: &Wanted) -> Result<Found, ApiError> {
+pub(crate) async fn find(shared: &Shared, wanted: &Wanted, left: Left) -> Result<Found, ApiError> {
     check_name("node", &wanted.node)?;
-    let Some(rows) = rows(shared, wanted).await? else { return not_begun(shared, wanted).await };
+    let Some(rows) = rows(shared, wanted, left).await? else { return not_begun(shared, wanted).await };
     match (wanted.of, rows.node.is_array) {
         (Of::Attempt, false) => attempt(wanted, &rows),
         (Of::Range(items), true) => Ok(Found::Log(range(wanted, &rows, items))),
         (Of::Item(item), true) => items_log(shared, wanted, &rows, item).await.map(Found::Log),
         (Of::Attempt, true) => Err(ApiError::invalid(format!(
-            "node {} is a map, whose output is kept by items: say item=INDEX, or items=START-END as the list of logs has them",
-            wanted.node
+            "node {} is a map, whose {} is kept by items: say item=INDEX, or items=START-END as the list has them",
+            wanted.node,
+            left.words()
         ))),
         (Of::Range(_) | Of::Item(_), false) => {
             Err(ApiError::invalid(format!("node {} is no map: it has attempts, and no items", wanted.node)))
@@ -62,7 +102,7 @@ pub(crate) async fn find(shared: &Shared, wanted: &Wanted) -> Result<Found, ApiE
     }
 }
 
-async fn rows(shared: &Shared, wanted: &Wanted) -> Result<Option<Rows>, ApiError> {
+async fn rows(shared: &Shared, wanted: &Wanted, left: Left) -> Result<Option<Rows>, ApiError> {
     let (condition, values) = select_execution(&wanted.execution);
     let tail = format!("FROM executions WHERE {condition}");
     let id = Value::Text(wanted.node.clone());
@@ -81,7 +121,7 @@ async fn rows(shared: &Shared, wanted: &Wanted) -> Result<Option<Rows>, ApiError
         let chunks =
             "FROM map_chunks WHERE execution = ? AND node_id = ? ORDER BY first, attempt, last, ended_at";
         let chunks = if is_map { snapshot.all::<ChunkRow>(chunks, &of_node)? } else { Vec::new() };
-        Ok(Some(Some(Rows { execution, node, attempts, chunks })))
+        Ok(Some(Some(Rows { left, execution, node, attempts, chunks })))
     });
     found.await?.ok_or_else(|| ApiError::no_execution(&wanted.execution))
 }
@@ -118,9 +158,11 @@ fn attempt(wanted: &Wanted, rows: &Rows) -> Result<Found, ApiError> {
     let prefix = rows.prefix(node, |data, node| paths::attempt_prefix(data, node, Attempt(number)));
     Ok(Found::Log(Source {
         attempt: number,
-        folders: vec![paths::log_folder(&prefix)],
+        folders: vec![rows.left.folder(&prefix)],
         item: None,
         has_ended: has_ended || row.ended_at.is_some(),
+        used: row.used,
+        resources: Box::new(row.resources.clone()),
     }))
 }
 
@@ -130,7 +172,14 @@ fn range(wanted: &Wanted, rows: &Rows, items: ItemRange) -> Source {
         rows.prefix(&wanted.node, |data, node| paths::items_prefix(data, node, Attempt(number), items));
     let has_ended =
         rows.has_ended() || rows.chunks.iter().any(|chunk| chunk.attempt == number && chunk.range == items);
-    Source { attempt: number, folders: vec![paths::log_folder(&prefix)], item: None, has_ended }
+    Source {
+        attempt: number,
+        folders: vec![rows.left.folder(&prefix)],
+        item: None,
+        has_ended,
+        used: None,
+        resources: Box::new(rows.resources()),
+    }
 }
 
 async fn items_log(shared: &Shared, wanted: &Wanted, rows: &Rows, item: u32) -> Result<Source, ApiError> {
@@ -139,7 +188,7 @@ async fn items_log(shared: &Shared, wanted: &Wanted, rows: &Rows, item: u32) -> 
     let holds = |range: ItemRange| (range.start..range.end).contains(&item);
     let mut ran: Vec<(Attempt, ItemRange)> = Vec::new();
     for uri in shared.blobs.list(&tries).await? {
-        if let Some((attempt, Some(range))) = paths::log_owner(&tries, &uri)
+        if let Some((attempt, Some(range))) = rows.left.owner(&tries, &uri)
             && holds(range)
             && ran.last() != Some(&(attempt, range))
         {
@@ -156,27 +205,35 @@ async fn items_log(shared: &Shared, wanted: &Wanted, rows: &Rows, item: u32) -> 
     let number = wanted.attempt.unwrap_or(last);
     if number > last || (rows.has_ended() && ran.is_empty() && ended.is_empty()) {
         return Err(ApiError::NotFound(format!(
-            "item {item} of node {} has not run in attempt {number}, of which there is no log",
-            wanted.node
+            "item {item} of node {} has not run in attempt {number}, of which there is no {}",
+            wanted.node,
+            if rows.left == Left::Printed { "log" } else { "record" }
         )));
     }
     ran.retain(|(attempt, _)| attempt.0 == number);
     // What was handed back of a range runs later, in a part of it.
     ran.sort_by_key(|(_, range)| (std::cmp::Reverse(range.len()), range.start));
     let folder = |range| {
-        paths::log_folder(&paths::items_prefix(&rows.execution.data_prefix, &node, Attempt(number), range))
+        rows.left.folder(&paths::items_prefix(&rows.execution.data_prefix, &node, Attempt(number), range))
     };
     Ok(Source {
         attempt: number,
         folders: ran.into_iter().map(|(_, range)| folder(range)).collect(),
         item: Some(item),
         has_ended: rows.has_ended() || ended.contains(&number),
+        used: None,
+        resources: Box::new(rows.resources()),
     })
 }
 
 impl Rows {
     fn has_ended(&self) -> bool {
         self.node.ended_at.is_some() || self.execution.ended_at.is_some()
+    }
+
+    /// What each item asks for.
+    fn resources(&self) -> TaskResources {
+        self.attempts.first().map(|row| row.resources.clone()).unwrap_or_default()
     }
 
     fn prefix(&self, node: &str, of: impl FnOnce(&str, &NodeId) -> String) -> String {

@@ -1,6 +1,6 @@
 //! Lists the outputs of an execution.
 
-use super::{Log, Logs};
+use super::{Left, Log, Logs};
 use crate::error::ApiError;
 use crate::progress::{self, Kind, NodeProgress};
 use crate::shared::{Shared, select_execution};
@@ -9,11 +9,16 @@ use rusqlite::types::Value;
 use skein_model::{ExecutionId, NodeId, paths};
 use std::collections::BTreeSet;
 
-/// Lists the outputs of an execution, or of one node of it.
+/// Lists the outputs of an execution, or of one node of it, or what else is left of its tries.
 ///
 /// # Errors
 /// [`ApiError::NotFound`] when there is no such execution or node.
-pub(crate) async fn list(shared: &Shared, id: &ExecutionId, node: Option<&str>) -> Result<Logs, ApiError> {
+pub(crate) async fn list(
+    shared: &Shared,
+    id: &ExecutionId,
+    node: Option<&str>,
+    left: Left,
+) -> Result<Logs, ApiError> {
     let progress = progress::read(shared, id).await?;
     if let Some(node) = node.filter(|node| progress.nodes.iter().all(|known| known.id != *node)) {
         return Err(ApiError::no_node(id, node));
@@ -43,7 +48,7 @@ pub(crate) async fn list(shared: &Shared, id: &ExecutionId, node: Option<&str>) 
     for (node, (attempts, chunks)) in begun.iter().zip(rows) {
         match node.kind {
             Kind::Task => logs.extend(of_task(node, &attempts)),
-            Kind::Map => logs.extend(of_map(shared, &prefix, node, &chunks).await?),
+            Kind::Map => logs.extend(of_map(shared, &prefix, node, &chunks, left).await?),
         }
     }
     // One that has ended has nothing that is added, whatever its nodes say.
@@ -69,11 +74,12 @@ async fn of_map(
     prefix: &str,
     node: &NodeProgress,
     chunks: &[ChunkRow],
+    left: Left,
 ) -> Result<BTreeSet<Log>, ApiError> {
     let tries = paths::tries_folder(prefix, &NodeId::new(node.id.as_str()));
     let ended: BTreeSet<_> = chunks.iter().map(|chunk| (chunk.attempt, chunk.range)).collect();
     let owners = shared.blobs.list(&tries).await?.into_iter();
-    let owners = owners.filter_map(|uri| match paths::log_owner(&tries, &uri)? {
+    let owners = owners.filter_map(|uri| match left.owner(&tries, &uri)? {
         (attempt, Some(range)) => Some((attempt.0, range)),
         (_, None) => None,
     });

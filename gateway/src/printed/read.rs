@@ -213,7 +213,7 @@ mod tests {
         let blobs = BlobStore::local(folder.path()).expect("a folder of our own");
         let objects: [Object<'_>; 3] = [&[("ab", &[]), ("c", &[])], &[("defg", &[])], &[("h", &[])]];
         let log = stored(&blobs, &blobs.url("p"), &objects).await;
-        let source = Source { attempt: 0, folders: vec![log], item: None, has_ended: true };
+        let source = Source { attempt: 0, folders: vec![log], has_ended: true, ..Source::default() };
         for from in 0..=8 {
             assert_eq!(read(&blobs, &source, from as u64).await, "abcdefgh"[from..]);
         }
@@ -231,8 +231,13 @@ mod tests {
             stored(&blobs, &blobs.url("p"), &first).await,
             stored(&blobs, &blobs.url("q"), &again).await,
         ];
-        let source =
-            |item| Source { attempt: 0, folders: folders.clone(), item: Some(item), has_ended: true };
+        let source = |item| Source {
+            attempt: 0,
+            folders: folders.clone(),
+            item: Some(item),
+            has_ended: true,
+            ..Source::default()
+        };
         for (item, text) in [(1, "11"), (2, "22222"), (3, "3"), (4, "")] {
             for from in 0..=text.len() {
                 assert_eq!(read(&blobs, &source(item), from as u64).await, text[from..], "{item}");
@@ -245,8 +250,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let blobs = BlobStore::local(folder.path()).expect("a folder of our own");
         let prefix = blobs.url("p");
-        let source =
-            Source { attempt: 0, folders: vec![paths::log_folder(&prefix)], item: None, has_ended: false };
+        let source = Source { folders: vec![paths::log_folder(&prefix)], ..Source::default() };
         let mut reader = Reader::new(Arc::new(blobs.clone()), source);
         assert_eq!(reader.next(0).await.expect("nothing yet"), b"");
         stored(&blobs, &prefix, &[&[("a", &[])]]).await;
@@ -277,7 +281,7 @@ mod tests {
             } else {
                 stored(&blobs, &prefix, &[&[(first, &[]), (second, &[])]]).await
             };
-            let source = Source { attempt: 0, folders: vec![log], item: None, has_ended: true };
+            let source = Source { attempt: 0, folders: vec![log], has_ended: true, ..Source::default() };
             let reader = Reader::new(Arc::new(blobs.clone()), source.clone());
             let from = reader.last_lines(lines).await.expect("it is there");
             assert_eq!(read(&blobs, &source, from).await, expected, "{lines} of {text:?}");

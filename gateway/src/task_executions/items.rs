@@ -142,6 +142,8 @@ mod tests {
             moved: None,
             job: None,
             place: String::new(),
+            used: None,
+            resources: skein_model::TaskResources::default(),
         };
         let given = [("name", "Mine"), ("uri", "https://x/{{ .podName }}")];
         let given = given.map(|(key, value)| (key.to_owned(), value.to_owned()));

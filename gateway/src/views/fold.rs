@@ -5,7 +5,7 @@ use skein_model::cache::CacheFound;
 use skein_model::event::{CachedItems, Created, FinishedChunk};
 use skein_model::{
     Attempt, CacheKey, CacheSource, Charge, DataRef, Event, ExecutionPhase, Failure, Job, NodeId, NodePhase,
-    Timestamp,
+    Timestamp, Used,
 };
 
 /// One change of the tables, by one event.
@@ -114,6 +114,8 @@ pub(super) struct AttemptChange<'e> {
     pub(super) outputs: Option<&'e DataRef>,
     pub(super) deck: Option<&'e str>,
     pub(super) error: Option<Error>,
+    /// What it used of its machine.
+    pub(super) used: Option<Used>,
 }
 
 /// How one record changes the counts of a map's items.
@@ -184,6 +186,7 @@ impl<'e> AttemptChange<'e> {
             outputs: None,
             deck: None,
             error: None,
+            used: None,
         }
     }
 
@@ -225,16 +228,21 @@ pub(super) fn changes(event: &Event) -> Vec<Change<'_>> {
             vec![Change::Attempt(node, *attempt, change)]
         }
         Event::JobReported { node, attempt, job } => vec![Change::Job(node, *attempt, job)],
-        Event::AttemptSucceeded { node, attempt, outputs, deck } => {
+        Event::AttemptSucceeded { node, attempt, outputs, deck, used } => {
             let change = AttemptChange {
                 outputs: Some(outputs),
                 deck: deck.as_deref(),
+                used: *used,
                 ..AttemptChange::to(Phase::Succeeded)
             };
             vec![Change::Attempt(node, *attempt, change)]
         }
-        Event::AttemptFailed { node, attempt, failure } => {
-            let change = AttemptChange { error: Some(failure.into()), ..AttemptChange::to(Phase::Failed) };
+        Event::AttemptFailed { node, attempt, failure, used } => {
+            let change = AttemptChange {
+                error: Some(failure.into()),
+                used: *used,
+                ..AttemptChange::to(Phase::Failed)
+            };
             vec![Change::Attempt(node, *attempt, change)]
         }
         Event::AttemptAborted { node, attempt } => {
@@ -328,6 +336,7 @@ mod tests {
             returned: vec![ItemRange { start: 6, end: 10 }],
             micros: 1,
             worker: "w".to_owned(),
+            used: None,
         };
         assert_eq!(Counted::of(&chunk, 2), Counted { succeeded: 3, failed: 1, retried: 2 });
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use skein_model::event::ItemRange;
 use skein_model::{
     Attempt, CacheKey, CacheSource, DataRef, Dataset, EntityId, EntityKind, ExecutionId, Interruptible, Job,
-    Timestamp,
+    TaskResources, Timestamp, Used,
 };
 use std::collections::BTreeMap;
 
@@ -293,6 +293,10 @@ pub(crate) struct AttemptRow {
     pub(crate) is_interruptible: bool,
     /// When and why it was asked for on demand nevertheless, if it was.
     pub(crate) moved: Option<(Timestamp, String)>,
+    /// What it used of its machine; none when it ended before anybody looked, or has not ended.
+    pub(crate) used: Option<Used>,
+    /// What its task declares that it asks for, without what project and domain say.
+    pub(crate) resources: TaskResources,
 }
 
 fn job(row: &SqlRow<'_>, at: usize) -> Read<Option<Job>> {
@@ -307,6 +311,11 @@ fn interruptible(row: &SqlRow<'_>, at: usize) -> Read<bool> {
     Ok(of.is(row.get(at + 1)?, Attempt(row.get(0)?)))
 }
 
+fn packed_if_any<T: for<'de> Deserialize<'de>>(row: &SqlRow<'_>, at: usize) -> Read<Option<T>> {
+    let stored: Option<Vec<u8>> = row.get(at)?;
+    stored.map(|packed| rmp_serde::from_slice(&packed).map_err(|error| conversion(at, error))).transpose()
+}
+
 impl Row for AttemptRow {
     const COLUMNS: &'static str = "attempts.attempt, attempts.phase, attempts.is_array, attempts.created_at, \
         attempts.updated_at, attempts.started_at, attempts.ended_at, attempts.error_code, attempts.error_message, \
@@ -316,7 +325,7 @@ impl Row for AttemptRow {
         coalesce(plan_nodes.task_type, ''), plan_nodes.cache IS NOT NULL, \
         plan_nodes.interruptible, \
         (SELECT executions.interruptible FROM executions WHERE executions.key = attempts.execution), attempts.place, \
-        attempts.moved, attempts.moved_at, attempts.job";
+        attempts.moved, attempts.moved_at, attempts.job, attempts.used, plan_nodes.resources";
 
     fn read(row: &SqlRow<'_>) -> Read<Self> {
         Ok(Self {
@@ -341,6 +350,8 @@ impl Row for AttemptRow {
                 None => None,
             },
             job: job(row, 24)?,
+            used: packed_if_any(row, 25)?,
+            resources: packed_if_any(row, 26)?.unwrap_or_default(),
         })
     }
 }

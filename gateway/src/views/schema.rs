@@ -61,7 +61,7 @@ CREATE TABLE plan_nodes (
     plan INTEGER NOT NULL, node_id TEXT NOT NULL, is_array INTEGER NOT NULL, task_type TEXT NOT NULL,
     task_project TEXT NOT NULL, task_domain TEXT NOT NULL, task_name TEXT NOT NULL, task_version TEXT NOT NULL,
     place INTEGER NOT NULL, upstream BLOB NOT NULL, handles_failure INTEGER NOT NULL, cache BLOB,
-    interruptible BLOB NOT NULL,
+    interruptible BLOB NOT NULL, resources BLOB NOT NULL,
     PRIMARY KEY (plan, node_id)
 ) WITHOUT ROWID;
 CREATE TABLE nodes (
@@ -78,7 +78,7 @@ CREATE TABLE attempts (
     error_code TEXT, error_message TEXT, error_kind INTEGER, outputs BLOB, worker TEXT NOT NULL DEFAULT '',
     place TEXT NOT NULL DEFAULT '', not_before INTEGER, moved TEXT NOT NULL DEFAULT '', moved_at INTEGER,
     succeeded INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0, retried INTEGER NOT NULL DEFAULT 0,
-    cached INTEGER NOT NULL DEFAULT 0, pace BLOB, job BLOB,
+    cached INTEGER NOT NULL DEFAULT 0, pace BLOB, job BLOB, used BLOB,
     PRIMARY KEY (execution, node_id, attempt)
 ) WITHOUT ROWID;
 CREATE TABLE map_chunks (

@@ -135,7 +135,9 @@ impl Fold {
                 self.set(node, State::Running { worker: worker.clone() }, began);
             }
             Event::JobReported { node, job, .. } => self.set(node, State::Job { job: job.clone() }, at),
-            Event::AttemptFailed { node, attempt, failure } => self.failed(node, None, *attempt, failure, at),
+            Event::AttemptFailed { node, attempt, failure, .. } => {
+                self.failed(node, None, *attempt, failure, at)
+            }
             Event::MapStarted { node, size } => self.set(node, State::Map { total: *size, ended: 0 }, at),
             Event::ItemsFinished { node, chunk, again } => self.chunk(node, chunk, again, at),
             Event::NodeSucceeded { node, .. } => self.set(node, State::Ended { well: true }, at),

@@ -86,7 +86,13 @@ async fn a_value_that_is_an_object_is_shown_as_the_object() {
         Event::NodeQueued { node: node.clone() },
         Event::NodeStarted { node: node.clone(), inputs: DataRef::Blob(inputs.clone()) },
         Event::AttemptQueued { node: node.clone(), attempt, not_before: None },
-        Event::AttemptSucceeded { node: node.clone(), attempt, outputs: given_outputs.clone(), deck: None },
+        Event::AttemptSucceeded {
+            node: node.clone(),
+            attempt,
+            outputs: given_outputs.clone(),
+            deck: None,
+            used: None,
+        },
         Event::NodeSucceeded { node, outputs: given_outputs },
     ];
     append(&harness, "abc", &events).await;

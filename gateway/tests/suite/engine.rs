@@ -73,8 +73,13 @@ pub async fn run_node(harness: &Harness, execution: &str, name: &str, x: i64) {
     };
     append_unseen(harness, execution, &[started]).await;
     let outputs = value("o0", x + 1);
-    let succeeded =
-        Event::AttemptSucceeded { node: node.clone(), attempt, outputs: outputs.clone(), deck: None };
+    let succeeded = Event::AttemptSucceeded {
+        node: node.clone(),
+        attempt,
+        outputs: outputs.clone(),
+        deck: None,
+        used: None,
+    };
     append_unseen(harness, execution, &[succeeded, Event::NodeSucceeded { node, outputs }]).await;
 }
 
@@ -100,6 +105,7 @@ pub fn chunk(start: u32, end: u32, attempt: u32, failed: &[u32]) -> FinishedChun
         returned: vec![],
         micros: 1,
         worker: "w1".to_owned(),
+        used: None,
     }
 }
 

@@ -103,7 +103,7 @@ async fn a_failed_node_is_listed_with_a_short_message_and_shown_with_the_whole()
             micros_ago: 0,
             place: None,
         },
-        Event::AttemptFailed { node: n0.clone(), attempt, failure: failure.clone() },
+        Event::AttemptFailed { node: n0.clone(), attempt, failure: failure.clone(), used: None },
         Event::NodeFailed { node: n0, failure: failure.clone() },
         Event::Failing { failure: failure.clone() },
         Event::Failed { failure: failure.clone() },
@@ -144,7 +144,7 @@ async fn an_attempt_that_was_recorded_when_it_had_ended_began_before_that() {
             micros_ago: 250_000,
             place: None,
         },
-        Event::AttemptSucceeded { node: n0, attempt, outputs: value("o0", 2), deck: None },
+        Event::AttemptSucceeded { node: n0, attempt, outputs: value("o0", 2), deck: None, used: None },
     ];
     append(&harness, "abc", &events).await;
     let attempts = attempts(&harness, "abc", "n0").await;

@@ -47,8 +47,12 @@ async fn begin(harness: &Harness, attempt: u32) {
 }
 
 async fn fail(harness: &Harness, attempt: u32) {
-    let failed =
-        Event::AttemptFailed { node: node("n0"), attempt: Attempt(attempt), failure: failure("C", "m") };
+    let failed = Event::AttemptFailed {
+        node: node("n0"),
+        attempt: Attempt(attempt),
+        failure: failure("C", "m"),
+        used: None,
+    };
     append(harness, "abc", &[failed]).await;
 }
 

@@ -23,5 +23,6 @@ mod registration;
 mod resources;
 mod secrets;
 mod single_calls;
+mod usage;
 mod views;
 mod why;

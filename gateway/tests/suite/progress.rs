@@ -165,7 +165,12 @@ async fn a_task_says_how_often_it_was_tried_and_what_it_waits_for() {
     append(&harness, "abc", &[began(Attempt(0))]).await;
     assert_eq!(of_node(0).await, task(Phase::Running, 1, ""));
 
-    let failed = Event::AttemptFailed { node: n0, attempt: Attempt(0), failure: failure("SYSTEM", "lost") };
+    let failed = Event::AttemptFailed {
+        node: n0,
+        attempt: Attempt(0),
+        failure: failure("SYSTEM", "lost"),
+        used: None,
+    };
     let at = Timestamp::from_micros(harness.now.load(Ordering::Relaxed)).after(Duration::from_secs(3_600));
     append(&harness, "abc", &[failed, queued(Attempt(1), Some(at))]).await;
     let (.., attempts, reason) = of_node(0).await;

@@ -38,7 +38,7 @@ fn queued(attempt: u32, not_before: Option<Timestamp>) -> Event {
 
 fn failed(attempt: u32, charge: Charge) -> Event {
     let failure = Failure { charge, cause: FailureCause::WorkerLost, ..failure("Lost", "it is gone") };
-    Event::AttemptFailed { node: node("n0"), attempt: Attempt(attempt), failure }
+    Event::AttemptFailed { node: node("n0"), attempt: Attempt(attempt), failure, used: None }
 }
 
 #[tokio::test]
@@ -113,7 +113,7 @@ async fn of_a_long_message_the_end_is_told() {
     register(&harness).await;
     launch(&harness, "abc").await;
     let long = failure("USER:ValueError", &format!("{}é the reason", "a traceback\n".repeat(1_000)));
-    let ends = Event::AttemptFailed { node: node("n0"), attempt: Attempt(0), failure: long };
+    let ends = Event::AttemptFailed { node: node("n0"), attempt: Attempt(0), failure: long, used: None };
     append_unseen(&harness, "abc", &[Event::Started, queued(0, None), ends]).await;
     let message = why(&harness).await.tries.pop().unwrap().message;
     assert_eq!(message.chars().count(), 1_024);

@@ -159,8 +159,13 @@ async fn settle(shared: &Shared, queue: &dyn TaskQueue, leases: &Leases, lease: 
                 }
                 Outcome::Succeeded { .. } => false,
             };
-            let command =
-                Command::AttemptFinished { node: id.node.clone(), attempt: id.attempt, outcome, began: None };
+            let command = Command::AttemptFinished {
+                node: id.node.clone(),
+                attempt: id.attempt,
+                outcome,
+                began: None,
+                used: None,
+            };
             report::send(&*shared.inbox, &shared.config, &id.execution, command).await;
             // The note of one that is to be deleted goes when it is.
             if !is_to_be_deleted {

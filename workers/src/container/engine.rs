@@ -5,6 +5,7 @@ use crate::capture::Capture;
 use crate::child::Exit;
 use crate::config::Config;
 use crate::failure;
+use crate::usage::Target;
 use bollard::container::{AttachContainerResults, LogOutput};
 use bollard::errors::Error;
 use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType};
@@ -305,6 +306,15 @@ impl Running {
             }
             tokio::time::sleep(ASK_AGAIN_AFTER).await;
         }
+    }
+
+    /// Answers how it is looked at; none when its processes are not on this machine, where Docker runs one of its own.
+    pub(super) async fn target(&self) -> Option<Target> {
+        let found = self.engine.docker.inspect_container(&self.name, None).await.ok()?;
+        let pid = u32::try_from(found.state?.pid?).ok().filter(|pid| *pid > 0)?;
+        // Both engines name the control group of a container by its id.
+        let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+        groups.contains(found.id.filter(|id| !id.is_empty())?.as_str()).then(|| Target::of_process(pid))
     }
 
     /// Answers how it ended, by what the engine knows of it.

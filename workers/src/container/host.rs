@@ -7,6 +7,7 @@ use crate::child::{Child, Exit};
 use crate::failure;
 use crate::machine::Machine;
 use crate::scratch::Folder;
+use crate::usage::Target;
 use skein_model::{Failure, Work};
 use skein_protocol::messages::{AttemptJob, Room, Started};
 use std::time::Duration;
@@ -72,6 +73,11 @@ impl Running {
     /// Waits until it has ended by itself. May be dropped while it waits.
     pub(super) async fn exited(&self) -> Exit {
         self.0.exited().await
+    }
+
+    /// Answers how it is looked at.
+    pub(super) fn target(&self) -> Target {
+        self.0.target(false, None)
     }
 
     /// Ends it and all that it started: SIGTERM, and SIGKILL for what is left after `grace`.

@@ -76,8 +76,10 @@ async fn follow(slot: Arc<Slot>, ready: Ready, kept: Kept) {
         attempt: work.id.attempt,
         outcome,
         began: start.take(&name),
+        used: None,
     });
     let (machine, queue, inbox) =
         (Arc::clone(&slot.machine), Arc::clone(&slot.queue), Arc::clone(&slot.inbox));
-    Report { machine, queue, inbox, lease }.send(ended, start.told, keeper).await;
+    // Its process is not ours to look at.
+    Report { machine, queue, inbox, lease, kept: None }.send(ended, start.told, keeper).await;
 }

@@ -6,6 +6,7 @@ mod library;
 pub use library::Nvml;
 
 use super::Device;
+use skein_log::usage::GpuUse;
 use skein_model::Gpu;
 use skein_model::accelerators::of_driver;
 
@@ -79,6 +80,24 @@ pub trait Driver {
     /// # Errors
     /// [`DriverError`] when it cannot say.
     fn cards(&self) -> Result<Vec<Card>, DriverError>;
+}
+
+/// What a driver tells of how much an accelerator is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Metered {
+    /// What is used at the moment, by whoever uses it.
+    pub used: GpuUse,
+    /// Its memory in bytes; none when it does not say.
+    pub total_bytes: Option<u64>,
+}
+
+/// Whoever tells how much an accelerator is used.
+pub trait Meter: Send + Sync {
+    /// Answers how much the accelerator is used that has this UUID, or this number.
+    ///
+    /// # Errors
+    /// [`DriverError`] when it cannot say.
+    fn read(&self, id: &str) -> Result<Metered, DriverError>;
 }
 
 /// Answers the accelerators that a driver tells of: each card that is whole, and each part of one that is cut. `visible` is what
@@ -204,6 +223,27 @@ mod tests {
         let error = devices(&Recorded(Err(failed)), None).expect_err("it fails");
         let said = "NVML's nvmlInit_v2 answers 18 (driver and library are of different versions)";
         assert_eq!(error.to_string(), said);
+    }
+
+    /// Run where there is an NVIDIA driver, as the one below.
+    #[test]
+    #[ignore = "needs an NVIDIA driver"]
+    fn the_driver_of_this_machine_tells_what_each_card_is_used_for() {
+        let driver = Nvml::load().expect("the driver is there");
+        for (number, card) in driver.cards().expect("it tells of them").iter().enumerate() {
+            for id in [card.uuid.clone(), number.to_string()] {
+                let metered = driver.read(&id).expect("it tells");
+                println!(
+                    "{id} {} MiB of {:?}, {:?} %",
+                    metered.used.memory_bytes >> 20,
+                    metered.total_bytes.map(|bytes| bytes >> 20),
+                    metered.used.percent
+                );
+                assert_eq!(metered.total_bytes, Some(card.memory_bytes));
+                assert!(metered.used.memory_bytes <= card.memory_bytes);
+            }
+        }
+        assert!(driver.read("GPU-00000000-0000-0000-0000-000000000000").is_err(), "there is none");
     }
 
     /// Run where there is an NVIDIA driver: `cargo test -p skein-workers --lib nvml -- --ignored --nocapture`.

@@ -5,7 +5,15 @@ use crate::execution::{Caching, Execution, NodeState, TaskRun};
 use crate::plan::NodeIndex;
 use crate::retry::{self, Next};
 use skein_model::command::{Began, Outcome};
-use skein_model::{Attempt, Event, Failure, Job, NodeId, Timestamp};
+use skein_model::{Attempt, Event, Failure, Job, NodeId, Timestamp, Used};
+
+/// How a try ended, and when that was heard.
+#[derive(Clone, Copy)]
+pub(super) struct End<'a> {
+    pub outcome: &'a Outcome,
+    pub used: Option<Used>,
+    pub now: Timestamp,
+}
 
 impl Execution {
     pub(super) fn decide_started(
@@ -61,9 +69,8 @@ impl Execution {
         &self,
         node: &NodeId,
         attempt: Attempt,
-        outcome: &Outcome,
+        end: End<'_>,
         began: Option<&Began>,
-        now: Timestamp,
     ) -> Result<Vec<Event>, Rejection> {
         let place = self.place_of(node)?;
         match &self.nodes[place] {
@@ -81,7 +88,7 @@ impl Execution {
                         place,
                     });
                 }
-                self.end_attempt(place, run, outcome, now, &mut events);
+                self.end_attempt(place, run, end, &mut events);
                 Ok(events)
             }
             NodeState::Ended { open: Some(open), .. } if *open == attempt => {
@@ -94,24 +101,17 @@ impl Execution {
         }
     }
 
-    fn end_attempt(
-        &self,
-        place: NodeIndex,
-        run: &TaskRun,
-        outcome: &Outcome,
-        now: Timestamp,
-        events: &mut Vec<Event>,
-    ) {
-        let (node, attempt) = (self.id_of(place), run.attempt);
-        match outcome {
+    fn end_attempt(&self, place: NodeIndex, run: &TaskRun, end: End<'_>, events: &mut Vec<Event>) {
+        let (node, attempt, used) = (self.id_of(place), run.attempt, end.used);
+        match end.outcome {
             Outcome::Succeeded { outputs, deck } => {
                 let (outputs, deck) = (outputs.clone(), deck.clone());
-                events.push(Event::AttemptSucceeded { node, attempt, outputs: outputs.clone(), deck });
+                events.push(Event::AttemptSucceeded { node, attempt, outputs: outputs.clone(), deck, used });
                 if !matches!(run.caching, Caching::Running { .. }) {
                     self.succeed_node(place, &outputs, events);
                 }
             }
-            Outcome::Failed(failure) => self.fail_attempt(place, run, failure, now, events),
+            Outcome::Failed(failure) => self.fail_attempt(place, run, failure, end, events),
         }
     }
 
@@ -120,11 +120,11 @@ impl Execution {
         place: NodeIndex,
         run: &TaskRun,
         failure: &Failure,
-        now: Timestamp,
+        End { used, now, .. }: End<'_>,
         events: &mut Vec<Event>,
     ) {
         let (node, attempt) = (self.id_of(place), run.attempt);
-        events.push(Event::AttemptFailed { node: node.clone(), attempt, failure: failure.clone() });
+        events.push(Event::AttemptFailed { node: node.clone(), attempt, failure: failure.clone(), used });
         let draw = self.draw(&node, attempt);
         match retry::next(self.plan.nodes[place].attempts, run.spent, failure, draw) {
             Next::Again(wait) => events.push(Event::AttemptQueued {

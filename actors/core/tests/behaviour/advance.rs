@@ -4,7 +4,7 @@ use super::plans::*;
 use skein_core::{Effect, Execution};
 use skein_model::command::Outcome;
 use skein_model::literals::{encode_integer, encode_literal_map};
-use skein_model::{Attempt, BlobRef, Command, DataRef, Event, ExecutionPhase};
+use skein_model::{Attempt, BlobRef, Command, DataRef, Event, ExecutionPhase, Used};
 
 fn queued(id: &str) -> Event {
     Event::NodeQueued { node: node(id) }
@@ -28,7 +28,7 @@ fn values(name: &str, value: i64) -> DataRef {
 
 fn succeeds(id: &str, outputs: &DataRef) -> Command {
     let outcome = Outcome::Succeeded { outputs: outputs.clone(), deck: None };
-    Command::AttemptFinished { node: node(id), attempt: Attempt(0), outcome, began: None }
+    Command::AttemptFinished { node: node(id), attempt: Attempt(0), outcome, began: None, used: None }
 }
 
 #[test]
@@ -66,6 +66,7 @@ fn a_success_hands_its_value_on_and_the_next_try_waits_for_a_worker() {
                 attempt: Attempt(0),
                 outputs: outputs.clone(),
                 deck: None,
+                used: None,
             },
             Event::NodeSucceeded { node: node("n0"), outputs: outputs.clone() },
             queued("n1"),
@@ -75,9 +76,38 @@ fn a_success_hands_its_value_on_and_the_next_try_waits_for_a_worker() {
 }
 
 #[test]
+fn what_an_attempt_used_stands_in_the_event_that_ends_it() {
+    let used = Some(Used { memory_bytes: 7 << 20, cpu_micros: 1_500_000, ..Used::default() });
+    let ends = |outcome| Command::AttemptFinished {
+        node: node("n0"),
+        attempt: Attempt(0),
+        outcome,
+        began: None,
+        used,
+    };
+    let in_event = |command: &Command| {
+        let world = workflow().task("n0", &[]).advanced();
+        let events = world.execution.decide(command, NOW).expect("the attempt runs");
+        events.into_iter().find_map(|event| match event {
+            Event::AttemptSucceeded { used, .. } | Event::AttemptFailed { used, .. } => used,
+            _ => None,
+        })
+    };
+    assert_eq!(in_event(&ends(Outcome::Succeeded { outputs: outputs(), deck: None })), used);
+    assert_eq!(in_event(&ends(Outcome::Failed(recoverable()))), used);
+    assert_eq!(in_event(&attempt_succeeds("n0", 0)), None);
+}
+
+#[test]
 fn the_last_success_ends_the_execution() {
     let world = workflow().task("n0", &[]).advanced().at_once(attempt_succeeds("n0", 0)).asks(&[]).then(&[
-        Event::AttemptSucceeded { node: node("n0"), attempt: Attempt(0), outputs: outputs(), deck: None },
+        Event::AttemptSucceeded {
+            node: node("n0"),
+            attempt: Attempt(0),
+            outputs: outputs(),
+            deck: None,
+            used: None,
+        },
         Event::NodeSucceeded { node: node("n0"), outputs: outputs() },
         Event::Succeeding,
         Event::Succeeded { outputs: DataRef::empty() },
@@ -101,6 +131,7 @@ fn a_value_that_lies_elsewhere_is_asked_for() {
                 attempt: Attempt(0),
                 outputs: far.clone(),
                 deck: None,
+                used: None,
             },
             Event::NodeSucceeded { node: node("n0"), outputs: far.clone() },
             queued("n1"),

@@ -15,7 +15,13 @@ fn first_try(id: &str) -> Event {
 }
 
 fn attempt_succeeded(id: &str) -> Event {
-    Event::AttemptSucceeded { node: node(id), attempt: Attempt(0), outputs: outputs(), deck: None }
+    Event::AttemptSucceeded {
+        node: node(id),
+        attempt: Attempt(0),
+        outputs: outputs(),
+        deck: None,
+        used: None,
+    }
 }
 
 fn succeeded(id: &str) -> Event {
@@ -113,7 +119,12 @@ fn a_reservation_is_kept_from_try_to_try_and_after_a_restart() {
         .then(&[found("n0", missing(true)), first_try("n0")])
         .when(attempt_fails("n0", 0, recoverable()))
         .then(&[
-            Event::AttemptFailed { node: node("n0"), attempt: Attempt(0), failure: recoverable() },
+            Event::AttemptFailed {
+                node: node("n0"),
+                attempt: Attempt(0),
+                failure: recoverable(),
+                used: None,
+            },
             again,
         ]);
     assert!(world.execution.outstanding().contains(&hold));

@@ -45,8 +45,13 @@ fn what_is_told_of_a_job_is_recorded_once_and_is_there_after_a_restart() {
         .when(job_told("n0", 0, true))
         .then(&[]);
     assert_eq!(job_of(&world), Some(job(true)));
-    let again =
-        Effect::RunAttempt { node: node("n0"), attempt: Attempt(0), not_before: None, started: false };
+    let again = Effect::RunAttempt {
+        node: node("n0"),
+        attempt: Attempt(0),
+        not_before: None,
+        started: false,
+        on_demand: false,
+    };
     assert_eq!(world.execution.outstanding(), [again], "its work is performed again, and carries it");
 }
 
@@ -63,7 +68,8 @@ fn who_knows_less_than_is_recorded_changes_nothing() {
 #[test]
 fn another_try_has_another_job() {
     let again = Event::AttemptQueued { node: node("n0"), attempt: Attempt(1), not_before: None };
-    let failed = Event::AttemptFailed { node: node("n0"), attempt: Attempt(0), failure: recoverable() };
+    let failed =
+        Event::AttemptFailed { node: node("n0"), attempt: Attempt(0), failure: recoverable(), used: None };
     let world = one()
         .when(job_told("n0", 0, true))
         .then(&[recorded(0, true)])
@@ -78,7 +84,13 @@ fn another_try_has_another_job() {
 fn a_job_of_a_node_that_has_ended_is_nobodys() {
     let world = one();
     let world = world.when(attempt_succeeds("n0", 0)).then(&[
-        Event::AttemptSucceeded { node: node("n0"), attempt: Attempt(0), outputs: outputs(), deck: None },
+        Event::AttemptSucceeded {
+            node: node("n0"),
+            attempt: Attempt(0),
+            outputs: outputs(),
+            deck: None,
+            used: None,
+        },
         Event::NodeSucceeded { node: node("n0"), outputs: outputs() },
         Event::Succeeding,
     ]);

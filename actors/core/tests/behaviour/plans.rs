@@ -352,7 +352,7 @@ pub fn items_cached(id: &str, start: u32, end: u32, absent: &[u32]) -> Command {
 
 pub fn attempt_succeeds(id: &str, attempt: u32) -> Command {
     let outcome = Outcome::Succeeded { outputs: outputs(), deck: None };
-    Command::AttemptFinished { node: node(id), attempt: Attempt(attempt), outcome, began: None }
+    Command::AttemptFinished { node: node(id), attempt: Attempt(attempt), outcome, began: None, used: None }
 }
 
 pub fn attempt_fails(id: &str, attempt: u32, failure: Failure) -> Command {
@@ -361,6 +361,7 @@ pub fn attempt_fails(id: &str, attempt: u32, failure: Failure) -> Command {
         attempt: Attempt(attempt),
         outcome: Outcome::Failed(failure),
         began: None,
+        used: None,
     }
 }
 
@@ -380,6 +381,7 @@ pub fn chunk_ends(
         returned: Vec::new(),
         micros: 1,
         worker: "w".to_owned(),
+        used: None,
     };
     Command::ItemsFinished { node: node(id), chunk }
 }

@@ -14,11 +14,17 @@ fn succeeded(id: &str) -> Event {
 }
 
 fn attempt_succeeded(id: &str, attempt: u32) -> Event {
-    Event::AttemptSucceeded { node: node(id), attempt: Attempt(attempt), outputs: outputs(), deck: None }
+    Event::AttemptSucceeded {
+        node: node(id),
+        attempt: Attempt(attempt),
+        outputs: outputs(),
+        deck: None,
+        used: None,
+    }
 }
 
 fn attempt_failed(id: &str, attempt: u32, failure: &Failure) -> Event {
-    Event::AttemptFailed { node: node(id), attempt: Attempt(attempt), failure: failure.clone() }
+    Event::AttemptFailed { node: node(id), attempt: Attempt(attempt), failure: failure.clone(), used: None }
 }
 
 #[test]
@@ -60,6 +66,7 @@ fn a_start_that_is_told_with_the_end_is_recorded_before_it_and_only_if_it_was_no
         attempt: Attempt(0),
         outcome: Outcome::Succeeded { outputs: outputs(), deck: None },
         began: Some(Began { worker: "w".to_owned(), micros_ago: 250, place: None }),
+        used: None,
     };
     let told = Command::AttemptStarted {
         node: node("n0"),

@@ -109,7 +109,12 @@ fn the_try_after_one_that_was_moved_may_be_interrupted_again() {
         .then(&[moved()])
         .when(attempt_fails("n0", 0, recoverable()))
         .then(&[
-            Event::AttemptFailed { node: node("n0"), attempt: Attempt(0), failure: recoverable() },
+            Event::AttemptFailed {
+                node: node("n0"),
+                attempt: Attempt(0),
+                failure: recoverable(),
+                used: None,
+            },
             Event::AttemptQueued { node: node("n0"), attempt: Attempt(1), not_before: None },
         ]);
     let Effect::RunAttempt { on_demand, .. } = &world.execution.outstanding()[0] else {
@@ -148,7 +153,13 @@ fn a_node_that_has_ended_or_not_begun_has_no_time_to_run_out_of() {
         .inputs(&["n1"])
         .when(attempt_succeeds("n1", 0))
         .then(&[
-            Event::AttemptSucceeded { node: node("n1"), attempt: Attempt(0), outputs: outputs(), deck: None },
+            Event::AttemptSucceeded {
+                node: node("n1"),
+                attempt: Attempt(0),
+                outputs: outputs(),
+                deck: None,
+                used: None,
+            },
             Event::NodeSucceeded { node: node("n1"), outputs: outputs() },
             Event::NodeQueued { node: node("n0") },
         ])
@@ -185,6 +196,7 @@ fn an_execution_that_took_too_long_stops_what_runs_and_still_handles_its_failure
                 attempt: Attempt(0),
                 outputs: outputs(),
                 deck: None,
+                used: None,
             },
             Event::NodeSucceeded { node: node("fn0"), outputs: outputs() },
             Event::Failed { failure },

@@ -169,6 +169,7 @@ pub(super) async fn offer_attempt(ports: &Ports, task: &Task) -> Done {
         attempt: task.attempt,
         outcome,
         began: None,
+        used: None,
     };
     let template = &task.plan.tasks[task.plan.nodes[task.place].target.task()];
     let way = match connectors::way_to(ports, template) {

@@ -311,7 +311,7 @@ async fn respond(work: &Work, answer: &Answer, blobs: &BlobStore) -> Command {
             let Some(range) = work.id.items else {
                 let outputs = DataRef::Inline(encode_literal_map([("o0", numbers[0].as_ref())]));
                 let outcome = Outcome::Succeeded { outputs, deck: None };
-                return Command::AttemptFinished { node, attempt, outcome, began: None };
+                return Command::AttemptFinished { node, attempt, outcome, began: None, used: None };
             };
             let most = if let Answer::AddOneToSome(most) = answer { *most } else { u32::MAX };
             let rest = ItemRange { start: range.end.min(range.start.saturating_add(most)), end: range.end };
@@ -326,11 +326,12 @@ async fn respond(work: &Work, answer: &Answer, blobs: &BlobStore) -> Command {
                 returned: if rest.is_empty() { Vec::new() } else { vec![rest] },
                 micros: u64::from(range.len()) * 100,
                 worker: "w".to_owned(),
+                used: None,
             };
             return Command::ItemsFinished { node, chunk };
         }
     };
-    Command::AttemptFinished { node, attempt, outcome, began: None }
+    Command::AttemptFinished { node, attempt, outcome, began: None, used: None }
 }
 
 fn integers(literal: &core::Literal) -> Vec<i64> {

@@ -18,7 +18,7 @@ use skein_model::{
     Actor, Attempt, BlobRef, CacheKey, CacheSource, CatalogEvent, CauseId, Charge, Command, ConnectorWork,
     DataRef, Dataset, EntityId, EntityKind, Envelope, Event, ExecutionId, Failure, FailureCause, Head, Job,
     JobPhase, JournalId, NodeId, PoolId, Quota, Record, RegistryEvent, Sealed, SecretId, SecretKind,
-    TaskResources, TimeLimit, Timestamp,
+    TaskResources, TimeLimit, Timestamp, Used,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -159,6 +159,7 @@ fn chunk() -> FinishedChunk {
         returned: vec![ItemRange { start: 190, end: 200 }],
         micros: 1_500_000,
         worker: "worker-1".to_owned(),
+        used: None,
     }
 }
 
@@ -240,14 +241,20 @@ fn events() -> Vec<(&'static str, Vec<Event>)> {
         (
             "AttemptSucceeded",
             [None, Some("file:///deck.html".to_owned())]
-                .map(|deck| Event::AttemptSucceeded { node: node.clone(), attempt, outputs: inline(), deck })
+                .map(|deck| Event::AttemptSucceeded {
+                    node: node.clone(),
+                    attempt,
+                    outputs: inline(),
+                    deck,
+                    used: None,
+                })
                 .into(),
         ),
         (
             "AttemptFailed",
             failures()
                 .into_iter()
-                .map(|failure| Event::AttemptFailed { node: node.clone(), attempt, failure })
+                .map(|failure| Event::AttemptFailed { node: node.clone(), attempt, failure, used: None })
                 .collect(),
         ),
         (
@@ -428,7 +435,13 @@ fn commands() -> Vec<(&'static str, Vec<Command>)> {
         (
             "AttemptFinished",
             [succeeded, Outcome::Failed(failure())]
-                .map(|outcome| Command::AttemptFinished { node: node.clone(), attempt, outcome, began: None })
+                .map(|outcome| Command::AttemptFinished {
+                    node: node.clone(),
+                    attempt,
+                    outcome,
+                    began: None,
+                    used: None,
+                })
                 .into(),
         ),
         ("ItemsFinished", vec![Command::ItemsFinished { node: node.clone(), chunk: chunk() }]),
@@ -560,7 +573,7 @@ fn what_was_added_to_a_form_is_read_and_written_as_ever() {
     check("added", &BTreeSet::from(["AttemptStarted".to_owned()]), &[("AttemptStarted", vec![started])]);
     let began = Some(Began { worker: "w".to_owned(), micros_ago: 250, place: None });
     let outcome = Outcome::Succeeded { outputs: DataRef::empty(), deck: None };
-    let finished = Command::AttemptFinished { node: node(), attempt: Attempt(1), outcome, began };
+    let finished = Command::AttemptFinished { node: node(), attempt: Attempt(1), outcome, began, used: None };
     check("added", &BTreeSet::from(["AttemptFinished".to_owned()]), &[("AttemptFinished", vec![finished])]);
     let isolations = Isolation::ALL.map(|(_, isolation)| isolation).to_vec();
     check("added", &BTreeSet::from(["Isolation".to_owned()]), &[("Isolation", isolations)]);
@@ -597,6 +610,28 @@ fn what_was_added_to_a_form_is_read_and_written_as_ever() {
     check("added", &BTreeSet::from(["Connector".to_owned()]), &[("Connector", elsewhere)]);
     let quota = Quota { defaults: resources().requests, limits: resources().limits };
     check("added", &BTreeSet::from(["Quota".to_owned()]), &[("Quota", vec![quota])]);
+}
+
+#[test]
+fn what_was_used_is_read_and_written_as_ever() {
+    let used = Some(Used {
+        memory_bytes: 220 << 20,
+        cpu_micros: 75_000_000,
+        cpu_millis: 980,
+        gpu_memory_bytes: None,
+        gpu_percent: Some(87),
+    });
+    let (node, attempt, outputs) = (node(), Attempt(1), DataRef::empty());
+    let outcome = Outcome::Succeeded { outputs: outputs.clone(), deck: None };
+    let finished = Command::AttemptFinished { node: node.clone(), attempt, outcome, began: None, used };
+    check("added", &BTreeSet::from(["FinishedUsed".to_owned()]), &[("FinishedUsed", vec![finished])]);
+    let chunk = FinishedChunk { used, ..chunk() };
+    let events = vec![
+        Event::AttemptSucceeded { node: node.clone(), attempt, outputs, deck: None, used },
+        Event::AttemptFailed { node: node.clone(), attempt, failure: failure(), used },
+        Event::ItemsFinished { node, chunk, again: Vec::new() },
+    ];
+    check("added", &BTreeSet::from(["Used".to_owned()]), &[("Used", events)]);
 }
 
 #[test]

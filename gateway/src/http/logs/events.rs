@@ -5,7 +5,7 @@
 
 use super::query::{self, Query};
 use crate::error::ApiError;
-use crate::printed::{self, Found, Reader, Wanted};
+use crate::printed::{self, Found, Left, Reader, Wanted};
 use crate::shared::Shared;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -69,7 +69,7 @@ pub(super) async fn follow(
         headers.get("last-event-id").map(|id| query::number("Last-Event-ID", id.to_str().unwrap_or("?")));
     let at = match (resumed.transpose()?, query.tail, &reader) {
         (Some(at), _, _) => at,
-        (None, Some(lines), Some(_)) => match printed::find(shared, &wanted).await? {
+        (None, Some(lines), Some(_)) => match printed::find(shared, &wanted, Left::Printed).await? {
             Found::Log(source) => Reader::new(Arc::clone(&shared.blobs), source).last_lines(lines).await?,
             Found::NotBegun(_) => 0,
         },
@@ -140,7 +140,7 @@ impl Follower {
 
     /// Takes what is known of the output by now. One that will never be there has ended.
     async fn look(&mut self) -> Result<(), ApiError> {
-        match printed::find(&self.shared, &self.wanted).await {
+        match printed::find(&self.shared, &self.wanted, Left::Printed).await {
             Ok(Found::NotBegun(_)) => {}
             Ok(Found::Log(source)) => {
                 // Of the attempt that was the last when it was first seen: positions in the next one are others.
@@ -154,8 +154,8 @@ impl Follower {
                 let nothing = printed::Source {
                     attempt: self.wanted.attempt.unwrap_or_default(),
                     folders: Vec::new(),
-                    item: None,
                     has_ended: true,
+                    ..printed::Source::default()
                 };
                 self.reader = Some(Reader::new(Arc::clone(&self.shared.blobs), nothing));
             }

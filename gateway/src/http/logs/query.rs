@@ -63,7 +63,7 @@ impl Query {
 ///
 /// # Errors
 /// As [`Query::parse`].
-pub(super) fn only_node(query: Option<&str>) -> Result<Option<String>, ApiError> {
+pub(in crate::http) fn only_node(query: Option<&str>) -> Result<Option<String>, ApiError> {
     let mut node = None;
     for (name, value) in pairs(query) {
         if name != "node" {
@@ -75,7 +75,8 @@ pub(super) fn only_node(query: Option<&str>) -> Result<Option<String>, ApiError>
     Ok(node)
 }
 
-fn pairs(query: Option<&str>) -> impl Iterator<Item = (&str, &str)> {
+/// Takes a query apart into names and values.
+pub(in crate::http) fn pairs(query: Option<&str>) -> impl Iterator<Item = (&str, &str)> {
     let parts = query.unwrap_or_default().split('&').filter(|part| !part.is_empty());
     parts.map(|part| part.split_once('=').unwrap_or((part, "")))
 }
@@ -84,7 +85,7 @@ fn pairs(query: Option<&str>) -> impl Iterator<Item = (&str, &str)> {
 ///
 /// # Errors
 /// [`ApiError::InvalidArgument`] with the value, and what would be right.
-pub(super) fn number<N: FromStr>(name: &str, value: &str) -> Result<N, ApiError> {
+pub(in crate::http) fn number<N: FromStr>(name: &str, value: &str) -> Result<N, ApiError> {
     let parsed = value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.parse().ok()).flatten();
     parsed.ok_or_else(|| {
         ApiError::invalid(format!("{name} is {value:?}; it has to be a whole number from 0 on"))
@@ -95,7 +96,7 @@ pub(super) fn number<N: FromStr>(name: &str, value: &str) -> Result<N, ApiError>
 ///
 /// # Errors
 /// As [`number`].
-pub(super) fn range(name: &str, value: &str) -> Result<ItemRange, ApiError> {
+pub(in crate::http) fn range(name: &str, value: &str) -> Result<ItemRange, ApiError> {
     let parts = value.split_once('-');
     let parsed = parts.and_then(|(start, end)| {
         Some(ItemRange { start: number(name, start).ok()?, end: number(name, end).ok()? })

@@ -100,7 +100,7 @@ fn insert(
 /// Writes the nodes of a plan, which all executions of it share.
 fn insert_plan(tx: &Transaction<'_>, digest: i64, plan: &Plan) -> Result<(), rusqlite::Error> {
     let mut node = tx.prepare_cached(
-        "INSERT OR IGNORE INTO plan_nodes VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        "INSERT OR IGNORE INTO plan_nodes VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     )?;
     for (place, of) in (0_u32..).zip(&plan.nodes) {
         let PlanNode {
@@ -114,7 +114,7 @@ fn insert_plan(tx: &Transaction<'_>, digest: i64, plan: &Plan) -> Result<(), rus
             cache,
             interruptible,
             actor: _,
-            resources: _,
+            resources,
             settings: _,
         } = of;
         node.execute(params![
@@ -131,6 +131,7 @@ fn insert_plan(tx: &Transaction<'_>, digest: i64, plan: &Plan) -> Result<(), rus
             handles_failure,
             cache.as_ref().map(encode),
             encode(interruptible),
+            encode_named(resources),
         ])?;
     }
     Ok(())
@@ -272,22 +273,22 @@ impl Row<'_> {
         change: &AttemptChange<'_>,
     ) -> Result<(), rusqlite::Error> {
         use core::task_execution::Phase;
-        let AttemptChange { phase, worker, place, micros_ago, not_before, moved, outputs, deck, error } =
+        let AttemptChange { phase, worker, place, micros_ago, not_before, moved, outputs, deck, error, used } =
             change;
         let started = (*phase == Phase::Running).then_some(self.at.saturating_sub_unsigned(*micros_ago));
         let ended = matches!(phase, Phase::Succeeded | Phase::Failed | Phase::Aborted).then_some(self.at);
         self.tx
             .prepare_cached(
                 "INSERT INTO attempts (execution, node_id, attempt, phase, created_at, updated_at, started_at, ended_at,
-                    error_code, error_message, error_kind, outputs, worker, not_before, place)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+                    error_code, error_message, error_kind, outputs, worker, not_before, place, used)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
                 ON CONFLICT DO UPDATE SET phase = excluded.phase, updated_at = excluded.updated_at,
                     started_at = coalesce(started_at, excluded.started_at), ended_at = excluded.ended_at,
                     error_code = excluded.error_code, error_message = excluded.error_message,
                     error_kind = excluded.error_kind, outputs = coalesce(excluded.outputs, outputs),
                     worker = CASE excluded.worker WHEN '' THEN worker ELSE excluded.worker END,
                     place = CASE excluded.worker WHEN '' THEN place ELSE excluded.place END,
-                    not_before = excluded.not_before",
+                    not_before = excluded.not_before, used = coalesce(excluded.used, used)",
             )?
             .execute(params![
                 self.key,
@@ -304,6 +305,7 @@ impl Row<'_> {
                 worker.unwrap_or_default(),
                 not_before.map(Timestamp::as_micros),
                 place.unwrap_or_default(),
+                used.as_ref().map(encode),
             ])?;
         if let Some(reason) = moved {
             self.tx

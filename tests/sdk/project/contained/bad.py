@@ -49,6 +49,12 @@ eats = shell(
     outputs=kwtypes(x=int),
     limits=Resources(mem="64Mi", cpu="1"),
 )
+holds = shell(
+    "holds",
+    "exec awk 'BEGIN { s = \"xxxxxxxxxxxxxxxx\"; while (length(s) < 67108864) s = s s; while (1) i++ }'",
+    outputs=kwtypes(x=int),
+    limits=Resources(mem="1Gi", cpu="1"),
+)
 nowhere = ContainerTask(
     name="contained.nowhere", image="localhost/skein-test-nothing:1", command=["true"], **FOLDERS
 )

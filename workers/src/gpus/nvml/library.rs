@@ -4,18 +4,22 @@
     reason = "a library that is found at run time is called by the form that its manual gives"
 )]
 
-use super::{Card, Driver, DriverError, Instance};
+use super::{Card, Driver, DriverError, Instance, Meter, Metered};
 use libloading::Library;
-use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use skein_log::usage::GpuUse;
+use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 
 const NAME: &str = "libnvidia-ml.so.1";
 const INIT: &str = "nvmlInit_v2";
 const SHUTDOWN: &str = "nvmlShutdown";
 const COUNT: &str = "nvmlDeviceGetCount_v2";
 const BY_INDEX: &str = "nvmlDeviceGetHandleByIndex_v2";
+const BY_UUID: &str = "nvmlDeviceGetHandleByUUID";
+const UTILIZATION: &str = "nvmlDeviceGetUtilizationRates";
 const MODEL: &str = "nvmlDeviceGetName";
 const UUID: &str = "nvmlDeviceGetUUID";
 const MEMORY: &str = "nvmlDeviceGetMemoryInfo";
+const MEMORY_2: &str = "nvmlDeviceGetMemoryInfo_v2";
 const MIG_MODE: &str = "nvmlDeviceGetMigMode";
 const MIG_COUNT: &str = "nvmlDeviceGetMaxMigDeviceCount";
 const MIG_BY_INDEX: &str = "nvmlDeviceGetMigDeviceHandleByIndex";
@@ -24,6 +28,8 @@ const MIG_BY_INDEX: &str = "nvmlDeviceGetMigDeviceHandleByIndex";
 const TEXT_BYTES_MAX: usize = 128;
 /// `NVML_ERROR_NOT_SUPPORTED`, of a card that cannot be cut.
 const NOT_SUPPORTED: u32 = 3;
+/// `NVML_ERROR_INVALID_ARGUMENT`.
+const INVALID: u32 = 2;
 /// `NVML_ERROR_NOT_FOUND`, of a part that is not there.
 const NOT_FOUND: u32 = 6;
 
@@ -37,6 +43,28 @@ struct Memory {
     total: u64,
     free: u64,
     used: u64,
+}
+
+/// `nvmlMemory_v2_t`, in bytes: tells apart what the driver keeps for itself, which no attempt uses.
+#[repr(C)]
+#[derive(Default)]
+struct Memory2 {
+    version: c_uint,
+    total: u64,
+    reserved: u64,
+    free: u64,
+    used: u64,
+}
+
+/// `nvmlMemory_v2`: the size of the form, and its number.
+const MEMORY_2_VERSION: c_uint = size_of::<Memory2>() as c_uint | (2 << 24);
+
+/// `nvmlUtilization_t`, in percent of the last sample period, which is a second or less.
+#[repr(C)]
+#[derive(Default)]
+struct Utilization {
+    gpu: c_uint,
+    memory: c_uint,
 }
 
 /// The driver's library, set up; it is put away when this is dropped.
@@ -95,13 +123,55 @@ impl Nvml {
         Ok(unsafe { CStr::from_ptr(text.as_ptr()) }.to_string_lossy().into_owned())
     }
 
-    fn memory(&self, handle: Handle) -> Result<u64, DriverError> {
+    /// Finds a card or a part by its UUID, or a card by its number.
+    fn by_id(&self, id: &str) -> Result<Handle, DriverError> {
+        if let Ok(index) = id.parse() {
+            return self.by_index(index);
+        }
+        let uuid = CString::new(id).map_err(|_| DriverError::Failed { call: BY_UUID, code: INVALID })?;
+        let mut handle: Handle = std::ptr::null_mut();
+        type Form = unsafe extern "C" fn(*const c_char, *mut Handle) -> c_int;
+        // SAFETY: nvmlReturn_t nvmlDeviceGetHandleByUUID(const char *uuid, nvmlDevice_t *device); the text ends with a 0.
+        let code = unsafe { self.call::<Form>(BY_UUID)?(uuid.as_ptr(), &raw mut handle) };
+        answered(BY_UUID, code)?;
+        Ok(handle)
+    }
+
+    /// Answers how busy a card is, in percent; none of a part, of which nobody says.
+    fn busy(&self, handle: Handle) -> Result<Option<u8>, DriverError> {
+        let mut rates = Utilization::default();
+        type Form = unsafe extern "C" fn(Handle, *mut Utilization) -> c_int;
+        // SAFETY: nvmlReturn_t nvmlDeviceGetUtilizationRates(nvmlDevice_t device, nvmlUtilization_t *utilization)
+        let code = unsafe { self.call::<Form>(UTILIZATION)?(handle, &raw mut rates) };
+        match answered(UTILIZATION, code) {
+            Ok(()) => Ok(Some(u8::try_from(rates.gpu.min(100)).unwrap_or(100))),
+            Err(DriverError::Failed { code: NOT_SUPPORTED, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn memory(&self, handle: Handle) -> Result<Memory, DriverError> {
         let mut memory = Memory::default();
         type Form = unsafe extern "C" fn(Handle, *mut Memory) -> c_int;
         // SAFETY: nvmlReturn_t nvmlDeviceGetMemoryInfo(nvmlDevice_t device, nvmlMemory_t *memory)
         let code = unsafe { self.call::<Form>(MEMORY)?(handle, &raw mut memory) };
         answered(MEMORY, code)?;
-        Ok(memory.total)
+        Ok(memory)
+    }
+
+    /// Answers how much memory is used, in bytes; a driver from before 2022 counts what it keeps for itself.
+    fn memory_used(&self, handle: Handle) -> Result<u64, DriverError> {
+        let mut memory = Memory2 { version: MEMORY_2_VERSION, ..Memory2::default() };
+        type Form = unsafe extern "C" fn(Handle, *mut Memory2) -> c_int;
+        // SAFETY: nvmlReturn_t nvmlDeviceGetMemoryInfo_v2(nvmlDevice_t device, nvmlMemory_v2_t *memory)
+        let told = unsafe { self.call::<Form>(MEMORY_2) }.and_then(|call| {
+            // SAFETY: as above.
+            answered(MEMORY_2, unsafe { call(handle, &raw mut memory) })
+        });
+        match told {
+            Ok(()) => Ok(memory.used),
+            Err(_) => Ok(self.memory(handle)?.used),
+        }
     }
 
     /// Answers the parts of a card; none when it is whole.
@@ -137,7 +207,7 @@ impl Nvml {
                 Ok(()) => instances.push(Instance {
                     model: self.text(MODEL, handle)?,
                     uuid: self.text(UUID, handle)?,
-                    memory_bytes: self.memory(handle)?,
+                    memory_bytes: self.memory(handle)?.total,
                 }),
                 Err(DriverError::Failed { code: NOT_FOUND, .. }) => {}
                 Err(error) => return Err(error),
@@ -155,11 +225,20 @@ impl Driver for Nvml {
             cards.push(Card {
                 model: self.text(MODEL, handle)?,
                 uuid: self.text(UUID, handle)?,
-                memory_bytes: self.memory(handle)?,
+                memory_bytes: self.memory(handle)?.total,
                 instances: self.instances(handle)?,
             });
         }
         Ok(cards)
+    }
+}
+
+impl Meter for Nvml {
+    fn read(&self, id: &str) -> Result<Metered, DriverError> {
+        let handle = self.by_id(id)?;
+        let total_bytes = Some(self.memory(handle)?.total);
+        let used = GpuUse { memory_bytes: self.memory_used(handle)?, percent: self.busy(handle)? };
+        Ok(Metered { used, total_bytes })
     }
 }
 

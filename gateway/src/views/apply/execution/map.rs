@@ -7,7 +7,7 @@ use crate::views::pace::Pace;
 use rusqlite::{OptionalExtension, params};
 use skein_idl::flyteidl::core;
 use skein_model::event::FinishedChunk;
-use skein_model::{NodeId, Timestamp};
+use skein_model::{NodeId, Timestamp, Used};
 
 impl Row<'_> {
     pub(super) fn map(&self, node: &NodeId, size: u32) -> Result<(), rusqlite::Error> {
@@ -49,7 +49,29 @@ impl Row<'_> {
                 encode(&chunk.returned),
                 self.at,
             ])?;
+        if let Some(used) = chunk.used {
+            self.add_used(node, used)?;
+        }
         self.count(node, &Counted::of(chunk, again))
+    }
+
+    /// Adds what a range of items used to what the map did. Few ranges run long enough for that to be known.
+    fn add_used(&self, node: &NodeId, used: Used) -> Result<(), rusqlite::Error> {
+        let before: Option<Vec<u8>> = self
+            .tx
+            .prepare_cached(
+                "SELECT used FROM attempts WHERE execution = ?1 AND node_id = ?2 AND is_array = 1",
+            )?
+            .query_row(params![self.key, node.as_str()], |row| row.get(0))
+            .optional()?
+            .flatten();
+        let before: Used = before.and_then(|used| rmp_serde::from_slice(&used).ok()).unwrap_or_default();
+        self.tx
+            .prepare_cached(
+                "UPDATE attempts SET used = ?3 WHERE execution = ?1 AND node_id = ?2 AND is_array = 1",
+            )?
+            .execute(params![self.key, node.as_str(), encode(&before.and(used))])?;
+        Ok(())
     }
 
     /// Adds the items of one record to the counts of their map: one row, whatever the size of the map.
