@@ -12,7 +12,7 @@ use skein_idl::flyteidl::admin;
 use skein_idl::flyteidl::admin::node_execution_closure::{OutputResult, TargetMetadata};
 use skein_idl::flyteidl::core;
 use skein_model::ids::check_name;
-use skein_model::{DataRef, ExecutionId, NodeId};
+use skein_model::{Attempt, DataRef, ExecutionId, NodeId, paths};
 use std::collections::BTreeMap;
 
 /// Takes the id of a node of an execution from a request.
@@ -179,7 +179,8 @@ pub(crate) fn flyte_urls(
     }
 }
 
-/// Answers what a node took and gave, as far as it has; the start node hands out the inputs of the execution.
+/// Answers what a node took and gave, as far as it has; the start node hands out the inputs of the execution, and what
+/// the end node takes are the outputs of the execution, not its own.
 fn taken_and_given<'r>(
     execution: &'r ExecutionRow,
     node: &'r NodeRow,
@@ -187,7 +188,22 @@ fn taken_and_given<'r>(
     if node.node_id == NodeId::START {
         return (None, Some(&execution.inputs));
     }
+    if node.node_id == NodeId::END {
+        return (node.inputs.as_ref(), None);
+    }
     (node.inputs.as_ref(), node.outputs.as_ref())
+}
+
+/// Adds where the last try leaves its checkpoint; a map's items have each their own.
+fn with_checkpoint(
+    execution: &ExecutionRow,
+    node: &NodeRow,
+    cached: Option<admin::TaskNodeMetadata>,
+) -> Option<admin::TaskNodeMetadata> {
+    let Some(attempt) = node.last_attempt else { return cached };
+    let id = NodeId::new(node.node_id.as_str());
+    let checkpoint_uri = paths::checkpoint(&execution.raw_prefix, &id, Attempt(attempt));
+    Some(admin::TaskNodeMetadata { checkpoint_uri, ..cached.unwrap_or_default() })
 }
 
 fn to_proto(
@@ -195,12 +211,13 @@ fn to_proto(
     node: NodeRow,
     cached: Option<admin::TaskNodeMetadata>,
 ) -> admin::NodeExecution {
+    let metadata = with_checkpoint(execution, &node, cached);
     let urls = flyte_urls(&execution.id, &node.node_id, None, false);
     let (inputs, outputs) = taken_and_given(execution, &node);
     let input_uri = inputs.map(|inputs| values::uri(inputs, urls.inputs)).unwrap_or_default();
     let output_uri = outputs.map(|outputs| values::uri(outputs, urls.outputs));
     let result = match node.error {
-        Some(error) => Some(OutputResult::Error(error_to_proto(error))),
+        Some(error) => Some(OutputResult::Error(error_to_proto(error, node.ended_at))),
         None => output_uri.map(OutputResult::OutputUri),
     };
     let duration = node.ended_at.zip(node.started_at).map(|(end, start)| proto_duration(end.since(start)));
@@ -218,7 +235,7 @@ fn to_proto(
             created_at: Some(node.created_at.into()),
             updated_at: Some(node.updated_at.into()),
             deck_uri: node.deck.unwrap_or_default(),
-            target_metadata: cached.map(TargetMetadata::TaskNodeMetadata),
+            target_metadata: metadata.map(TargetMetadata::TaskNodeMetadata),
             ..Default::default()
         }),
         metadata: Some(admin::NodeExecutionMetaData {

@@ -14,7 +14,7 @@ use rusqlite::types::Value;
 use skein_idl::flyteidl::admin::{self, task_execution_closure::OutputResult};
 use skein_idl::flyteidl::event::task_execution_metadata::InstanceClass;
 use skein_idl::flyteidl::{core, event};
-use skein_model::{ExecutionId, NodeId};
+use skein_model::{DataRef, ExecutionId, NodeId};
 
 /// What the original calls the plugin that runs maps.
 const ARRAY_TASK_TYPE: &str = "container_array";
@@ -82,10 +82,10 @@ pub(crate) async fn data(
     shared: &Shared,
     request: admin::TaskExecutionGetDataRequest,
 ) -> Result<admin::TaskExecutionGetDataResponse, ApiError> {
-    let (execution, node, attempt, _) = find(shared, request.id.as_ref()).await?;
+    let (execution, node, attempt, chunks) = find(shared, request.id.as_ref()).await?;
     let (_, node_row) = find_node(shared, &execution.id, node.as_str()).await?;
     let Pair { inputs, outputs, full_inputs, full_outputs } =
-        pair(shared, &execution.data_prefix, attempt.inputs.as_ref(), attempt.outputs.as_ref()).await?;
+        pair(shared, &execution.data_prefix, handed_in(&attempt, &chunks), attempt.outputs.as_ref()).await?;
     let urls = flyte_urls(&execution.id, node.as_str(), Some(attempt.attempt), node_row.deck.is_some());
     Ok(admin::TaskExecutionGetDataResponse {
         inputs,
@@ -125,6 +125,16 @@ async fn find(shared: &Shared, id: Option<&core::TaskExecutionIdentifier>) -> Re
     Ok((execution, NodeId::new(node), attempt, chunks))
 }
 
+/// Says whether it is a map that had nothing to do: it has ended without having begun.
+fn was_empty(attempt: &AttemptRow, chunks: &[ChunkRow]) -> bool {
+    attempt.is_array && attempt.phase == core::task_execution::Phase::Succeeded as i32 && chunks.is_empty()
+}
+
+/// Answers the inputs of a try: none of one that never began.
+fn handed_in<'a>(attempt: &'a AttemptRow, chunks: &[ChunkRow]) -> Option<&'a DataRef> {
+    attempt.inputs.as_ref().filter(|_| !was_empty(attempt, chunks))
+}
+
 fn to_proto(
     shared: &Shared,
     execution: &ExecutionRow,
@@ -136,13 +146,14 @@ fn to_proto(
     let reasons = reasons(&attempt);
     let logs = logs(shared, execution, node, &attempt);
     let urls = flyte_urls(&execution.id, node.as_str(), Some(attempt.attempt), false);
-    let input_uri = attempt.inputs.as_ref().map(|inputs| values::uri(inputs, urls.inputs));
+    let began = attempt.started_at.filter(|_| !was_empty(&attempt, chunks));
+    let input_uri = handed_in(&attempt, chunks).map(|inputs| values::uri(inputs, urls.inputs));
     let result = match (attempt.error, &attempt.outputs) {
-        (Some(error), _) => Some(OutputResult::Error(error_to_proto(error))),
+        (Some(error), _) => Some(OutputResult::Error(error_to_proto(error, attempt.ended_at))),
         (None, Some(outputs)) => Some(OutputResult::OutputUri(values::uri(outputs, urls.outputs))),
         (None, None) => None,
     };
-    let duration = attempt.ended_at.zip(attempt.started_at).map(|(end, start)| end.since(start));
+    let duration = attempt.ended_at.zip(began).map(|(end, start)| end.since(start));
     admin::TaskExecution {
         id: Some(core::TaskExecutionIdentifier {
             task_id: Some(attempt.task.to_proto()),
@@ -157,7 +168,7 @@ fn to_proto(
             output_result: result,
             phase: attempt.phase,
             logs,
-            started_at: attempt.started_at.map(Into::into),
+            started_at: began.map(Into::into),
             duration: duration.map(proto_duration),
             created_at: Some(attempt.created_at.into()),
             updated_at: Some(attempt.updated_at.into()),

@@ -1,7 +1,7 @@
 //! What is handed to user code: the rendered command line and the environment.
 
 use skein_model::event::Created;
-use skein_model::{Attempt, EntityId, NodeId};
+use skein_model::{Attempt, EntityId, NodeId, paths};
 
 /// Where the files of one try are.
 #[derive(Clone, Debug)]
@@ -102,18 +102,13 @@ fn value(variable: &str, places: &Places) -> Option<String> {
         "inputprefix" => places.input_prefix.clone(),
         "outputprefix" => places.output_prefix.clone(),
         "rawoutputdataprefix" => places.raw_output_prefix.clone(),
-        "checkpointoutputprefix" => checkpoint(&places.raw_output_prefix),
+        "checkpointoutputprefix" => paths::checkpoint_in(&places.raw_output_prefix),
         // Two quotes are how the entry point recognises that there is none.
         "prevcheckpointprefix" => places.prev_checkpoint.clone().unwrap_or_else(|| "\"\"".to_owned()),
         "perretryuniquekey" => places.retry_key.clone(),
         "namespace" => places.namespace.clone(),
         _ => return None,
     })
-}
-
-/// Answers where a try leaves its checkpoint.
-pub fn checkpoint(raw_output_prefix: &str) -> String {
-    format!("{raw_output_prefix}/_flytecheckpoints")
 }
 
 /// Answers the environment of one try (contract 3.2): the template's own, then the execution's, then ours.

@@ -15,6 +15,21 @@ pub fn raw_prefix(root: &str, execution: &ExecutionId) -> String {
     format!("{root}/raw/{}-{}-{}", execution.project, execution.domain, execution.name)
 }
 
+/// The folder of large values of one try of a node.
+pub fn try_raw_prefix(raw_prefix: &str, node: &NodeId, attempt: Attempt) -> String {
+    format!("{raw_prefix}/{node}/{attempt}")
+}
+
+/// The folder where one try of a node leaves its checkpoint.
+pub fn checkpoint(raw_prefix: &str, node: &NodeId, attempt: Attempt) -> String {
+    checkpoint_in(&try_raw_prefix(raw_prefix, node, attempt))
+}
+
+/// The folder of the checkpoint in the folder of large values of a try, or of one run of items.
+pub fn checkpoint_in(try_raw_prefix: &str) -> String {
+    format!("{try_raw_prefix}/_flytecheckpoints")
+}
+
 /// The inputs of a node.
 pub fn node_inputs(data_prefix: &str, node: &NodeId) -> String {
     format!("{data_prefix}/{node}/data/inputs.pb")
