@@ -139,6 +139,9 @@ class Case:
     outputs: Optional[dict[str, Any]] = None
     error: Optional[Error] = None
     options: dict[str, Any] = field(default_factory=dict)
+    is_single: bool = False
+    """Whether the workflow is a task that is launched by itself, by a call that says nothing else."""
+
     def fields(self) -> dict[str, Any]:
         """All that is answered about the execution."""
         nodes = {node: what.fields(node) for node, what in self.nodes.items()}
@@ -148,24 +151,27 @@ class Case:
         data = _data("", full_inputs=_literals(self.inputs), full_outputs=_literals(self.outputs))
         return flat({"execution": self._execution(), "data": data, "nodes": nodes})
 
+    def _spec(self) -> dict[str, Any]:
+        kind = "TASK" if self.is_single else "LAUNCH_PLAN"
+        spec = {
+            "launch_plan": f"{kind} {MODULE}.{self.workflow}",
+            "metadata": {"system_metadata": {"namespace": "flytesnacks-development"}},
+            "security_context": {"run_as": {}},
+        }
+        if self.is_single:
+            return spec
+        empty = {name: {} for name in ("notifications", "labels", "annotations", "auth_role")}
+        return {**spec, **empty, "max_parallelism": 25, **self.options}
+
     def _execution(self) -> dict[str, Any]:
         result = {"error": self.error.fields()} if self.error else {"outputs": {"uri": "<uri>"}}
+        made = ".flytegen." if self.is_single else ""
         return {
             "id": "<this>",
-            "spec": {
-                "launch_plan": f"LAUNCH_PLAN {MODULE}.{self.workflow}",
-                "metadata": {"system_metadata": {"namespace": "flytesnacks-development"}},
-                "notifications": {},
-                "labels": {},
-                "annotations": {},
-                "security_context": {"run_as": {}},
-                "auth_role": {},
-                "max_parallelism": 25,
-                **self.options,
-            },
+            "spec": self._spec(),
             "closure": {
                 "phase": "FAILED" if self.error else "SUCCEEDED",
-                "workflow_id": f"WORKFLOW {MODULE}.{self.workflow}",
+                "workflow_id": f"WORKFLOW {made}{MODULE}.{self.workflow}",
                 "state_change_details": {"occurred_at": "<time>"},
                 **_times(),
                 **result,
