@@ -12,7 +12,7 @@ use skein_idl::flyteidl::admin;
 use skein_idl::flyteidl::admin::node_execution_closure::{OutputResult, TargetMetadata};
 use skein_idl::flyteidl::core;
 use skein_model::ids::check_name;
-use skein_model::{Attempt, DataRef, ExecutionId, NodeId, paths};
+use skein_model::{Attempt, DataRef, ExecutionId, NodeId, NodePhase, paths};
 use std::collections::BTreeMap;
 
 /// Takes the id of a node of an execution from a request.
@@ -56,7 +56,8 @@ pub(crate) async fn get(
     request: admin::NodeExecutionGetRequest,
 ) -> Result<admin::NodeExecution, ApiError> {
     let (execution, node) = node_id(request.id.as_ref())?;
-    let (execution, node) = find(shared, &execution, &node).await?;
+    let (execution, mut node) = find(shared, &execution, &node).await?;
+    node.deck = deck(shared, &execution, &node).await?;
     let cached = cache::metadata(shared, &execution, &node).await?;
     Ok(to_proto(&execution, node, cached))
 }
@@ -116,6 +117,7 @@ pub(crate) async fn data(
     let (execution, node) = node_id(request.id.as_ref())?;
     let (execution, node) = find(shared, &execution, &node).await?;
     let (inputs, outputs) = taken_and_given(&execution, &node);
+    let has_deck = deck(shared, &execution, &node).await?.is_some();
     let Pair { inputs, outputs, full_inputs, full_outputs } =
         pair(shared, &execution.data_prefix, inputs, outputs).await?;
     Ok(admin::NodeExecutionGetDataResponse {
@@ -124,8 +126,26 @@ pub(crate) async fn data(
         full_inputs,
         full_outputs,
         dynamic_workflow: None,
-        flyte_urls: Some(flyte_urls(&execution.id, &node.node_id, None, node.deck.is_some())),
+        flyte_urls: Some(flyte_urls(&execution.id, &node.node_id, None, has_deck)),
     })
+}
+
+/// Answers where the deck of a node is, if it has one: also while its task still runs, and where that has failed.
+///
+/// # Errors
+/// When the blob store cannot be asked.
+pub(crate) async fn deck(
+    shared: &Shared,
+    execution: &ExecutionRow,
+    node: &NodeRow,
+) -> Result<Option<String>, ApiError> {
+    let has_succeeded = node.phase == NodePhase::Succeeded.as_proto() as i32;
+    let Some(attempt) = node.last_attempt.filter(|_| node.deck.is_none() && !has_succeeded) else {
+        return Ok(node.deck.clone());
+    };
+    let id = NodeId::new(node.node_id.as_str());
+    let uri = paths::deck(&paths::attempt_prefix(&execution.data_prefix, &id, Attempt(attempt)));
+    Ok(shared.blobs.size(&uri).await?.map(|_| uri))
 }
 
 /// Says what became of asking for the workflow that a dynamic node made.

@@ -6,7 +6,7 @@ use crate::error::ApiError;
 use crate::executions::error_to_proto;
 use crate::listing::{Asked, TASK_EXECUTIONS};
 use crate::log_links::Try;
-use crate::nodes::{find as find_node, flyte_urls, node_id};
+use crate::nodes::{deck, find as find_node, flyte_urls, node_id};
 use crate::shared::{Shared, proto_duration, select_execution};
 use crate::values::{self, Pair, pair};
 use crate::views::{AttemptRow, ChunkRow, ExecutionRow, Reader as _};
@@ -86,7 +86,8 @@ pub(crate) async fn data(
     let (_, node_row) = find_node(shared, &execution.id, node.as_str()).await?;
     let Pair { inputs, outputs, full_inputs, full_outputs } =
         pair(shared, &execution.data_prefix, handed_in(&attempt, &chunks), attempt.outputs.as_ref()).await?;
-    let urls = flyte_urls(&execution.id, node.as_str(), Some(attempt.attempt), node_row.deck.is_some());
+    let has_deck = deck(shared, &execution, &node_row).await?.is_some();
+    let urls = flyte_urls(&execution.id, node.as_str(), Some(attempt.attempt), has_deck);
     Ok(admin::TaskExecutionGetDataResponse {
         inputs,
         outputs,

@@ -1,6 +1,7 @@
 //! One attempt of a task node, from its inputs to what became of it.
 
 mod begin;
+mod deck;
 mod direct;
 mod result;
 
@@ -104,7 +105,11 @@ pub(crate) async fn run(
     };
     started(machine.environments.place(&prepared));
     let mut finished = None;
-    let waited = wait(&mut host, work.timeout, stop, &mut finished).await;
+    let waited = tokio::select! {
+        biased;
+        waited = wait(&mut host, work.timeout, stop, &mut finished) => waited,
+        never = deck::follow(machine, work, &prepared) => match never {},
+    };
     let exit = match waited {
         Wait::Exited(exit) => exit,
         Wait::TimedOut | Wait::Stopped(_) => host.child().end(machine.config.kill_grace).await,

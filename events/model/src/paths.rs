@@ -20,14 +20,10 @@ pub fn try_raw_prefix(raw_prefix: &str, node: &NodeId, attempt: Attempt) -> Stri
     format!("{raw_prefix}/{node}/{attempt}")
 }
 
-/// The folder where one try of a node leaves its checkpoint.
+/// The folder where one try of a node leaves its checkpoint; in it each item of a map has one of its own, by its index:
+/// what runs together with it may be other items with the next try.
 pub fn checkpoint(raw_prefix: &str, node: &NodeId, attempt: Attempt) -> String {
-    checkpoint_in(&try_raw_prefix(raw_prefix, node, attempt))
-}
-
-/// The folder of the checkpoint in the folder of large values of a try, or of one run of items.
-pub fn checkpoint_in(try_raw_prefix: &str) -> String {
-    format!("{try_raw_prefix}/_flytecheckpoints")
+    format!("{}/_flytecheckpoints", try_raw_prefix(raw_prefix, node, attempt))
 }
 
 /// The inputs of a node.

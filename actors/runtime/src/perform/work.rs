@@ -241,6 +241,7 @@ fn places(
         input_prefix,
         output_prefix: prefix.to_owned(),
         raw_output_prefix: raw,
+        checkpoint: paths::checkpoint(&raw_prefix, node, attempt),
         prev_checkpoint: previous(attempt).map(|before| paths::checkpoint(&raw_prefix, node, before)),
         retry_key: name,
         namespace: format!("{}-{}", created.execution.project, created.execution.domain),
