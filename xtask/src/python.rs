@@ -35,6 +35,13 @@ pub(crate) const FLYTEKIT_ALONE: Environment =
 pub(crate) const WITH_UNION: Environment =
     Environment { name: "sdk", requirements: &[FLYTEKIT, UNION], plugin: true };
 
+/// `union` and what the examples of its user guide import: data frames as the SDK stores them, and pods.
+pub(crate) const GUIDE: Environment = Environment {
+    name: "guide",
+    requirements: &[FLYTEKIT, UNION, "pandas==2.*", "pyarrow==26.*", "kubernetes==37.*"],
+    plugin: true,
+};
+
 /// The servers that the log's tests talk to.
 pub(crate) const SERVERS: Environment = Environment {
     name: "servers",
