@@ -18,6 +18,7 @@ mod attributes;
 pub mod cache;
 mod config;
 mod data_proxy;
+mod descriptions;
 mod entities;
 mod error;
 mod executions;

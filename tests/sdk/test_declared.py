@@ -5,7 +5,8 @@ from typing import Any
 
 import grpc
 import pytest
-from flyteidl.admin import common_pb2, node_execution_pb2
+from flyteidl.admin import common_pb2, description_entity_pb2, node_execution_pb2
+from flyteidl.core import identifier_pb2
 from flyteidl.service import dataproxy_pb2
 from google.protobuf import json_format
 
@@ -20,7 +21,7 @@ from harness.client import (
     unique,
 )
 from harness.poll import until
-from harness.settings import PACKAGE, VERSION
+from harness.settings import DOMAIN, PACKAGE, PROJECT, VERSION
 from harness.templates import node, task_request, variables, workflow_request
 from harness.witness import Witness
 
@@ -37,9 +38,30 @@ def test_what_is_said_of_a_task_is_kept(client: Client) -> None:
     request = common_pb2.ObjectGetRequest(id=identifier("TASK", f"{PACKAGE}.declared.documented"))
     task = client.admin.GetTask(request)
     assert task.short_description == "Adds one."
+    said = client.admin.GetDescriptionEntity(request)
+    assert (said.id, said.short_description) == (request.id, "Adds one.")
+    assert said.long_description.value == "Adds **one**, and nothing else."
+    assert said.source_code.link == "https://example.com/declared.py"
     template = task.closure.compiled_task.template
     assert template.metadata.deprecated_error_message == "use something newer"
     assert client.outputs("declared.documented", {"x": 1}, task=True) == {"o0": 2}
+
+
+def test_what_is_said_of_tasks_is_listed(client: Client) -> None:
+    """By name, and not of launch plans, which say nothing."""
+    request = description_entity_pb2.DescriptionEntityListRequest(
+        resource_type=identifier_pb2.TASK,
+        id=common_pb2.NamedEntityIdentifier(
+            project=PROJECT, domain=DOMAIN, name=f"{PACKAGE}.declared.documented"
+        ),
+        limit=10,
+    )
+    [said] = client.admin.ListDescriptionEntities(request).descriptionEntities
+    assert said.long_description.value == "Adds **one**, and nothing else."
+    request.resource_type = identifier_pb2.LAUNCH_PLAN
+    code, details = refused(client.admin.ListDescriptionEntities, request)
+    assert code == grpc.StatusCode.INVALID_ARGUMENT
+    assert details == "resource_type is LAUNCH_PLAN; tasks and workflows have descriptions"
 
 
 def test_a_task_is_found_by_its_own_resolver(client: Client) -> None:

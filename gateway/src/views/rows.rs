@@ -84,12 +84,15 @@ pub(crate) struct EntityRow {
     pub(crate) updated_at: Timestamp,
     pub(crate) closure: DataRef,
     pub(crate) short_description: String,
+    /// The rest of its documentation, encoded.
+    pub(crate) docs: Option<DataRef>,
     pub(crate) is_active: bool,
 }
 
 impl Row for EntityRow {
     const COLUMNS: &'static str = "entities.kind, entities.project, entities.domain, entities.name, entities.version, \
-        entities.created_at, entities.updated_at, entities.closure, entities.short_description, entities.state";
+        entities.created_at, entities.updated_at, entities.closure, entities.short_description, entities.state, \
+        entities.docs";
 
     fn read(row: &SqlRow<'_>) -> Read<Self> {
         Ok(Self {
@@ -99,6 +102,7 @@ impl Row for EntityRow {
             closure: data(row, 7)?,
             short_description: row.get(8)?,
             is_active: row.get(9)?,
+            docs: optional_data(row, 10)?,
         })
     }
 }
