@@ -56,8 +56,9 @@ def test_what_is_said_of_tasks_is_listed(client: Client) -> None:
         ),
         limit=10,
     )
-    [said] = client.admin.ListDescriptionEntities(request).descriptionEntities
-    assert said.long_description.value == "Adds **one**, and nothing else."
+    listed = client.admin.ListDescriptionEntities(request).descriptionEntities
+    assert VERSION in [said.id.version for said in listed]
+    assert {said.long_description.value for said in listed} == {"Adds **one**, and nothing else."}
     request.resource_type = identifier_pb2.LAUNCH_PLAN
     code, details = refused(client.admin.ListDescriptionEntities, request)
     assert code == grpc.StatusCode.INVALID_ARGUMENT

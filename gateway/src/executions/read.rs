@@ -113,7 +113,8 @@ fn to_proto(row: ExecutionRow) -> Result<admin::Execution, ApiError> {
         Some(OutputResult::Error(error_to_proto(error, row.ended_at)))
     } else {
         row.outputs.as_ref().map(|outputs| {
-            let address = flyte_urls(&row.id, NodeId::END, None, false).outputs;
+            // What the execution gave is what its end node took, which has no outputs of its own.
+            let address = flyte_urls(&row.id, NodeId::END, None, false).inputs;
             let data = Some(admin::literal_map_blob::Data::Uri(values::uri(outputs, address)));
             OutputResult::Outputs(admin::LiteralMapBlob { data })
         })
