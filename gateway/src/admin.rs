@@ -3,8 +3,8 @@
 use crate::error::ApiError;
 use crate::shared::Shared;
 use crate::{
-    attributes, executions, launch_plans, misc, named_entities, nodes, projects, task_executions, tasks,
-    workflows,
+    attributes, descriptions, executions, launch_plans, misc, named_entities, nodes, projects,
+    task_executions, tasks, workflows,
 };
 use skein_idl::flyteidl::admin::*;
 use skein_idl::flyteidl::service::admin_service_server::AdminService;
@@ -346,14 +346,14 @@ impl AdminService for Admin {
     }
 
     async fn get_description_entity(&self, request: Request<ObjectGetRequest>) -> Answer<DescriptionEntity> {
-        answer(misc::description(&request.into_inner()))
+        answer(descriptions::get(&self.0, request.into_inner()).await)
     }
 
     async fn list_description_entities(
         &self,
         request: Request<DescriptionEntityListRequest>,
     ) -> Answer<DescriptionEntityList> {
-        answer(misc::descriptions(&request.into_inner()))
+        answer(descriptions::list(&self.0, request.into_inner()).await)
     }
 
     async fn get_execution_metrics(

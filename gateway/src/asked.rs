@@ -28,6 +28,9 @@ pub(crate) fn of(closure: &core::CompiledWorkflowClosure, there: &[Gpu]) -> Resu
     for node in nodes.flat_map(|template| template.nodes.iter().chain(&template.failure_node)) {
         let Some((id, overrides)) = task_of(node) else { continue };
         let Some(template) = tasks.get(id) else { continue };
+        for metadata in [node.metadata.as_ref(), of_items(node)].into_iter().flatten() {
+            timeout(&format!("node {}, task {}", node.id, id.name), metadata.timeout.as_ref())?;
+        }
         let (node, task) = (node.id.clone(), id.name.clone());
         let resources = TaskResources::of(template, overrides, Some(there))
             .map_err(|fault| ApiError::invalid(format!("node {node}, task {task}: {fault}")))?;
@@ -47,6 +50,30 @@ fn task_of(node: &core::Node) -> Option<(&core::Identifier, Option<&core::TaskNo
     let node::Target::TaskNode(task) = target else { return None };
     let task_node::Reference::ReferenceId(id) = task.reference.as_ref()?;
     Some((id, task.overrides.as_ref()))
+}
+
+/// Answers what a node says of each of its items; none of one that is no map.
+fn of_items(node: &core::Node) -> Option<&core::NodeMetadata> {
+    let node::Target::ArrayNode(array) = node.target.as_ref()? else { return None };
+    array.node.as_ref()?.metadata.as_ref()
+}
+
+/// The longest time limit, in seconds: what a duration may be by its definition, ten thousand years.
+const TIMEOUT_SECONDS_MAX: i64 = 315_576_000_000;
+
+/// Checks a time limit; `whose` names in words what has it.
+///
+/// # Errors
+/// [`ApiError::InvalidArgument`] naming it, its value, and what would be right.
+pub(crate) fn timeout(whose: &str, timeout: Option<&prost_types::Duration>) -> Result<(), ApiError> {
+    let Some(prost_types::Duration { seconds, nanos }) = timeout else { return Ok(()) };
+    if *seconds < 0 || *nanos < 0 || *seconds > TIMEOUT_SECONDS_MAX {
+        return Err(ApiError::invalid(format!(
+            "{whose}: its timeout is {seconds} s and {nanos} ns; it has to be from 0, which is none, to \
+             {TIMEOUT_SECONDS_MAX} s"
+        )));
+    }
+    Ok(())
 }
 
 /// Checks that each can be had, within `quota` and of what there is.

@@ -183,8 +183,8 @@ async fn deck(
     node: &str,
     ttl: Duration,
 ) -> Result<service::PreSignedUrLs, ApiError> {
-    let (_, row) = nodes::find(shared, execution, node).await?;
-    let uri = row.deck.ok_or_else(|| {
+    let (row, node_row) = nodes::find(shared, execution, node).await?;
+    let uri = nodes::deck(shared, &row, &node_row).await?.ok_or_else(|| {
         let execution = crate::error::describe_execution(execution);
         ApiError::NotFound(format!(
             "no deckUrl found for request [artifact_type:ARTIFACT_TYPE_DECK  node_execution_id:{{node_id:{node:?}  execution_id:{{{execution}}}}}]"

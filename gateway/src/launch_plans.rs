@@ -52,7 +52,7 @@ pub(crate) async fn create(
         digest: xxh3_128(&encoded),
         closure: encoded.into(),
         task_type: String::new(),
-        short_description: String::new(),
+        docs: None,
         as_object: false,
     };
     registry::register(shared, definition).await?.answer("launch plan", &id)?;

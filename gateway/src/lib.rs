@@ -19,6 +19,7 @@ pub mod cache;
 mod config;
 mod connectors;
 mod data_proxy;
+mod descriptions;
 mod entities;
 mod error;
 mod executions;

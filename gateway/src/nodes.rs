@@ -12,7 +12,7 @@ use skein_idl::flyteidl::admin;
 use skein_idl::flyteidl::admin::node_execution_closure::{OutputResult, TargetMetadata};
 use skein_idl::flyteidl::core;
 use skein_model::ids::check_name;
-use skein_model::{DataRef, ExecutionId, NodeId};
+use skein_model::{Attempt, DataRef, ExecutionId, NodeId, NodePhase, paths};
 use std::collections::BTreeMap;
 
 /// Takes the id of a node of an execution from a request.
@@ -56,7 +56,8 @@ pub(crate) async fn get(
     request: admin::NodeExecutionGetRequest,
 ) -> Result<admin::NodeExecution, ApiError> {
     let (execution, node) = node_id(request.id.as_ref())?;
-    let (execution, node) = find(shared, &execution, &node).await?;
+    let (execution, mut node) = find(shared, &execution, &node).await?;
+    node.deck = deck(shared, &execution, &node).await?;
     let cached = cache::metadata(shared, &execution, &node).await?;
     Ok(to_proto(&execution, node, cached))
 }
@@ -116,6 +117,7 @@ pub(crate) async fn data(
     let (execution, node) = node_id(request.id.as_ref())?;
     let (execution, node) = find(shared, &execution, &node).await?;
     let (inputs, outputs) = taken_and_given(&execution, &node);
+    let has_deck = deck(shared, &execution, &node).await?.is_some();
     let Pair { inputs, outputs, full_inputs, full_outputs } =
         pair(shared, &execution.data_prefix, inputs, outputs).await?;
     Ok(admin::NodeExecutionGetDataResponse {
@@ -124,8 +126,26 @@ pub(crate) async fn data(
         full_inputs,
         full_outputs,
         dynamic_workflow: None,
-        flyte_urls: Some(flyte_urls(&execution.id, &node.node_id, None, node.deck.is_some())),
+        flyte_urls: Some(flyte_urls(&execution.id, &node.node_id, None, has_deck)),
     })
+}
+
+/// Answers where the deck of a node is, if it has one: also while its task still runs, and where that has failed.
+///
+/// # Errors
+/// When the blob store cannot be asked.
+pub(crate) async fn deck(
+    shared: &Shared,
+    execution: &ExecutionRow,
+    node: &NodeRow,
+) -> Result<Option<String>, ApiError> {
+    let has_succeeded = node.phase == NodePhase::Succeeded.as_proto() as i32;
+    let Some(attempt) = node.last_attempt.filter(|_| node.deck.is_none() && !has_succeeded) else {
+        return Ok(node.deck.clone());
+    };
+    let id = NodeId::new(node.node_id.as_str());
+    let uri = paths::deck(&paths::attempt_prefix(&execution.data_prefix, &id, Attempt(attempt)));
+    Ok(shared.blobs.size(&uri).await?.map(|_| uri))
 }
 
 /// Says what became of asking for the workflow that a dynamic node made.
@@ -179,7 +199,8 @@ pub(crate) fn flyte_urls(
     }
 }
 
-/// Answers what a node took and gave, as far as it has; the start node hands out the inputs of the execution.
+/// Answers what a node took and gave, as far as it has; the start node hands out the inputs of the execution, and what
+/// the end node takes are the outputs of the execution, not its own.
 fn taken_and_given<'r>(
     execution: &'r ExecutionRow,
     node: &'r NodeRow,
@@ -187,7 +208,22 @@ fn taken_and_given<'r>(
     if node.node_id == NodeId::START {
         return (None, Some(&execution.inputs));
     }
+    if node.node_id == NodeId::END {
+        return (node.inputs.as_ref(), None);
+    }
     (node.inputs.as_ref(), node.outputs.as_ref())
+}
+
+/// Adds where the last try leaves its checkpoint; a map's items have each their own.
+fn with_checkpoint(
+    execution: &ExecutionRow,
+    node: &NodeRow,
+    cached: Option<admin::TaskNodeMetadata>,
+) -> Option<admin::TaskNodeMetadata> {
+    let Some(attempt) = node.last_attempt else { return cached };
+    let id = NodeId::new(node.node_id.as_str());
+    let checkpoint_uri = paths::checkpoint(&execution.raw_prefix, &id, Attempt(attempt));
+    Some(admin::TaskNodeMetadata { checkpoint_uri, ..cached.unwrap_or_default() })
 }
 
 fn to_proto(
@@ -195,12 +231,13 @@ fn to_proto(
     node: NodeRow,
     cached: Option<admin::TaskNodeMetadata>,
 ) -> admin::NodeExecution {
+    let metadata = with_checkpoint(execution, &node, cached);
     let urls = flyte_urls(&execution.id, &node.node_id, None, false);
     let (inputs, outputs) = taken_and_given(execution, &node);
     let input_uri = inputs.map(|inputs| values::uri(inputs, urls.inputs)).unwrap_or_default();
     let output_uri = outputs.map(|outputs| values::uri(outputs, urls.outputs));
     let result = match node.error {
-        Some(error) => Some(OutputResult::Error(error_to_proto(error))),
+        Some(error) => Some(OutputResult::Error(error_to_proto(error, node.ended_at))),
         None => output_uri.map(OutputResult::OutputUri),
     };
     let duration = node.ended_at.zip(node.started_at).map(|(end, start)| proto_duration(end.since(start)));
@@ -218,7 +255,7 @@ fn to_proto(
             created_at: Some(node.created_at.into()),
             updated_at: Some(node.updated_at.into()),
             deck_uri: node.deck.unwrap_or_default(),
-            target_metadata: cached.map(TargetMetadata::TaskNodeMetadata),
+            target_metadata: metadata.map(TargetMetadata::TaskNodeMetadata),
             ..Default::default()
         }),
         metadata: Some(admin::NodeExecutionMetaData {

@@ -1,10 +1,12 @@
 //! Puts definitions into the registry, once for each id.
 
+use crate::descriptions;
 use crate::error::ApiError;
 use crate::shared::Shared;
 use crate::views::EntityRow;
 use bytes::Bytes;
 use rusqlite::types::Value;
+use skein_idl::flyteidl::admin;
 use skein_log::AppendError;
 use skein_model::{
     Category, CauseId, DataRef, EntityId, EntityKind, Head, JournalId, Record, RegistryEvent, codec,
@@ -19,7 +21,8 @@ pub(crate) struct Definition {
     /// What is compared when the id is there already: xxh3-128 of the form without what may change later.
     pub(crate) digest: u128,
     pub(crate) task_type: String,
-    pub(crate) short_description: String,
+    /// What its author says of it.
+    pub(crate) docs: Option<admin::DescriptionEntity>,
     /// Whether the closure is to be an object of its own, whatever its size: others refer to it.
     pub(crate) as_object: bool,
 }
@@ -59,7 +62,7 @@ impl Outcome {
 /// # Errors
 /// When log or blob store do not take it.
 pub(crate) async fn register(shared: &Shared, definition: Definition) -> Result<Outcome, ApiError> {
-    let Definition { id, closure, digest, task_type, short_description, as_object } = definition;
+    let Definition { id, closure, digest, task_type, docs, as_object } = definition;
     // Named by its content: registering again writes the same object again, and no one sees the difference.
     let uri = shared.blobs.url(&format!("registry/{}/{:032x}.pb", id.kind.word(), xxh3_128(&closure)));
     let cause = CauseId(xxh3_64(&closure));
@@ -68,8 +71,10 @@ pub(crate) async fn register(shared: &Shared, definition: Definition) -> Result<
     } else {
         shared.blobs.store(&uri, closure).await?
     };
+    let short_description = docs.as_ref().map(|docs| docs.short_description.clone()).unwrap_or_default();
+    let docs = descriptions::store(shared, docs).await?;
     let journal = JournalId::entity(&id);
-    let event = RegistryEvent::Registered { id, digest, closure, task_type, short_description };
+    let event = RegistryEvent::Registered { id, digest, closure, task_type, short_description, docs };
     let body = codec::encode(&[event])?;
     let record =
         Record { time: shared.now(), cause, trace: skein_telemetry::trace::current(), closes: true, body };

@@ -6,7 +6,7 @@ use crate::error::ApiError;
 use crate::executions::error_to_proto;
 use crate::listing::{Asked, TASK_EXECUTIONS};
 use crate::log_links::Try;
-use crate::nodes::{find as find_node, flyte_urls, node_id};
+use crate::nodes::{deck, find as find_node, flyte_urls, node_id};
 use crate::shared::{Shared, proto_duration, select_execution};
 use crate::values::{self, Pair, pair};
 use crate::views::{AttemptRow, ChunkRow, ExecutionRow, Reader as _};
@@ -15,7 +15,7 @@ use rusqlite::types::Value;
 use skein_idl::flyteidl::admin::{self, task_execution_closure::OutputResult};
 use skein_idl::flyteidl::event::task_execution_metadata::InstanceClass;
 use skein_idl::flyteidl::{core, event};
-use skein_model::{ExecutionId, Job, NodeId, Used};
+use skein_model::{DataRef, ExecutionId, Job, NodeId, Used};
 use std::time::Duration;
 
 /// What the original calls the plugin that runs maps.
@@ -84,11 +84,12 @@ pub(crate) async fn data(
     shared: &Shared,
     request: admin::TaskExecutionGetDataRequest,
 ) -> Result<admin::TaskExecutionGetDataResponse, ApiError> {
-    let (execution, node, attempt, _) = find(shared, request.id.as_ref()).await?;
+    let (execution, node, attempt, chunks) = find(shared, request.id.as_ref()).await?;
     let (_, node_row) = find_node(shared, &execution.id, node.as_str()).await?;
     let Pair { inputs, outputs, full_inputs, full_outputs } =
-        pair(shared, &execution.data_prefix, attempt.inputs.as_ref(), attempt.outputs.as_ref()).await?;
-    let urls = flyte_urls(&execution.id, node.as_str(), Some(attempt.attempt), node_row.deck.is_some());
+        pair(shared, &execution.data_prefix, handed_in(&attempt, &chunks), attempt.outputs.as_ref()).await?;
+    let has_deck = deck(shared, &execution, &node_row).await?.is_some();
+    let urls = flyte_urls(&execution.id, node.as_str(), Some(attempt.attempt), has_deck);
     Ok(admin::TaskExecutionGetDataResponse {
         inputs,
         outputs,
@@ -127,6 +128,16 @@ async fn find(shared: &Shared, id: Option<&core::TaskExecutionIdentifier>) -> Re
     Ok((execution, NodeId::new(node), attempt, chunks))
 }
 
+/// Says whether it is a map that had nothing to do: it has ended without having begun.
+fn was_empty(attempt: &AttemptRow, chunks: &[ChunkRow]) -> bool {
+    attempt.is_array && attempt.phase == core::task_execution::Phase::Succeeded as i32 && chunks.is_empty()
+}
+
+/// Answers the inputs of a try: none of one that never began.
+fn handed_in<'a>(attempt: &'a AttemptRow, chunks: &[ChunkRow]) -> Option<&'a DataRef> {
+    attempt.inputs.as_ref().filter(|_| !was_empty(attempt, chunks))
+}
+
 fn to_proto(
     shared: &Shared,
     execution: &ExecutionRow,
@@ -139,13 +150,14 @@ fn to_proto(
     let custom_info = attempt.job.as_ref().and_then(job_info).or_else(|| attempt.used.map(used_info));
     let logs = logs(shared, execution, node, &attempt);
     let urls = flyte_urls(&execution.id, node.as_str(), Some(attempt.attempt), false);
-    let input_uri = attempt.inputs.as_ref().map(|inputs| values::uri(inputs, urls.inputs));
+    let began = attempt.started_at.filter(|_| !was_empty(&attempt, chunks));
+    let input_uri = handed_in(&attempt, chunks).map(|inputs| values::uri(inputs, urls.inputs));
     let result = match (attempt.error, &attempt.outputs) {
-        (Some(error), _) => Some(OutputResult::Error(error_to_proto(error))),
+        (Some(error), _) => Some(OutputResult::Error(error_to_proto(error, attempt.ended_at))),
         (None, Some(outputs)) => Some(OutputResult::OutputUri(values::uri(outputs, urls.outputs))),
         (None, None) => None,
     };
-    let duration = attempt.ended_at.zip(attempt.started_at).map(|(end, start)| end.since(start));
+    let duration = attempt.ended_at.zip(began).map(|(end, start)| end.since(start));
     admin::TaskExecution {
         id: Some(core::TaskExecutionIdentifier {
             task_id: Some(attempt.task.to_proto()),
@@ -160,7 +172,7 @@ fn to_proto(
             output_result: result,
             phase: attempt.phase,
             logs,
-            started_at: attempt.started_at.map(Into::into),
+            started_at: began.map(Into::into),
             duration: duration.map(proto_duration),
             created_at: Some(attempt.created_at.into()),
             updated_at: Some(attempt.updated_at.into()),

@@ -39,10 +39,7 @@ pub(crate) async fn create(
         digest: xxh3_128(&closure),
         closure: closure.into(),
         task_type,
-        short_description: spec
-            .description
-            .map(|description| description.short_description)
-            .unwrap_or_default(),
+        docs: spec.description,
         as_object: false,
     };
     registry::register(shared, definition).await?.answer("task", &id)?;

@@ -24,8 +24,7 @@ pub(crate) async fn create(
     let spec = request.spec.ok_or_else(|| ApiError::missing("spec"))?;
     let template = spec.template.ok_or_else(|| ApiError::missing("template"))?;
     shared.check_scope(&id.project, &id.domain).await?;
-    let short = spec.description.map(|description| description.short_description).unwrap_or_default();
-    register(shared, &id, template, spec.sub_workflows, short).await?.answer("workflow", &id)?;
+    register(shared, &id, template, spec.sub_workflows, spec.description).await?.answer("workflow", &id)?;
     Ok(admin::WorkflowCreateResponse {})
 }
 
@@ -38,7 +37,7 @@ pub(crate) async fn register(
     id: &EntityId,
     template: core::WorkflowTemplate,
     sub_workflows: Vec<core::WorkflowTemplate>,
-    short_description: String,
+    docs: Option<admin::DescriptionEntity>,
 ) -> Result<Outcome, ApiError> {
     let known = look_up(shared, compile::references(&template, &sub_workflows)).await?;
     let (proto_id, there) = (id.to_proto(), shared.config.gpus().to_vec());
@@ -57,7 +56,7 @@ pub(crate) async fn register(
         digest,
         closure: closure.into(),
         task_type: String::new(),
-        short_description,
+        docs,
         as_object: true,
     };
     registry::register(shared, definition).await

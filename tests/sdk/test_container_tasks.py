@@ -257,6 +257,7 @@ def test_one_containers_output_is_anothers_input(place: Place) -> None:
         ("too_long", "OutputsUnreadable", "x has 2000 bytes; there may be 1024"),
         ("binary", "OutputsUnreadable", "x cannot be read: invalid utf-8"),
         ("climbs", "BadTaskSpecification", 'input_data_dir is "/var/../etc"; it has to be the absolute path'),
+        ("beside", "OutputsNotFound", "the output y, but its container ended without the file /deep/er/out/y"),
         ("given_list", "BadTaskSpecification", "output x is a list, which cannot come out of a container"),
     ],
 )

@@ -8,24 +8,16 @@ import pytest
 
 from harness import cli as command_lines
 from harness.client import Client, require_success
+from harness.environments import alike
 from harness.server import Skein
 from harness.settings import PROJECT_FOLDER, VERSION, binary, environment, flytekit_python
-
-SITE = "import site; print(site.getsitepackages()[0])"
-
 
 @pytest.fixture
 def environments(tmp_path: Path) -> Callable[[str], Path]:
     """Makes virtual environments that have what the tests' own has."""
 
     def make(name: str) -> Path:
-        folder = tmp_path / name
-        python = str(flytekit_python())
-        subprocess.run([python, "-m", "venv", "--without-pip", str(folder)], check=True)
-        shared = subprocess.run([python, "-c", SITE], capture_output=True, text=True, check=True).stdout
-        [packages] = folder.glob("lib/python3*/site-packages")
-        (packages / "shared.pth").write_text(shared, encoding="utf-8")
-        return folder
+        return alike(flytekit_python(), tmp_path / name)
 
     return make
 

@@ -128,7 +128,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     made.server.check()
 
 
-def test_the_command_line_of_union_makes_lists_and_removes_secrets(union: Cli) -> None:
+def test_038_the_command_line_of_union_makes_lists_and_removes_secrets(union: Cli) -> None:
     """A second creation says that it is there; what is not there cannot be updated or removed."""
     assert "No secrets found" in union("get", "secret").expect_success().output
     create = ("create", "secret", "--name", "k", "--value")
@@ -183,7 +183,7 @@ def test_what_cannot_be_a_secret_is_refused_by_field_and_value(
     assert house.skein("secrets", "ls") == before
 
 
-def test_a_secret_is_found_by_the_sdk_and_in_the_variable_that_the_task_chose(house: House) -> None:
+def test_056_a_secret_is_found_by_the_sdk_and_in_the_variable_that_the_task_chose(house: House) -> None:
     """In a forked child, in an interpreter of its own, in the items of a map, when it is tried again, and at import."""
     expected = digest(VALUE)
     assert house.told("by_sdk") == expected
@@ -195,7 +195,7 @@ def test_a_secret_is_found_by_the_sdk_and_in_the_variable_that_the_task_chose(ho
     assert items == [f"{number} {expected}" for number in range(40)]
 
 
-def test_a_file_is_at_the_path_that_the_sdk_is_told_for_its_user_alone_and_goes_with_the_attempt(
+def test_057_a_file_is_at_the_path_that_the_sdk_is_told_for_its_user_alone_and_goes_with_the_attempt(
     house: House, witness: Witness
 ) -> None:
     """By the task's own variable it is the same file."""
@@ -225,7 +225,7 @@ def test_a_process_that_runs_one_attempt_after_another_has_no_secret_between_the
     assert any(before and set(before) == {"gone"} for tries in seen.values() for before in tries[1:])
 
 
-def test_narrower_scopes_shadow_wider_ones_and_an_update_reaches_the_next_attempt(house: House) -> None:
+def test_039_narrower_scopes_shadow_wider_ones_and_an_update_reaches_the_next_attempt(house: House) -> None:
     """Project and domain before the domain before the organization; made with union's command line."""
     own, create = ("--project", PROJECT, "--domain", DOMAIN), ("create", "secret", "--name", "token", "--value")
     assert house.told("by_sdk") == digest(VALUE)

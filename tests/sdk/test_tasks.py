@@ -1,8 +1,9 @@
-"""Running tasks: items 41 to 44, 47, 65, 66 and 105 of the conformance checklist."""
+"""Running tasks: items 41 to 45, 47, 51, 65, 66 and 105 of the conformance checklist."""
 
-from pathlib import Path
-
+import os
+import signal
 import urllib.request
+from pathlib import Path
 
 import pytest
 from flyteidl.core import execution_pb2
@@ -10,6 +11,7 @@ from flytekit.core.options import Options
 from flytekit.models.common import RawOutputDataConfig
 
 from harness.client import Client, phase, require_success
+from harness.poll import until
 from harness.settings import DOMAIN, PROJECT, PROJECT_FOLDER, VERSION
 from harness.witness import Witness
 
@@ -93,6 +95,31 @@ def test_a_killed_task_is_tried_again_at_nobodys_cost(client: Client, witness: W
     assert [words[1] for words in witness.lines()] == ["0", "1"]
     first = client.attempts(execution)[0]
     assert first.closure.error.kind == execution_pb2.ExecutionError.SYSTEM
+
+
+def test_045_a_task_that_is_killed_from_outside_has_its_retries_left(client: Client, witness: Witness) -> None:
+    """A task killed by SIGKILL from outside is retried as a system failure without consuming the user budget."""
+    execution = client.start("failing.waits_then_fails", {"name": "killed"}, task=True, envs=witness.variables)
+    [[_, pid]] = until("the first try", lambda: witness.lines("waits"))
+    os.kill(int(pid), signal.SIGKILL)
+    until("the second try", lambda: len(witness.lines("waits")) == 2)
+    witness.open("killed")
+    assert phase(client.wait(execution)) == "FAILED"
+    kinds = [attempt.closure.error.kind for attempt in client.attempts(execution)]
+    system, user = execution_pb2.ExecutionError.SYSTEM, execution_pb2.ExecutionError.USER
+    assert kinds == [system, user, user], "one retry of its own is there after the one that nobody pays for"
+    assert client.get(execution).closure.error.message.startswith("[2/2] currentAttempt done.")
+
+
+@pytest.mark.parametrize(("name", "tries"), [("failing.takes_too_long", 1), ("failing.takes_too_long_twice", 2)])
+def test_051_a_task_that_takes_too_long_is_ended(client: Client, witness: Witness, name: str, tries: int) -> None:
+    """A time limit on a sleeping task yields `TimeoutExpired`; with `retries=1` it is tried twice."""
+    execution = client.finish(name, {"x": 1}, task=True, envs=witness.variables)
+    assert phase(execution) == "FAILED"
+    assert client.get(execution).closure.error.code.endswith("TimeoutExpired")
+    ends = [attempt.closure.error.code for attempt in client.attempts(execution)]
+    assert ends == ["TimeoutExpired"] * tries
+    assert len(witness.lines("takes_too_long")) == tries
 
 
 def test_065_variables_of_the_execution_reach_every_task(client: Client) -> None:

@@ -2,6 +2,7 @@
 
 mod begin;
 mod bridged;
+mod deck;
 mod direct;
 mod result;
 
@@ -19,6 +20,7 @@ use skein_model::Work;
 use skein_model::command::Outcome;
 use skein_protocol::messages::Told;
 use std::time::Duration;
+use tokio::task::JoinSet;
 
 /// What became of a piece of work.
 #[derive(Debug)]
@@ -114,7 +116,13 @@ pub(crate) async fn run(
     started(machine.environments.place(&prepared));
     watched.runs(host.target());
     let mut finished = None;
-    let waited = wait(&mut host, work.timeout, stop, &mut finished).await;
+    let mut decks = JoinSet::new();
+    let waited = tokio::select! {
+        biased;
+        waited = wait(&mut host, work.timeout, stop, &mut finished) => waited,
+        never = deck::follow(machine, work, &prepared, &mut decks) => match never {},
+    };
+    while decks.join_next().await.is_some() {}
     watched.rests();
     let exit = match waited {
         Wait::Exited(exit) => exit,

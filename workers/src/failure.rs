@@ -52,7 +52,7 @@ pub(crate) fn from_exit(id: &WorkId, exit: Exit, tail: &str) -> Option<Failure> 
     };
     let name = format!("{}-{}-{}", id.execution.name, id.node, id.attempt);
     let message =
-        format!("\n\n[{name}] terminated with exit code ({code}). Reason [{ERROR}]. Message: \n\n{tail}.");
+        format!("\r\n[{name}] terminated with exit code ({code}). Reason [{ERROR}]. Message: \n\n{tail}.");
     Some(Failure { code: ERROR.to_owned(), message: shorten(message), cause, charge })
 }
 

@@ -38,6 +38,12 @@ pub(crate) const WITH_UNION: Environment =
 /// flytekit's own connector service, which needs more than flytekit.
 pub(crate) const CONNECTOR: Environment =
     Environment { name: "connector", requirements: &["flytekit[connector]==1.16.31"], plugin: false };
+/// `union` and what the examples of its user guide import: data frames as the SDK stores them, and pods.
+pub(crate) const GUIDE: Environment = Environment {
+    name: "guide",
+    requirements: &[FLYTEKIT, UNION, "pandas==2.*", "pyarrow==26.*", "kubernetes==37.*"],
+    plugin: true,
+};
 
 /// The servers that the log's tests talk to.
 pub(crate) const SERVERS: Environment = Environment {

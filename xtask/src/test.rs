@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every check and every test, each as one step.
 
 use crate::instructions;
-use crate::python::{CONNECTOR, FLYTEKIT_ALONE, SERVERS, TOOLS, WITH_UNION};
+use crate::python::{CONNECTOR, FLYTEKIT_ALONE, GUIDE, SERVERS, TOOLS, WITH_UNION};
 use crate::repository::{cargo, root, target};
 use crate::steps::{Steps, loud, sdk_environment};
 use anyhow::{Result, bail};
@@ -66,6 +66,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 struct Pythons {
     flytekit: PathBuf,
     union: PathBuf,
+    guide: PathBuf,
     servers: PathBuf,
     connector: PathBuf,
 }
@@ -76,6 +77,7 @@ impl Pythons {
         Ok(Self {
             flytekit: FLYTEKIT_ALONE.ensure(python)?,
             union: WITH_UNION.ensure(python)?,
+            guide: GUIDE.ensure(python)?,
             servers: SERVERS.ensure(python)?,
             connector: CONNECTOR.ensure(python)?,
         })
@@ -85,6 +87,7 @@ impl Pythons {
     fn tell<'c>(&self, command: &'c mut Command) -> &'c mut Command {
         sdk_environment(command)
             .env("SKEIN_TEST_PYTHON", self.union.join("python"))
+            .env("SKEIN_TEST_GUIDE_PYTHON", self.guide.join("python"))
             .env("SKEIN_TEST_FLYTEKIT_PYTHON", self.flytekit.join("python"))
             .env("SKEIN_TEST_NATS_SERVER", self.servers.join("nats-server"))
             .env("SKEIN_TEST_MOTO_PYTHON", self.servers.join("python"))

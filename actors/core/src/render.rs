@@ -14,6 +14,8 @@ pub struct Places {
     pub output_prefix: String,
     /// The folder for large values, unique for the try.
     pub raw_output_prefix: String,
+    /// The folder for the checkpoint of the try.
+    pub checkpoint: String,
     /// The folder of the checkpoint of the try before, if there was one.
     pub prev_checkpoint: Option<String>,
     /// A name that is the same for every rendering of this try.
@@ -102,18 +104,13 @@ fn value(variable: &str, places: &Places) -> Option<String> {
         "inputprefix" => places.input_prefix.clone(),
         "outputprefix" => places.output_prefix.clone(),
         "rawoutputdataprefix" => places.raw_output_prefix.clone(),
-        "checkpointoutputprefix" => checkpoint(&places.raw_output_prefix),
+        "checkpointoutputprefix" => places.checkpoint.clone(),
         // Two quotes are how the entry point recognises that there is none.
         "prevcheckpointprefix" => places.prev_checkpoint.clone().unwrap_or_else(|| "\"\"".to_owned()),
         "perretryuniquekey" => places.retry_key.clone(),
         "namespace" => places.namespace.clone(),
         _ => return None,
     })
-}
-
-/// Answers where a try leaves its checkpoint.
-pub fn checkpoint(raw_output_prefix: &str) -> String {
-    format!("{raw_output_prefix}/_flytecheckpoints")
 }
 
 /// Answers the environment of one try (contract 3.2): the template's own, then the execution's, then ours.
@@ -166,6 +163,7 @@ mod tests {
             input_prefix: "file:///d/n0/data".to_owned(),
             output_prefix: "file:///d/n0/data/0".to_owned(),
             raw_output_prefix: "file:///r/n0/0".to_owned(),
+            checkpoint: "file:///r/n0/0/_flytecheckpoints".to_owned(),
             prev_checkpoint: None,
             retry_key: "x-n0-0".to_owned(),
             namespace: "p-d".to_owned(),

@@ -15,6 +15,17 @@ pub fn raw_prefix(root: &str, execution: &ExecutionId) -> String {
     format!("{root}/raw/{}-{}-{}", execution.project, execution.domain, execution.name)
 }
 
+/// The folder of large values of one try of a node.
+pub fn try_raw_prefix(raw_prefix: &str, node: &NodeId, attempt: Attempt) -> String {
+    format!("{raw_prefix}/{node}/{attempt}")
+}
+
+/// The folder where one try of a node leaves its checkpoint; in it each item of a map has one of its own, by its index:
+/// what runs together with it may be other items with the next try.
+pub fn checkpoint(raw_prefix: &str, node: &NodeId, attempt: Attempt) -> String {
+    format!("{}/_flytecheckpoints", try_raw_prefix(raw_prefix, node, attempt))
+}
+
 /// The inputs of a node.
 pub fn node_inputs(data_prefix: &str, node: &NodeId) -> String {
     format!("{data_prefix}/{node}/data/inputs.pb")

@@ -24,6 +24,10 @@ pub enum RegistryEvent {
         task_type: String,
         /// The first sentence of its documentation.
         short_description: String,
+        /// The rest of it: an encoded `DescriptionEntity` without its id. None when there is no more, and in journals that
+        /// are older than this field.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        docs: Option<DataRef>,
     },
     /// A version of a launch plan became the active one of its name; the one before it no longer is.
     Activated {

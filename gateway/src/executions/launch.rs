@@ -67,7 +67,7 @@ async fn task(shared: &Shared, id: EntityId) -> Result<Launch, ApiError> {
     };
     let declared = template.interface.unwrap_or_default().inputs.unwrap_or_default();
     if registry::find(shared, &workflow).await?.is_none() {
-        match workflows::register(shared, &workflow, made_up, vec![], String::new()).await? {
+        match workflows::register(shared, &workflow, made_up, vec![], None).await? {
             Outcome::New | Outcome::Identical => {}
             Outcome::Different => {
                 return Err(ApiError::Internal(format!(

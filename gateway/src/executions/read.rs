@@ -11,8 +11,8 @@ use prost::Message as _;
 use rusqlite::types::Value;
 use skein_idl::flyteidl::admin::{self, execution_closure::OutputResult};
 use skein_idl::flyteidl::core;
-use skein_model::NodeId;
 use skein_model::ids::check_name;
+use skein_model::{NodeId, Timestamp};
 
 /// How many characters of an error's message a list shows.
 pub(crate) const LISTED_MESSAGE_CHARS_MAX: usize = 100;
@@ -94,9 +94,15 @@ pub(crate) fn cut(message: &mut String) {
     }
 }
 
-/// Answers an error in its protobuf form.
-pub(crate) fn error_to_proto(error: ErrorRow) -> core::ExecutionError {
-    core::ExecutionError { code: error.code, message: error.message, kind: error.kind, ..Default::default() }
+/// How the SDK begins what it writes down of an exception.
+const RAISED: &str = "Trace:";
+
+/// Answers an error in its protobuf form. As in the original, what the SDK wrote down says when it happened, and what
+/// others observed does not.
+pub(crate) fn error_to_proto(error: ErrorRow, ended_at: Option<Timestamp>) -> core::ExecutionError {
+    let timestamp = ended_at.filter(|_| error.message.starts_with(RAISED)).map(Into::into);
+    let ErrorRow { code, message, kind } = error;
+    core::ExecutionError { code, message, kind, timestamp, ..Default::default() }
 }
 
 fn to_proto(row: ExecutionRow) -> Result<admin::Execution, ApiError> {
@@ -104,10 +110,11 @@ fn to_proto(row: ExecutionRow) -> Result<admin::Execution, ApiError> {
     let result = if let Some((cause, principal)) = row.abort {
         Some(OutputResult::AbortMetadata(admin::AbortMetadata { cause, principal }))
     } else if let Some(error) = row.error {
-        Some(OutputResult::Error(error_to_proto(error)))
+        Some(OutputResult::Error(error_to_proto(error, row.ended_at)))
     } else {
         row.outputs.as_ref().map(|outputs| {
-            let address = flyte_urls(&row.id, NodeId::END, None, false).outputs;
+            // What the execution gave is what its end node took, which has no outputs of its own.
+            let address = flyte_urls(&row.id, NodeId::END, None, false).inputs;
             let data = Some(admin::literal_map_blob::Data::Uri(values::uri(outputs, address)));
             OutputResult::Outputs(admin::LiteralMapBlob { data })
         })

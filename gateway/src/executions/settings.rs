@@ -1,4 +1,5 @@
-//! What settings an execution gets: request before launch plan before defaults. Present but empty is not set.
+//! What settings an execution gets: request before launch plan before defaults. Present but empty is not set, and labels,
+//! annotations and the role that are so in the request are shown so.
 
 use super::create::Launch;
 use crate::config::Config;
@@ -7,7 +8,7 @@ use skein_model::event::Settings;
 use skein_model::{EntityKind, ExecutionId, Quota};
 use std::collections::BTreeMap;
 
-/// Makes the spec that is stored and shown: without inputs, and without what is present but empty.
+/// Makes the spec that is stored and shown, without inputs.
 pub(super) fn normalise(
     spec: admin::ExecutionSpec,
     launch: &Launch,
@@ -42,13 +43,14 @@ pub(super) fn normalise(
         notification_overrides: spec
             .notification_overrides
             .filter(|overrides| *overrides != NotificationOverrides::DisableAll(false)),
-        labels: spec.labels.filter(|labels| !labels.values.is_empty()).or(not_empty_labels(defaults.labels)),
-        annotations: spec
-            .annotations
-            .filter(|annotations| !annotations.values.is_empty())
-            .or(defaults.annotations.filter(|annotations| !annotations.values.is_empty())),
+        labels: [spec.labels.clone(), defaults.labels].into_iter().flatten().find(has_labels).or(spec.labels),
+        annotations: [spec.annotations.clone(), defaults.annotations]
+            .into_iter()
+            .flatten()
+            .find(has_annotations)
+            .or(spec.annotations),
         security_context: Some(security_context),
-        auth_role: spec.auth_role.filter(|role| *role != admin::AuthRole::default()),
+        auth_role: spec.auth_role,
         max_parallelism: max_parallelism.into_iter().find(|value| *value > 0).unwrap_or(0),
         raw_output_data_config: raw.filter(|raw| !raw.output_location_prefix.is_empty()),
         interruptible: spec.interruptible.or(defaults.interruptible),
@@ -67,8 +69,12 @@ pub(super) fn normalise(
     }
 }
 
-fn not_empty_labels(labels: Option<admin::Labels>) -> Option<admin::Labels> {
-    labels.filter(|labels| !labels.values.is_empty())
+fn has_labels(labels: &admin::Labels) -> bool {
+    !labels.values.is_empty()
+}
+
+fn has_annotations(annotations: &admin::Annotations) -> bool {
+    !annotations.values.is_empty()
 }
 
 /// Answers what the engine goes by of a spec that [`normalise`] made, and the prefix for raw data if one was asked for.

@@ -1,5 +1,6 @@
 //! What a task must have to be registered: contract 2.4.
 
+use crate::asked;
 use crate::connectors::{self, Connectors};
 use crate::error::ApiError;
 use crate::variables;
@@ -17,50 +18,60 @@ pub(super) fn template(template: &TaskTemplate) -> Result<(), ApiError> {
     if template.interface.is_none() {
         return Err(ApiError::missing("typed interface"));
     }
+    let name = template.id.as_ref().map(|id| id.name.as_str()).unwrap_or_default();
+    let timeout = template.metadata.as_ref().and_then(|metadata| metadata.timeout.as_ref());
+    asked::timeout(&format!("task {name}"), timeout)?;
     TaskSettings::of(template).map_err(|fault| ApiError::invalid(fault.to_string()))?;
     SecretRequest::all_of(template).map_err(|fault| ApiError::invalid(fault.to_string()))?;
-    let name = template.id.as_ref().map(|id| id.name.as_str()).unwrap_or_default();
     ActorEnvironment::of(template).map_err(|fault| ApiError::invalid(format!("task {name}: {fault}")))?;
     match &template.target {
         // Whether a connector does it is asked later.
         None | Some(task_template::Target::Sql(_)) => Ok(()),
-        Some(task_template::Target::Container(container)) => check_container(template, container),
-        Some(task_template::Target::K8sPod(pod)) => check_pod(pod),
+        Some(task_template::Target::Container(container)) => check_container(name, container),
+        Some(task_template::Target::K8sPod(pod)) => check_pod(name, template, pod),
     }
 }
 
-fn check_container(template: &TaskTemplate, container: &Container) -> Result<(), ApiError> {
+fn check_container(name: &str, container: &Container) -> Result<(), ApiError> {
     if container.image.is_empty() {
         return Err(ApiError::missing("image"));
     }
-    let name = template.id.as_ref().map(|id| id.name.as_str()).unwrap_or_default();
     variables::check(&format!("the environment of task {name}"), &container.env)
 }
 
-fn check_pod(pod: &K8sPod) -> Result<(), ApiError> {
+/// The key of a template's configuration, or of its pod's, that names the container which runs the task.
+const PRIMARY: &str = "primary_container_name";
+
+/// Checks that a pod template is a pod: what it says beside its containers is for whoever runs it.
+fn check_pod(name: &str, template: &TaskTemplate, pod: &K8sPod) -> Result<(), ApiError> {
     use prost_types::value::Kind;
-    let spec = pod.pod_spec.as_ref().ok_or_else(|| ApiError::missing("pod_spec"))?;
-    let containers = spec.fields.get("containers").and_then(|value| value.kind.as_ref());
-    let Some(Kind::ListValue(containers)) = containers else {
-        return Err(ApiError::missing("containers in pod_spec"));
-    };
-    let text = |value: Option<&prost_types::Value>| match value.and_then(|value| value.kind.as_ref()) {
-        Some(Kind::StringValue(text)) => text.clone(),
-        _ => String::new(),
+    let wrong = |what: String| ApiError::invalid(format!("the pod template of task {name} {what}"));
+    let Some(spec) = &pod.pod_spec else { return Err(wrong("has no pod_spec".to_owned())) };
+    let Some(Kind::ListValue(containers)) =
+        spec.fields.get("containers").and_then(|value| value.kind.as_ref())
+    else {
+        return Err(wrong("is no pod: its pod_spec has no list of containers".to_owned()));
     };
     let mut names = Vec::new();
     for (at, container) in containers.values.iter().enumerate() {
         let Some(Kind::StructValue(container)) = &container.kind else {
-            return Err(ApiError::invalid(format!("containers[{at}] of pod_spec is no object")));
+            return Err(wrong(format!("is no pod: containers[{at}] is not an object")));
         };
-        let name = text(container.fields.get("name"));
-        if name.is_empty() {
-            return Err(ApiError::missing(&format!("name of containers[{at}] in pod_spec")));
+        match container.fields.get("name").and_then(|value| value.kind.as_ref()) {
+            Some(Kind::StringValue(name)) if !name.is_empty() => names.push(name.as_str()),
+            _ => return Err(wrong(format!("is no pod: containers[{at}] has no name"))),
         }
-        names.push(name);
     }
     if names.is_empty() {
-        return Err(ApiError::missing("containers in pod_spec"));
+        return Err(wrong("has an empty list of containers; one of them has to run the task".to_owned()));
+    }
+    let primary = pod.primary_container_name.as_str();
+    let named = template.config.get(PRIMARY).map_or(primary, String::as_str);
+    if !named.is_empty() && !names.contains(&named) {
+        return Err(wrong(format!(
+            "names {named:?} as the container that runs the task, and has {}",
+            names.join(", ")
+        )));
     }
     Ok(())
 }

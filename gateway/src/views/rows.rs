@@ -84,12 +84,15 @@ pub(crate) struct EntityRow {
     pub(crate) updated_at: Timestamp,
     pub(crate) closure: DataRef,
     pub(crate) short_description: String,
+    /// The rest of its documentation, encoded.
+    pub(crate) docs: Option<DataRef>,
     pub(crate) is_active: bool,
 }
 
 impl Row for EntityRow {
     const COLUMNS: &'static str = "entities.kind, entities.project, entities.domain, entities.name, entities.version, \
-        entities.created_at, entities.updated_at, entities.closure, entities.short_description, entities.state";
+        entities.created_at, entities.updated_at, entities.closure, entities.short_description, entities.state, \
+        entities.docs";
 
     fn read(row: &SqlRow<'_>) -> Read<Self> {
         Ok(Self {
@@ -99,6 +102,7 @@ impl Row for EntityRow {
             closure: data(row, 7)?,
             short_description: row.get(8)?,
             is_active: row.get(9)?,
+            docs: optional_data(row, 10)?,
         })
     }
 }
@@ -149,6 +153,7 @@ pub(crate) struct ExecutionRow {
     pub(crate) user_inputs: DataRef,
     pub(crate) outputs: Option<DataRef>,
     pub(crate) data_prefix: String,
+    pub(crate) raw_prefix: String,
 }
 
 impl Row for ExecutionRow {
@@ -157,7 +162,8 @@ impl Row for ExecutionRow {
         executions.state, executions.state_at, executions.state_principal, executions.workflow_project, executions.workflow_domain, \
         executions.workflow_name, executions.workflow_version, executions.error_code, executions.error_message, \
         executions.error_kind, executions.abort_cause, executions.abort_principal, executions.spec, \
-        executions.inputs, executions.user_inputs, executions.outputs, executions.data_prefix";
+        executions.inputs, executions.user_inputs, executions.outputs, executions.data_prefix, \
+        executions.raw_prefix";
 
     fn read(row: &SqlRow<'_>) -> Read<Self> {
         let cause: Option<String> = row.get(19)?;
@@ -181,6 +187,7 @@ impl Row for ExecutionRow {
             user_inputs: data(row, 23)?,
             outputs: optional_data(row, 24)?,
             data_prefix: row.get(25)?,
+            raw_prefix: row.get(26)?,
         })
     }
 }
@@ -205,6 +212,8 @@ pub(crate) struct NodeRow {
     pub(crate) cache: Option<CacheRow>,
     /// The version of its task.
     pub(crate) task_version: String,
+    /// The number of its last try; none before it has one, and for a map.
+    pub(crate) last_attempt: Option<u32>,
 }
 
 /// A node's entry in the cache.
@@ -243,7 +252,9 @@ impl Row for NodeRow {
         (SELECT plan_nodes.cache FROM executions JOIN plan_nodes ON plan_nodes.plan = plan_digest \
             WHERE key = nodes.execution AND plan_nodes.node_id = nodes.node_id), \
         coalesce((SELECT plan_nodes.task_version FROM executions JOIN plan_nodes ON plan_nodes.plan = plan_digest \
-            WHERE key = nodes.execution AND plan_nodes.node_id = nodes.node_id), '')";
+            WHERE key = nodes.execution AND plan_nodes.node_id = nodes.node_id), ''), \
+        (SELECT max(attempt) FROM attempts \
+            WHERE attempts.execution = nodes.execution AND attempts.node_id = nodes.node_id AND attempts.is_array = 0)";
 
     fn read(row: &SqlRow<'_>) -> Read<Self> {
         Ok(Self {
@@ -261,6 +272,7 @@ impl Row for NodeRow {
             cache_status: row.get(13)?,
             cache: cache(row, 14)?,
             task_version: row.get(16)?,
+            last_attempt: row.get(17)?,
         })
     }
 }

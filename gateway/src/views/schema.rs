@@ -24,7 +24,7 @@ CREATE TABLE secrets (
 CREATE TABLE entities (
     kind INTEGER NOT NULL, project TEXT NOT NULL, domain TEXT NOT NULL, name TEXT NOT NULL, version TEXT NOT NULL,
     created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, closure BLOB NOT NULL,
-    task_type TEXT NOT NULL, short_description TEXT NOT NULL, state INTEGER NOT NULL DEFAULT 0,
+    task_type TEXT NOT NULL, short_description TEXT NOT NULL, docs BLOB, state INTEGER NOT NULL DEFAULT 0,
     schedule_type INTEGER NOT NULL DEFAULT 0,
     workflow_project TEXT NOT NULL DEFAULT '', workflow_domain TEXT NOT NULL DEFAULT '',
     workflow_name TEXT NOT NULL DEFAULT '', workflow_version TEXT NOT NULL DEFAULT '',

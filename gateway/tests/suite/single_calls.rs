@@ -138,10 +138,14 @@ async fn an_execution_that_was_created_is_read_at_once() {
     let read = harness.admin().get_execution(get).await.unwrap().into_inner();
     let spec = read.spec.unwrap();
     assert_eq!(spec.max_parallelism, 25);
+    // What the request leaves empty is shown empty, as in the original.
+    let (labels, annotations) = (admin::Labels::default(), admin::Annotations::default());
+    let role = admin::AuthRole::default();
     assert_eq!(
-        (spec.labels, spec.annotations, spec.auth_role, spec.raw_output_data_config),
-        (None, None, None, None)
+        (spec.labels, spec.annotations, spec.auth_role),
+        (Some(labels), Some(annotations), Some(role))
     );
+    assert_eq!(spec.raw_output_data_config, None);
     assert_eq!(spec.notification_overrides, None);
     assert_eq!(spec.metadata.unwrap().system_metadata.unwrap().namespace, "flytesnacks-development");
     assert!(spec.security_context.unwrap().run_as.is_some());

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.server import Skein
-from harness.settings import DOMAIN, PROJECT, environment, flytekit_python, union_python
+from harness.settings import DOMAIN, PROJECT, environment, flytekit_python, guide_python, union_python
 
 COMMAND_SECONDS_MAX = 120
 
@@ -67,3 +67,8 @@ def pyflyte(server: Skein, folder: Path) -> Cli:
 def union(server: Skein, folder: Path) -> Cli:
     """The command line of union."""
     return Cli(union_python().parent / "union", server, folder)
+
+
+def guide(server: Skein, folder: Path) -> Cli:
+    """The command line of union, from the environment of the user guide's examples."""
+    return Cli(guide_python().parent / "union", server, folder)

@@ -45,6 +45,14 @@ def union_python() -> Path:
     return Path(named)
 
 
+def guide_python() -> Path:
+    """An interpreter with union and what the examples of its user guide import."""
+    named = os.environ.get("SKEIN_TEST_GUIDE_PYTHON")
+    if not named:
+        raise RuntimeError("set SKEIN_TEST_GUIDE_PYTHON to a python with union and pandas, or run cargo xtask test")
+    return Path(named)
+
+
 def environment(**more: str) -> dict[str, str]:
     """This process's environment without what would lead an SDK elsewhere, and with byte code cached."""
     kept = {

@@ -1,6 +1,7 @@
 //! What an attempt that ended by itself has left, in the order in which it is looked at: an error, a way of ending,
 //! a plan of further nodes, outputs.
 
+use super::deck::DECK;
 use crate::child::Exit;
 use crate::failure;
 use crate::machine::{Machine, Prepared};
@@ -19,7 +20,6 @@ use std::path::Path;
 const FILE_BYTES_MAX: u64 = 512 * 1024 * 1024;
 const OUTPUTS: &str = "outputs.pb";
 const FUTURES: &str = "futures.pb";
-const DECK: &str = "deck.html";
 
 /// Files by their path below the output folder.
 type Files = BTreeMap<String, Bytes>;

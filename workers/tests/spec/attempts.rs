@@ -80,7 +80,7 @@ async fn an_exit_code_is_told_with_the_end_of_the_output() {
         assert_eq!((failure.code.as_str(), failure.charge), ("Error", Charge::User), "{name}");
         assert_eq!(failure.cause, FailureCause::ExitCode(3), "{name}");
         let told = "] terminated with exit code (3). Reason [Error]. Message: \n";
-        assert!(failure.message.starts_with("\n\n[x-n0-"), "{name}: {}", failure.message);
+        assert!(failure.message.starts_with("\r\n[x-n0-"), "{name}: {}", failure.message);
         assert!(failure.message.contains(told), "{name}: {}", failure.message);
         assert!(failure.message.contains("going down"), "{name}: {}", failure.message);
     }

@@ -295,17 +295,18 @@ fn places(
     let input_prefix = input.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
     let name = render::generated_name(&created.execution.name, node, attempt);
     let raw_prefix = blobs.native(&created.raw_prefix);
+    let of_try = paths::try_raw_prefix(raw_prefix, node, attempt);
     let raw = match items {
-        Some(ItemRange { start, end }) => format!("{raw_prefix}/{node}/{attempt}/{start}-{end}"),
-        None => format!("{raw_prefix}/{node}/{attempt}"),
+        Some(ItemRange { start, end }) => format!("{of_try}/{start}-{end}"),
+        None => of_try,
     };
     Places {
         input,
         input_prefix,
         output_prefix: prefix.to_owned(),
         raw_output_prefix: raw,
-        prev_checkpoint: previous(attempt)
-            .map(|before| render::checkpoint(&format!("{raw_prefix}/{node}/{before}"))),
+        checkpoint: paths::checkpoint(raw_prefix, node, attempt),
+        prev_checkpoint: previous(attempt).map(|before| paths::checkpoint(raw_prefix, node, before)),
         retry_key: name,
         namespace: format!("{}-{}", created.execution.project, created.execution.domain),
     }

@@ -309,6 +309,7 @@ fn registry_events() -> Vec<(&'static str, Vec<RegistryEvent>)> {
         closure: blob(),
         task_type: "python-task".to_owned(),
         short_description: "What it does.".to_owned(),
+        docs: None,
     };
     let (version, principal) = (|| "v1".to_owned(), || "somebody".to_owned());
     vec![

@@ -22,9 +22,9 @@ pub(in super::super) fn apply_registry(
 ) -> Result<(), rusqlite::Error> {
     let at = at.as_micros();
     match event {
-        RegistryEvent::Registered { id, digest: _, closure, task_type, short_description } => {
-            let launch = launch.cloned().unwrap_or_default();
-            registered(tx, at, &Registered { id, closure, task_type, short_description, launch })
+        RegistryEvent::Registered { id, digest: _, closure, task_type, short_description, docs } => {
+            let (launch, docs) = (launch.cloned().unwrap_or_default(), docs.as_ref());
+            registered(tx, at, &Registered { id, closure, task_type, short_description, docs, launch })
         }
         RegistryEvent::Activated { version, principal: _ } => set_active(tx, key, at, Some(version)),
         RegistryEvent::Deactivated { version: _, principal: _ } => set_active(tx, key, at, None),
@@ -100,6 +100,7 @@ struct Registered<'e> {
     closure: &'e DataRef,
     task_type: &'e str,
     short_description: &'e str,
+    docs: Option<&'e DataRef>,
     launch: LaunchFacts,
 }
 
@@ -110,8 +111,8 @@ fn registered(tx: &Transaction<'_>, at: i64, registered: &Registered<'_>) -> Res
     tx.prepare_cached(
         "INSERT OR IGNORE INTO entities (kind, project, domain, name, version, created_at, updated_at, closure,
             task_type, short_description, schedule_type, workflow_project, workflow_domain, workflow_name,
-            workflow_version)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+            workflow_version, docs)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
     )?
     .execute(params![
         kind,
@@ -128,6 +129,7 @@ fn registered(tx: &Transaction<'_>, at: i64, registered: &Registered<'_>) -> Res
         workflow.domain,
         workflow.name,
         workflow.version,
+        registered.docs.map(encode_data),
     ])?;
     name_known(tx, &(kind, project, domain, name), at)?;
     // Records of two journals may come in either order, so the activation may have been seen before.

@@ -62,4 +62,12 @@ no_command = ContainerTask(name="contained.no_command", image=IMAGE, command=["s
 climbs = ContainerTask(
     name="contained.climbs", image=IMAGE, command=["true"], input_data_dir="/var/../etc", output_data_dir="/var/outputs"
 )
+beside = ContainerTask(
+    name="contained.beside",
+    image=IMAGE,
+    command=["/bin/sh", "-c", "echo 1 > /deep/er/out/x; echo 2 > /deep/er/out/../y"],
+    outputs=kwtypes(x=int, y=int),
+    input_data_dir="/in/side",
+    output_data_dir="/deep/er/out",
+)
 given_list = shell("given_list", "true", outputs=kwtypes(x=list[int]))

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import time
+from datetime import timedelta
 
 from flytekit import task
 from flytekit.exceptions.user import FlyteRecoverableException
@@ -60,6 +62,33 @@ def kills_itself_once(x: int) -> int:
     if os.environ["FLYTE_ATTEMPT_NUMBER"] == "0":
         os.kill(os.getpid(), signal.SIGKILL)
     return x
+
+
+@task(retries=1)
+def waits_then_fails(name: str) -> int:
+    """Waits at a gate, and then asks for another try, each time."""
+    witness.note("waits", os.getpid())
+    witness.pass_gate(name)
+    raise FlyteRecoverableException("of its own accord")
+    return 1
+
+
+def _sleeps(x: int) -> int:
+    witness.note("takes_too_long")
+    time.sleep(60)
+    return x
+
+
+@task(timeout=timedelta(seconds=1))
+def takes_too_long(x: int) -> int:
+    """Is ended before it has slept enough."""
+    return _sleeps(x)
+
+
+@task(timeout=timedelta(seconds=1), retries=1)
+def takes_too_long_twice(x: int) -> int:
+    """Is ended twice before it has slept enough."""
+    return _sleeps(x)
 
 
 @task
