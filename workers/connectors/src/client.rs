@@ -92,6 +92,9 @@ fn innermost(error: &(dyn Error + 'static)) -> String {
     error.to_string()
 }
 
+/// When a connector was tried, and whether it could be asked then.
+type Tried = (Instant, Result<(), CallError>);
+
 /// A connector that can be called. Connects when it has to, and again when the connection broke.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
@@ -100,7 +103,7 @@ pub(crate) struct Client {
     /// How many calls may be under way.
     room: Arc<Semaphore>,
     /// Whether it could be asked when that was tried last.
-    tried: Arc<Mutex<Option<(Instant, Result<(), CallError>)>>>,
+    tried: Arc<Mutex<Option<Tried>>>,
 }
 
 impl Client {
