@@ -14,6 +14,7 @@ from google.protobuf import json_format
 from harness import cli as command_lines
 from harness.client import Client, phase, require_success
 from harness.connector import Connector
+from harness.nats import Nats
 from harness.poll import until
 from harness.server import Skein
 from harness.settings import LONG, PROJECT_FOLDER, VERSION, binary, environment
@@ -242,6 +243,24 @@ def test_kill_nine_at_seeded_moments_makes_no_job_twice(own: Client, connector: 
         execution = client.get(name)
         if execution.closure.phase == execution_pb2.WorkflowExecution.FAILED:
             assert execution.closure.error.code == "JobUnresolved", execution.closure.error
+
+
+def test_kill_nine_with_the_log_in_nats_and_no_workers_makes_no_job_twice(connector: Connector, tmp_path: Path) -> None:
+    """Connectors are called by the server, whose reports go through NATS then; the same job is asked after."""
+    nats = Nats(tmp_path / "nats").start()
+    try:
+        client = served(connector, tmp_path, ("--log", nats.url, "--no-workers"))
+        execution = start(client, "job", {"x": 1})
+        job = connector.job(execution.id.name)
+        until("it is recorded", lambda: "its job at connector" in why(client, execution), SECONDS_MAX)
+        client.server.kill()
+        client.server.start()
+        connector.say(job, "SUCCEEDED", outputs={"o0": 7})
+        require_success(Client(client.server).wait(execution))
+        assert len(connector.created(execution.id.name)) == 1
+        client.server.end()
+    finally:
+        nats.kill()
 
 
 def test_a_connector_that_is_away_is_waited_for_and_why_says_so(tmp_path: Path) -> None:

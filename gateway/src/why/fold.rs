@@ -388,6 +388,10 @@ impl Waiting {
 fn of_job(Job { connector, resource_meta, phase, message, .. }: &Job) -> String {
     let said = if message.is_empty() { String::new() } else { format!(": {message}") };
     let phase = match phase {
+        JobPhase::Running if resource_meta.is_none() => return format!("connector {connector} to do it"),
+        JobPhase::Queued if resource_meta.is_none() => {
+            return format!("connector {connector} to create its job");
+        }
         JobPhase::Unreachable if connector.is_empty() => return format!("a connector to be reached{said}"),
         JobPhase::Unreachable if resource_meta.is_some() => "cannot be asked after",
         JobPhase::Unreachable => return format!("connector {connector} to be reached{said}"),

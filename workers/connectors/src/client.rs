@@ -7,9 +7,9 @@ use prost::Message;
 use skein_idl::flyteidl::admin;
 use skein_idl::raw::RawCodec;
 use std::error::Error;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, ConnectError, Request, Status};
@@ -20,7 +20,7 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// How often a quiet connection is tried: one that a firewall dropped would be noticed by nobody.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
-/// For how long a connector that answered is taken to be there.
+/// For how long what was found of a connector is taken to be so.
 const FRESH: Duration = Duration::from_secs(1);
 /// How long a connector may take to say what it does, if its calls may take longer: somebody waits who registers a task.
 const LIST_MAX: Duration = Duration::from_secs(5);
@@ -92,6 +92,9 @@ fn innermost(error: &(dyn Error + 'static)) -> String {
     error.to_string()
 }
 
+/// When a connector was tried, and whether it could be asked then.
+type Tried = (Instant, Result<(), CallError>);
+
 /// A connector that can be called. Connects when it has to, and again when the connection broke.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
@@ -99,8 +102,8 @@ pub(crate) struct Client {
     channel: Channel,
     /// How many calls may be under way.
     room: Arc<Semaphore>,
-    /// When it answered last.
-    answered: Arc<Mutex<Option<Instant>>>,
+    /// Whether it could be asked when that was tried last.
+    tried: Arc<Mutex<Option<Tried>>>,
 }
 
 impl Client {
@@ -116,23 +119,27 @@ impl Client {
             .keep_alive_while_idle(true)
             .connect_lazy();
         let room = Arc::new(Semaphore::new(CALLS_MAX));
-        Ok(Self { connector, channel, room, answered: Arc::default() })
+        Ok(Self { connector, channel, room, tried: Arc::default() })
     }
 
-    /// Says whether the connector can be asked at present.
+    /// Says whether the connector can be asked at present. However many ask, it is tried once a second.
     ///
     /// # Errors
     /// Why not.
     pub(crate) async fn reach(&self) -> Result<(), CallError> {
-        let answered = *self.answered.lock().unwrap_or_else(PoisonError::into_inner);
-        if answered.is_some_and(|at| at.elapsed() < FRESH) {
-            return Ok(());
+        let mut tried = self.tried.lock().await;
+        if let Some((at, found)) = &*tried
+            && at.elapsed() < FRESH
+        {
+            return found.clone();
         }
-        match self.list().await {
+        let found = match self.list().await {
             Err(error @ (CallError::NotSent(_) | CallError::Unanswered(_))) => Err(error),
             // Whatever it says: it is there.
             Ok(_) | Err(CallError::Refused { .. } | CallError::Garbage(_)) => Ok(()),
-        }
+        };
+        *tried = Some((Instant::now(), found.clone()));
+        found
     }
 
     pub(crate) async fn list(&self) -> Result<admin::ListAgentsResponse, CallError> {
@@ -223,10 +230,7 @@ impl Client {
             let answered = client.unary(request, PathAndQuery::from_static(path), RawCodec).await;
             decode(answered.map_err(|status| CallError::of(&status))?.into_inner())
         };
-        let answered = within(limit, call).await;
-        let is_there = !matches!(answered, Err(CallError::NotSent(_) | CallError::Unanswered(_)));
-        *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = is_there.then(Instant::now);
-        answered
+        within(limit, call).await
     }
 }
 

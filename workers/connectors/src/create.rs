@@ -14,8 +14,7 @@ impl Attempt {
     /// Has a job made, and has it recorded.
     pub(crate) async fn create(&mut self, client: &Client, asked: &Asked) -> Result<Job, End> {
         let url = client.connector.url.clone();
-        let was_started = self.work.connector.as_ref().is_some_and(|connector| connector.was_started);
-        if was_started && !client.connector.is_idempotent {
+        if self.may_exist() && !client.connector.is_idempotent {
             let why = "this server ended while it was asked for, and nothing says whether it was made";
             return Err(failure::unresolved(&url, why).into());
         }
@@ -24,6 +23,8 @@ impl Attempt {
         let mut has_begun = false;
         loop {
             self.reach(client, &mut trouble).await?;
+            let asked_for = self.asked_for(&url, JobPhase::Queued);
+            self.report(asked_for).await?;
             if !has_begun {
                 self.begin(client).await?;
                 has_begun = true;
@@ -42,6 +43,15 @@ impl Attempt {
                 }
                 Err(error @ CallError::Refused { .. }) => return Err(failure::refused(&url, &error).into()),
             }
+        }
+    }
+
+    /// Says whether the connector may have been asked for the job before a restart. What is recorded last says so: that it is about
+    /// to be asked, or that it could not be reached since, and then it has heard nothing.
+    fn may_exist(&self) -> bool {
+        match &self.job {
+            Some(job) => job.phase != JobPhase::Unreachable,
+            None => self.work.connector.as_ref().is_some_and(|connector| connector.was_started),
         }
     }
 
@@ -95,15 +105,8 @@ impl Attempt {
         if let Err(error) = self.shared.notes.put(note.clone()).await {
             tracing::warn!(%error, work = %self.work.id, "a job cannot be noted; it is recorded at once");
         }
-        let job = Job {
-            connector: url.clone(),
-            resource_meta: Some(resource_meta),
-            since: now,
-            phase: JobPhase::Queued,
-            message: String::new(),
-            logs: Vec::new(),
-            custom_info: Bytes::new(),
-        };
+        let asked_for = self.asked_for(url, JobPhase::Queued);
+        let job = Job { resource_meta: Some(resource_meta), since: now, ..asked_for };
         match self.report(job.clone()).await {
             Ok(()) => Ok(job),
             Err(end) => {

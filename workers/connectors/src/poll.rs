@@ -7,7 +7,8 @@ use crate::failure;
 use crate::notes::Note;
 use crate::outputs;
 use crate::request::{self, Asked};
-use crate::run::{Attempt, End, Trouble};
+use crate::run::{Attempt, End, Trouble, stopped};
+use skein_idl::flyteidl::admin::{GetTaskRequest, GetTaskResponse};
 use skein_idl::flyteidl::core::LiteralMap;
 use skein_log::BlobError;
 use skein_model::command::Outcome;
@@ -49,7 +50,7 @@ impl Attempt {
             self.wait_within(wait, &job).await?;
             polls += 1;
             let request = asked.get(job.resource_meta.clone().unwrap_or_default());
-            let next = match client.get(&request).await {
+            let next = match self.ask(client, &request, trouble.is_some()).await? {
                 Ok(answer) => {
                     let answer = answer.resource.map_or_else(nothing, Answer::of);
                     if self.take(&mut job, answer.told, &answer.state).await? {
@@ -66,6 +67,27 @@ impl Attempt {
                 Next::Wait(span) => wait = span,
                 Next::Over(ended) => return ended,
             }
+        }
+    }
+
+    /// Asks after the job, unless the attempt is to stop. In trouble, one of all that wait for the connector finds out whether it is
+    /// there.
+    async fn ask(
+        &mut self,
+        client: &Client,
+        request: &GetTaskRequest,
+        is_in_trouble: bool,
+    ) -> Result<Result<GetTaskResponse, CallError>, End> {
+        let call = async {
+            if is_in_trouble {
+                client.reach().await?;
+            }
+            client.get(request).await
+        };
+        tokio::select! {
+            biased;
+            end = stopped(&mut self.stop) => Err(end),
+            answered = call => Ok(answered),
         }
     }
 

@@ -184,6 +184,12 @@ impl Attempt {
         self.report(job).await
     }
 
+    /// What a connector is about to be asked for, of which nothing more is known yet.
+    pub(crate) fn asked_for(&self, url: &str, phase: JobPhase) -> Job {
+        let since = self.job.as_ref().map_or_else(|| self.now(), |job| job.since);
+        Job { phase, ..nothing_yet(url, since) }
+    }
+
     /// Records what is known of the job, unless that is recorded already.
     pub(crate) async fn report(&mut self, job: Job) -> Result<(), End> {
         if self.job.as_ref() == Some(&job) {

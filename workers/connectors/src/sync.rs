@@ -19,9 +19,9 @@ impl Attempt {
         let mut trouble = Trouble::new();
         loop {
             self.reach(client, &mut trouble).await?;
+            let asked_for = self.asked_for(&url, JobPhase::Running);
+            self.report(asked_for).await?;
             self.begin(client).await?;
-            let shown = self.shown(&url);
-            self.report(shown).await?;
             match self.call(client, asked, inputs.clone()).await? {
                 Ok(answer) => return self.done(&url, asked, answer).await,
                 Err(error @ CallError::NotSent(_)) => {
@@ -57,24 +57,10 @@ impl Attempt {
         }
     }
 
-    /// What is shown of the call.
-    fn shown(&self, url: &str) -> Job {
-        let since = self.job.as_ref().map_or_else(|| self.now(), |job| job.since);
-        Job {
-            connector: url.to_owned(),
-            resource_meta: None,
-            since,
-            phase: JobPhase::Running,
-            message: String::new(),
-            logs: Vec::new(),
-            custom_info: bytes::Bytes::new(),
-        }
-    }
-
     async fn done(&mut self, url: &str, asked: &Asked, resource: Resource) -> Result<Outcome, End> {
         let has_outputs = resource.outputs.is_some();
         let Answer { told, state } = Answer::of(resource.clone());
-        let job = self.shown(url);
+        let job = self.asked_for(url, JobPhase::Running);
         self.report(Job { logs: told.logs, custom_info: told.custom_info, ..job }).await?;
         match state {
             JobState::Succeeded(outputs) => self.keep(asked, outputs).await,

@@ -103,7 +103,7 @@ impl House {
         self.told.clear();
     }
 
-    /// Has executions refuse whatever is told of jobs, as those that have ended do.
+    /// Has executions refuse whatever is told of jobs that were made, as those that have ended do.
     pub fn nobody_wants_jobs(&self) {
         self.wanted.store(false, std::sync::atomic::Ordering::SeqCst);
     }
@@ -147,10 +147,12 @@ impl House {
         tokio::time::timeout(PATIENCE, self.commands.recv()).await.expect("it comes in time").unwrap()
     }
 
-    /// Waits until a job is told of.
+    /// Waits until a job is told of that was made.
     pub async fn job(&mut self) -> Job {
         loop {
-            if let Command::JobReported { job, .. } = self.next().await {
+            if let Command::JobReported { job, .. } = self.next().await
+                && job.resource_meta.is_some()
+            {
                 return *job;
             }
         }
@@ -187,7 +189,7 @@ async fn answer(
     tell: mpsc::UnboundedSender<Command>,
 ) {
     while let Some(mail) = inbox.receive().await {
-        let is_job = matches!(mail.command, Command::JobReported { .. });
+        let is_job = matches!(&mail.command, Command::JobReported { job, .. } if job.resource_meta.is_some());
         let answer = if is_job && !wanted.load(std::sync::atomic::Ordering::SeqCst) {
             Err(Refusal::Invalid("over".to_owned()))
         } else {

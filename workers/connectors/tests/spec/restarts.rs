@@ -7,7 +7,7 @@ use prost::Message as _;
 use skein_idl::flyteidl::admin;
 use skein_idl::flyteidl::core::task_execution::Phase;
 use skein_model::command::Outcome;
-use skein_model::{Charge, ConnectorWork, FailureCause, Job, Work};
+use skein_model::{Charge, ConnectorWork, FailureCause, Job, JobPhase, Work};
 use std::time::Duration;
 
 /// The same work as an engine hands it out that performs it again.
@@ -76,6 +76,27 @@ async fn a_job_of_which_nothing_is_known_is_not_made_again_unless_the_connector_
             Outcome::Succeeded { .. } => assert!(is_idempotent),
         }
         assert_eq!(house.fake.calls("CreateTask").len(), if is_idempotent { 2 } else { 1 });
+    }
+}
+
+#[tokio::test]
+async fn a_connector_that_could_not_be_reached_since_has_heard_nothing_and_is_asked_now() {
+    for (phase, is_asked) in [(JobPhase::Unreachable, true), (JobPhase::Queued, false)] {
+        let mut house = House::new().await;
+        house.fake.says("CreateTask", [Reply::meta(b"j1")]);
+        house.fake.says("GetTask", [Reply::resource(done(1))]);
+        let recorded = Job {
+            connector: house.fake.url.clone(),
+            resource_meta: None,
+            since: skein_model::Timestamp::from_micros(7),
+            phase,
+            message: String::new(),
+            logs: Vec::new(),
+            custom_info: bytes::Bytes::new(),
+        };
+        house.offer(again(&house.work("job").await, Some(recorded))).await;
+        assert_eq!(matches!(house.outcome().await, Outcome::Succeeded { .. }), is_asked);
+        assert_eq!(house.fake.calls("CreateTask").len(), usize::from(is_asked));
     }
 }
 
