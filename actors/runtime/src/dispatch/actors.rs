@@ -33,7 +33,7 @@ mod tests {
         let pool = PoolId("p".to_owned());
         for (slots, backlog, most) in [(1, 0, 1), (2, 1, 3), (1, 100, 5)] {
             let queue = Arc::new(MemoryQueue::new(Duration::from_secs(60)));
-            let dispatch = Arc::new(Dispatch::new(queue.clone(), pool(), 100));
+            let dispatch = Arc::new(Dispatch::new(queue.clone(), pool.clone(), 100));
             for execution in 0..10 {
                 let actor = of("1", slots, backlog);
                 let work = Work { actor, ..work(&pool, &format!("e{execution}"), "n", 0) };
@@ -51,10 +51,10 @@ mod tests {
         let pool = PoolId("p".to_owned());
         let queue = Arc::new(MemoryQueue::new(Duration::from_secs(60)));
         let settings = TaskSettings::default();
-        let before = Arc::new(Dispatch::new(queue.clone(), pool(), 8));
+        let before = Arc::new(Dispatch::new(queue.clone(), pool.clone(), 8));
         let first = Work { actor: of("1", 1, 0), ..work(&pool, "e", "n", 0) };
         before.offer(first.clone(), &settings, 1).await;
-        let after = Arc::new(Dispatch::new(queue.clone(), pool(), 8));
+        let after = Arc::new(Dispatch::new(queue.clone(), pool.clone(), 8));
         after.find(&[first.id.execution.clone()].into()).await.expect("it says");
         assert!(after.adopt(&first.id, &first.task.name, (&settings, first.actor.as_ref()), 1));
         after.offer(Work { actor: of("1", 1, 0), ..work(&pool, "f", "n", 0) }, &settings, 1).await;
