@@ -115,7 +115,7 @@ impl Drop for Watched {
 impl Kept {
     /// Stores it.
     pub(crate) async fn store(self) {
-        self.watch.store(&self.usage.blobs).await;
+        self.watch.complete(&self.usage.blobs).await;
     }
 }
 
@@ -185,9 +185,20 @@ impl Watch {
         ids.unwrap_or_default()
     }
 
-    /// Writes the object as it is now. What the store does not take comes with the next.
+    /// Writes the object while the work runs, unless it is being written. What the store does not take comes with the next.
     pub(super) async fn store(&self, blobs: &BlobStore) {
+        if let Ok(_alone) = self.storing.try_lock() {
+            self.write(blobs).await;
+        }
+    }
+
+    /// Writes the object for the last time.
+    async fn complete(&self, blobs: &BlobStore) {
         let _alone = self.storing.lock().await;
+        self.write(blobs).await;
+    }
+
+    async fn write(&self, blobs: &BlobStore) {
         let (uri, object) = {
             let mut state = self.state();
             let Some(began_ms) = state.began_ms else { return };
