@@ -207,10 +207,11 @@ async fn items_of_maps_and_what_no_worker_takes_run_in_processes_of_this_machine
     let mut house = House::open().await;
     let mut bridge = Bridge::connect(&house, "w", 1).await;
     let mut items = house
-        .items("double", range(0, 4), integers(range(0, 4)), Vec::new(), Some(simple(SimpleType::Integer)))
+        .items("same_int", range(0, 4), integers(range(0, 4)), Vec::new(), Some(simple(SimpleType::Integer)))
         .await;
     items.actor = Some(actor("1"));
     let chunk = house.chunk(items).await;
+    assert!(chunk.failures.is_empty(), "{chunk:?}");
     assert_eq!(house.elements(&chunk).await.len(), 4);
     bridge.slots = 0;
     bridge.says("nothing", 5).await;
