@@ -63,6 +63,18 @@ def own(connector: Connector, tmp_path: Path) -> Iterator[Client]:
     client.server.check()
 
 
+@pytest.fixture
+def apart(tmp_path: Path) -> Iterator[tuple[Connector, Client]]:
+    """A connector and a client of a server, both of which the test may kill."""
+    (tmp_path / "connector").mkdir()
+    connector = Connector(tmp_path / "connector" / "own").start()
+    client = served(connector, tmp_path)
+    yield connector, client
+    connector.kill()
+    client.server.end()
+    client.server.check()
+
+
 def start(client: Client, name: str, inputs: dict[str, Any], task: bool = True) -> Any:
     """Starts a task or workflow of the package."""
     fetch = client.remote.fetch_task if task else client.remote.fetch_launch_plan
@@ -263,12 +275,12 @@ def test_kill_nine_with_the_log_in_nats_and_no_workers_makes_no_job_twice(connec
         nats.kill()
 
 
-def test_a_connector_that_is_away_is_waited_for_and_why_says_so(tmp_path: Path) -> None:
+def test_a_connector_that_is_away_is_waited_for_and_why_says_so(
+    apart: tuple[Connector, Client], tmp_path: Path
+) -> None:
     """Killed while a job is out and started again, it is asked after the same job; a task that it is known to do can be
     registered and started meanwhile."""
-    (tmp_path / "connector").mkdir()
-    connector = Connector(tmp_path / "connector" / "own").start()
-    client = served(connector, tmp_path)
+    connector, client = apart
     execution = start(client, "job", {"x": 1})
     job = connector.job(execution.id.name)
     until("it is recorded", lambda: "its job at connector" in why(client, execution), SECONDS_MAX)
@@ -286,9 +298,6 @@ def test_a_connector_that_is_away_is_waited_for_and_why_says_so(tmp_path: Path) 
     connector.say(connector.job(waiting.id.name), "SUCCEEDED", outputs={"o0": 8})
     require_success(client.wait(waiting))
     assert len(connector.created(execution.id.name)) == len(connector.created(waiting.id.name)) == 1
-    client.server.end()
-    client.server.check()
-    connector.kill()
 
 
 def test_a_type_that_nobody_does_is_refused_by_name(client: Client, connector: Connector, tmp_path: Path) -> None:
@@ -308,12 +317,14 @@ def test_a_type_that_is_said_can_be_registered_while_its_connector_is_away(tmp_p
         encoding="utf-8",
     )
     server = Skein(tmp_path, words=["--config", "skein.toml"]).start()
-    register(server, tmp_path)
-    client = Client(server)
-    execution = start(client, "job", {"x": 1})
-    until("that it is away", lambda: f"connector {absent.url} to be reached" in why(client, execution), SECONDS_MAX)
-    done = client.wait(execution)
-    assert phase(done) == "FAILED" and "cannot be reached" in done.error.message
-    assert {one.closure.error.kind for one in client.attempts(execution)} == {execution_pb2.ExecutionError.SYSTEM}
-    server.end()
+    try:
+        register(server, tmp_path)
+        client = Client(server)
+        execution = start(client, "job", {"x": 1})
+        until("that it is away", lambda: f"connector {absent.url} to be reached" in why(client, execution), SECONDS_MAX)
+        done = client.wait(execution)
+        assert phase(done) == "FAILED" and "cannot be reached" in done.error.message
+        assert {one.closure.error.kind for one in client.attempts(execution)} == {execution_pb2.ExecutionError.SYSTEM}
+    finally:
+        server.end()
     server.check()
