@@ -102,8 +102,7 @@ proptest! {
     ) {
         let mut world = workflow().map("n0", &[], 0.1).retries(retries).started().items("n0", 2);
         let mut tries = [0_usize; 2];
-        loop {
-            let Some(map) = world.execution.map_of(&node("n0")) else { break };
+        while let Some(map) = world.execution.map_of(&node("n0")) {
             let Some((range, attempt)) = map.pending().first().copied() else { break };
             let item = range.start;
             let of = if item == 0 { &failures } else { &others };
