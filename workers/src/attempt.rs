@@ -9,7 +9,8 @@ mod result;
 use crate::child::{Child, Exit};
 use crate::container;
 use crate::failure;
-use crate::machine::Machine;
+use crate::machine::{Machine, Prepared};
+use crate::plain::Interface;
 use crate::stop::{Stop, Stopping};
 use crate::usage::{Target, Watched};
 use crate::warm::Warm;
@@ -122,13 +123,13 @@ pub(crate) async fn run(
         waited = wait(&mut host, work.timeout, stop, &mut finished) => waited,
         never = deck::follow(machine, work, &prepared, &mut decks) => match never {},
     };
-    while decks.join_next().await.is_some() {}
     watched.rests();
     let exit = match waited {
         Wait::Exited(exit) => exit,
         Wait::TimedOut | Wait::Stopped(_) => host.child().end(machine.config.kill_grace).await,
         Wait::Broken(_) => host.child().end(Duration::ZERO).await,
     };
+    while decks.join_next().await.is_some() {}
     let tail = host.child().capture.end().await.tail;
     let was_out_of_memory = host.child_mut().was_out_of_memory();
     if work.resources.gpus() > 0 {
@@ -149,12 +150,10 @@ pub(crate) async fn run(
         Wait::Broken(why) => Ended::Reported(Outcome::Failed(failure::foreign(&why))),
         Wait::Exited(_) => {
             // A process that ends badly fails its attempt, whatever the function returned.
-            let outcome = match finished.filter(|_| exit == Exit::Code(0)) {
-                Some(Told { is_direct: true, value, .. }) => {
-                    direct::outcome(machine, work, interface.as_ref(), value).await
-                }
-                Some(Told { outputs: Some(outputs), .. }) => direct::store(machine, work, outputs).await,
-                Some(_) | None => result::collect(machine, work, &prepared, exit, &tail).await,
+            let told = finished.filter(|_| exit == Exit::Code(0));
+            let outcome = match told {
+                Some(told) => told_or_left(machine, work, &prepared, interface.as_ref(), told, &tail).await,
+                None => result::collect(machine, work, &prepared, exit, &tail).await,
             };
             Ended::Reported(match outcome {
                 Outcome::Failed(failure) if was_out_of_memory => {
@@ -163,6 +162,22 @@ pub(crate) async fn run(
                 outcome => outcome,
             })
         }
+    }
+}
+
+/// Answers how an attempt ended whose process ended well: by what it told, or by what it left.
+async fn told_or_left(
+    machine: &Machine,
+    work: &Work,
+    prepared: &Prepared,
+    interface: Option<&Interface>,
+    told: Told,
+    tail: &str,
+) -> Outcome {
+    match told {
+        Told { is_direct: true, value, .. } => direct::outcome(machine, work, interface, value).await,
+        Told { outputs: Some(outputs), .. } => direct::store(machine, work, outputs).await,
+        _ => result::collect(machine, work, prepared, Exit::Code(0), tail).await,
     }
 }
 

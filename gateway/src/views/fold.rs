@@ -208,10 +208,8 @@ pub(super) fn changes(event: &Event) -> Vec<Change<'_>> {
         Event::Started => vec![Change::Phase(ExecutionPhase::Running), Change::StartNode],
         Event::NodeQueued { node } => vec![Change::Node(node, NodeChange::to(NodePhase::Queued))],
         Event::NodeStarted { node, inputs } => {
-            vec![Change::Node(
-                node,
-                NodeChange { inputs: Some(inputs), ..NodeChange::to(NodePhase::Running) },
-            )]
+            let change = NodeChange { inputs: Some(inputs), ..NodeChange::to(NodePhase::Running) };
+            vec![Change::Node(node, change)]
         }
         Event::CacheLookedUp { node, key, found } => cached(node, CacheChange::looked_up(*key, found)),
         Event::CacheStored { node, failure } => cached(node, CacheChange::stored(failure.as_deref())),
@@ -229,20 +227,13 @@ pub(super) fn changes(event: &Event) -> Vec<Change<'_>> {
         }
         Event::JobReported { node, attempt, job } => vec![Change::Job(node, *attempt, job)],
         Event::AttemptSucceeded { node, attempt, outputs, deck, used } => {
-            let change = AttemptChange {
-                outputs: Some(outputs),
-                deck: deck.as_deref(),
-                used: *used,
-                ..AttemptChange::to(Phase::Succeeded)
-            };
+            let (outputs, deck, used) = (Some(outputs), deck.as_deref(), *used);
+            let change = AttemptChange { outputs, deck, used, ..AttemptChange::to(Phase::Succeeded) };
             vec![Change::Attempt(node, *attempt, change)]
         }
         Event::AttemptFailed { node, attempt, failure, used } => {
-            let change = AttemptChange {
-                error: Some(failure.into()),
-                used: *used,
-                ..AttemptChange::to(Phase::Failed)
-            };
+            let (error, used) = (Some(failure.into()), *used);
+            let change = AttemptChange { error, used, ..AttemptChange::to(Phase::Failed) };
             vec![Change::Attempt(node, *attempt, change)]
         }
         Event::AttemptAborted { node, attempt } => {
