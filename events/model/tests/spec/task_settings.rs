@@ -144,8 +144,8 @@ fn a_name_that_is_none_is_told_with_those_that_there_are() {
     refused(
         &[("isolaton", text("fork"))],
         "custom.skein.isolaton is unknown; there are isolation, chunk_items_min, chunk_items_max, priority, weight, \
-         concurrency_key, concurrency_limit, pool_size, process_attempts_max, process_seconds_max and \
-         process_growth_mib_max",
+         concurrency_key, concurrency_limit, pool_size, process_attempts_max, process_seconds_max, \
+         process_growth_mib_max, queued_seconds_max and node_seconds_max",
     );
     let list = template(value(Kind::ListValue(ListValue::default())));
     assert_eq!(
