@@ -108,6 +108,8 @@ def test_every_setting_reaches_the_server(client: Client) -> None:
         process_attempts_max=1,
         process_seconds_max=1,
         process_growth_mib_max=1,
+        queued_seconds_max=1,
+        node_seconds_max=1,
     )
     assert len(settings.to_custom()["skein"]) == len(dataclasses.fields(Skein))
     request = task_request(unique("isolated"), "v1")

@@ -74,6 +74,10 @@ def normal(answers: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
     """The same answers without what differs from run to run."""
     whole = answers["execution"].get("closure", {}).get("error", {}).get("message", "")
     for node in answers["nodes"].values():
+        for each in node["tries"]:
+            # What a try used is an addition, and stands only where it lasted long enough to be looked at.
+            if set(each["closure"].get("custom_info", {})) == {"used"}:
+                del each["closure"]["custom_info"]
         error = node["closure"].get("error", {})
         if error.get("message") and error["message"] == whole[:LISTED_CHARS_MAX]:
             error["message"] = "<cut>"

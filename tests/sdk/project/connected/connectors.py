@@ -63,7 +63,10 @@ class FileJobs(AsyncConnectorBase):
             "output_prefix": output_prefix,
             "namespace": task_execution_metadata.namespace,
         }
-        (FOLDER / f"{execution}-{id.retry_attempt}-{job}.created").write_text(json.dumps(told), encoding="utf-8")
+        # Whole at once: a test may look at any moment.
+        written = FOLDER / f"{job}.writing"
+        written.write_text(json.dumps(told), encoding="utf-8")
+        written.rename(FOLDER / f"{execution}-{id.retry_attempt}-{job}.created")
         return JobMeta(job)
 
     async def get(self, resource_meta: JobMeta, **kwargs: Any) -> Resource:
