@@ -113,7 +113,7 @@ impl Args {
 impl Args {
     fn source(&self, attempt: Attempt) -> Result<work::Source<'_>, ActorProcessingErr> {
         let Self { plan, created, trace, .. } = self;
-        Ok(work::Source { plan, created, place: place(self)?, attempt, trace: *trace })
+        Ok(work::Source { plan, created, place: place(self)?, attempt, on_demand: false, trace: *trace })
     }
 
     /// Takes over the chunks that are out from before. Whoever calls has recorded nothing since the state was looked at, so

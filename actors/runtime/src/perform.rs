@@ -72,7 +72,7 @@ pub(crate) fn assemble_map(ports: &Arc<Ports>, Assembly(wanted): Assembly, to: A
 
 /// Offers a try to workers, or recognises that it has ended already.
 pub(crate) fn run_attempt(ports: &Arc<Ports>, execution: &Execution, wanted: Wanted, to: ActorRef<Msg>) {
-    let Some(task) = work::Task::of(ports, execution, &wanted) else { return };
+    let Some(task) = work::Task::of(execution, &wanted) else { return };
     if work::adopt(ports, &task) {
         return;
     }

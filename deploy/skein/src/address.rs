@@ -27,6 +27,50 @@ pub fn execution(text: &str) -> Result<ExecutionId, String> {
     ExecutionId::parse(project, domain, name).map_err(|error| error.to_string())
 }
 
+/// Which server is asked.
+#[derive(Debug, clap::Args)]
+pub struct Which {
+    /// The server. Default: what FLYTECTL_CONFIG or UNION_CONFIG names, then ~/.skein/client.yaml, then
+    /// http://127.0.0.1:8090
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+}
+
+impl Which {
+    /// Finds it.
+    ///
+    /// # Errors
+    /// See [`Server::find`].
+    pub fn server(&self) -> anyhow::Result<Server> {
+        Server::find(self.server.as_deref(), |name| std::env::var(name).ok())
+    }
+}
+
+/// Which server is asked, and how its answer is shown.
+#[derive(Debug, clap::Args)]
+pub struct Asked {
+    #[command(flatten)]
+    which: Which,
+    /// Print the answer as JSON in one line.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Asked {
+    /// Finds the server.
+    ///
+    /// # Errors
+    /// See [`Server::find`].
+    pub fn server(&self) -> anyhow::Result<Server> {
+        self.which.server()
+    }
+
+    /// Answers the answer itself, where that is asked for.
+    pub fn raw<'a>(&self, json: &'a str) -> Option<&'a str> {
+        self.json.then_some(json)
+    }
+}
+
 /// A server, and who named it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Server {

@@ -1,6 +1,6 @@
 //! `skein cache`: lists what cached tasks have left for others, and has it no longer count.
 
-use crate::address::{self, DOMAIN, PROJECT, Server};
+use crate::address::{self, Asked, DOMAIN, PROJECT};
 use crate::ask::{self, Question};
 use crate::words::{ended, harmless, tell};
 use skein_gateway::cache::{CachedTask, Evicted};
@@ -59,28 +59,6 @@ pub struct Evict {
     pub node: Option<String>,
     #[command(flatten)]
     asked: Asked,
-}
-
-#[derive(Debug, clap::Args)]
-struct Asked {
-    /// The server. Default: what FLYTECTL_CONFIG or UNION_CONFIG names, then ~/.skein/client.yaml, then
-    /// http://127.0.0.1:8090
-    #[arg(long, value_name = "URL")]
-    server: Option<String>,
-    /// Print the answer as a JSON object in one line.
-    #[arg(long)]
-    json: bool,
-}
-
-impl Asked {
-    fn server(&self) -> anyhow::Result<Server> {
-        Server::find(self.server.as_deref(), |name| std::env::var(name).ok())
-    }
-
-    /// The answer itself, where that is asked for.
-    fn raw<'a>(&self, json: &'a str) -> Option<&'a str> {
-        self.json.then_some(json)
-    }
 }
 
 /// Asks, and prints the answer. What keeps it from asking is printed.

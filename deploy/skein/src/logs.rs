@@ -1,6 +1,6 @@
 //! `skein logs`: shows what tasks printed, also while they print it.
 
-use crate::address::{self, Server};
+use crate::address::{self, Which};
 use crate::ask::{self, Question, Refusal};
 use crate::words::{ended, is_broken_pipe};
 use anyhow::{Context as _, anyhow};
@@ -47,10 +47,8 @@ pub struct LogsOf {
     /// Begin with the last lines of each output.
     #[arg(long, value_name = "LINES")]
     pub tail: Option<u32>,
-    /// The server. Default: what FLYTECTL_CONFIG or UNION_CONFIG names, then ~/.skein/client.yaml, then
-    /// http://127.0.0.1:8090
-    #[arg(long, value_name = "URL")]
-    pub server: Option<String>,
+    #[command(flatten)]
+    which: Which,
 }
 
 /// Asks, and shows the answer. What keeps it from that is printed.
@@ -59,7 +57,7 @@ pub async fn run(logs: &LogsOf) -> ExitCode {
 }
 
 async fn show(logs: &LogsOf) -> anyhow::Result<()> {
-    let server = Server::find(logs.server.as_deref(), |name| std::env::var(name).ok())?;
+    let server = logs.which.server()?;
     let question = Question::of(&server, &logs.execution, &["logs"])?;
     let mut shown =
         Shown { logs, question, outputs: BTreeMap::new(), last: None, is_begun: false, pinned: None };

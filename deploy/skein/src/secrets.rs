@@ -1,6 +1,6 @@
 //! Secrets: where their key is, `skein secrets ls`, and `skein secrets rotate`.
 
-use crate::address::Server;
+use crate::address::{Asked, Which};
 use crate::ask::{self, Question};
 use crate::words::{ended, harmless, tell};
 use anyhow::{Context as _, bail};
@@ -100,13 +100,8 @@ pub enum Secrets {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Ends with 0, and with 2 when the server cannot be asked.")]
 pub struct Ls {
-    /// The server. Default: what FLYTECTL_CONFIG or UNION_CONFIG names, then ~/.skein/client.yaml, then
-    /// http://127.0.0.1:8090
-    #[arg(long, value_name = "URL")]
-    pub server: Option<String>,
-    /// Print the answer as a JSON list in one line.
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    asked: Asked,
 }
 
 /// Which server to ask.
@@ -115,10 +110,8 @@ pub struct Ls {
 Ends with 0, and with 2 when the server cannot be asked or refuses. It can be broken off and begun again at any time: at each
 moment the server has every key that a secret needs.")]
 pub struct Rotate {
-    /// The server. Default: what FLYTECTL_CONFIG or UNION_CONFIG names, then ~/.skein/client.yaml, then
-    /// http://127.0.0.1:8090
-    #[arg(long, value_name = "URL")]
-    pub server: Option<String>,
+    #[command(flatten)]
+    which: Which,
 }
 
 /// Asks, and prints the answer. What keeps it from asking is printed.
@@ -131,18 +124,14 @@ pub async fn run(secrets: &Secrets) -> ExitCode {
 }
 
 async fn list(ls: &Ls) -> anyhow::Result<()> {
-    let json = question(ls.server.as_deref(), &["secrets"])?.json().await?;
-    tell(ls.json.then_some(&json), || Ok(lines(&ask::read::<Vec<Listed>>(&json)?)))
+    let json = Question::at(&ls.asked.server()?, &["secrets"], &[])?.json().await?;
+    tell(ls.asked.raw(&json), || Ok(lines(&ask::read::<Vec<Listed>>(&json)?)))
 }
 
 async fn rotated(rotate: &Rotate) -> anyhow::Result<()> {
-    let json = question(rotate.server.as_deref(), &["secrets", "rotate"])?.order().await?;
+    let json = Question::at(&rotate.which.server()?, &["secrets", "rotate"], &[])?.order().await?;
     let rotation: Rotation = ask::read(&json)?;
     tell(None, || Ok(of_rotation(&rotation)))
-}
-
-fn question(server: Option<&str>, path: &[&str]) -> anyhow::Result<Question> {
-    Question::at(&Server::find(server, |name| std::env::var(name).ok())?, path, &[])
 }
 
 fn lines(secrets: &[Listed]) -> Vec<String> {

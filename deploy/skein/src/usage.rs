@@ -1,6 +1,6 @@
 //! `skein usage`: says what the tries of an execution used of their machines at most.
 
-use crate::address::{self, Server};
+use crate::address::{self, Asked};
 use crate::ask::{self, Question};
 use crate::words::{ended, span, tell};
 use skein_gateway::usage::{Peaks, Tried, Usages};
@@ -21,13 +21,8 @@ pub struct UsageOf {
     /// Only this node of it, such as n0.
     #[arg(value_name = "NODE")]
     pub node: Option<String>,
-    /// The server. Default: what FLYTECTL_CONFIG or UNION_CONFIG names, then ~/.skein/client.yaml, then
-    /// http://127.0.0.1:8090
-    #[arg(long, value_name = "URL")]
-    pub server: Option<String>,
-    /// Print the answer as a JSON object in one line.
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub asked: Asked,
 }
 
 /// Asks, and prints the answer. What keeps it from asking is printed.
@@ -36,11 +31,11 @@ pub async fn run(usage: &UsageOf) -> ExitCode {
 }
 
 async fn print(usage: &UsageOf) -> anyhow::Result<()> {
-    let server = Server::find(usage.server.as_deref(), |name| std::env::var(name).ok())?;
+    let server = usage.asked.server()?;
     let asked: Vec<_> = usage.node.iter().map(|node| ("node", node.clone())).collect();
     let question = Question::of(&server, &usage.execution, &[])?.about(&["usage"], &asked);
     let json = question.json().await?;
-    tell(usage.json.then_some(&json), || Ok(lines(&ask::read(&json)?)))
+    tell(usage.asked.raw(&json), || Ok(lines(&ask::read(&json)?)))
 }
 
 fn lines(usages: &Usages) -> Vec<String> {

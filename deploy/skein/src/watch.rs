@@ -5,7 +5,7 @@ mod events;
 mod screen;
 mod source;
 
-use crate::address::{self, Server};
+use crate::address::{self, Which};
 use crate::words::is_broken_pipe;
 use screen::Screen;
 use skein_gateway::progress::{Phase, Progress};
@@ -29,10 +29,8 @@ pub struct Watch {
     /// Which: NAME, or PROJECT/DOMAIN/NAME. Default project and domain: flytesnacks and development
     #[arg(value_name = "EXECUTION", value_parser = address::execution)]
     pub execution: ExecutionId,
-    /// The server. Default: what FLYTECTL_CONFIG or UNION_CONFIG names, then ~/.skein/client.yaml, then
-    /// http://127.0.0.1:8090
-    #[arg(long, value_name = "URL")]
-    pub server: Option<String>,
+    #[command(flatten)]
+    which: Which,
     /// Say once how far it is, and end.
     #[arg(long)]
     pub once: bool,
@@ -54,7 +52,7 @@ pub async fn run(watch: &Watch) -> ExitCode {
 }
 
 async fn watch_to_the_end(watch: &Watch) -> anyhow::Result<Phase> {
-    let server = Server::find(watch.server.as_deref(), |name| std::env::var(name).ok())?;
+    let server = watch.which.server()?;
     let mut source = Source::of(&server, &watch.execution)?;
     let mut screen = Screen::of_stdout(watch.json);
     if watch.once {

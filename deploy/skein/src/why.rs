@@ -1,6 +1,6 @@
 //! `skein why`: says what an execution waits for.
 
-use crate::address::{self, Server};
+use crate::address::{self, Asked};
 use crate::ask::{self, Question};
 use crate::words::{ended, harmless, span, tell};
 use skein_gateway::why::{Charged, Try, Wait};
@@ -19,13 +19,8 @@ pub struct Why {
     /// Only this node of it, such as n0.
     #[arg(value_name = "NODE")]
     pub node: Option<String>,
-    /// The server. Default: what FLYTECTL_CONFIG or UNION_CONFIG names, then ~/.skein/client.yaml, then
-    /// http://127.0.0.1:8090
-    #[arg(long, value_name = "URL")]
-    pub server: Option<String>,
-    /// Print the answer as a JSON object in one line.
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub asked: Asked,
 }
 
 /// Asks, and prints the answer. What keeps it from asking is printed.
@@ -34,10 +29,10 @@ pub async fn run(why: &Why) -> ExitCode {
 }
 
 async fn print(why: &Why) -> anyhow::Result<()> {
-    let server = Server::find(why.server.as_deref(), |name| std::env::var(name).ok())?;
+    let server = why.asked.server()?;
     let what: Vec<&str> = std::iter::once("why").chain(why.node.as_deref()).collect();
     let json = Question::of(&server, &why.execution, &what)?.json().await?;
-    tell(why.json.then_some(&json), || Ok(lines(&ask::read(&json)?)))
+    tell(why.asked.raw(&json), || Ok(lines(&ask::read(&json)?)))
 }
 
 fn lines(why: &skein_gateway::why::Why) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! An engine that does what a test says.
 
-use crate::definitions::{DOMAIN, PROJECT, integer, literals};
+use crate::definitions::{DOMAIN, PROJECT, integer, launch, launch_mapped, literals, register};
 use crate::harness::Harness;
 use prost::Message as _;
 use skein_log::{EventLog as _, Inbox as _, Refusal};
@@ -147,4 +147,22 @@ pub async fn created(harness: &Harness, execution: &str) -> skein_model::event::
         panic!("the first event is another")
     };
     *created
+}
+
+/// An execution of `m.w`, of which nothing has run.
+pub async fn launched() -> Harness {
+    let harness = Harness::start().await;
+    register(&harness).await;
+    launch(&harness, "abc").await;
+    harness
+}
+
+/// A map of so many items that has begun.
+pub async fn with_map(size: u32) -> Harness {
+    let harness = Harness::start().await;
+    launch_mapped(&harness, "abc").await;
+    append_unseen(&harness, "abc", &[Event::Started, Event::NodeQueued { node: node("n0") }]).await;
+    let started = Event::NodeStarted { node: node("n0"), inputs: value("x", 1) };
+    append(&harness, "abc", &[started, Event::MapStarted { node: node("n0"), size }]).await;
+    harness
 }

@@ -1,7 +1,7 @@
 //! What user code printed, as clients read it: whole, in parts, and while it is printed.
 
 use crate::definitions::*;
-use crate::engine::{append, append_unseen, chunk, failure, node, run, value};
+use crate::engine::{append, append_unseen, chunk, failure, launched, node, run, value, with_map};
 use crate::harness::Harness;
 use serde_json::{Value, json};
 use skein_log::printed::{self, Mark};
@@ -13,24 +13,6 @@ use tokio::time::timeout;
 const API: &str = "/api/v1/executions/flytesnacks/development/abc/logs";
 const LINKS: &str = "/logs/flytesnacks/development/abc";
 const EVENTS: (&str, &str) = ("Accept", "text/event-stream");
-
-/// An execution of `m.w`, of which nothing has run.
-async fn launched() -> Harness {
-    let harness = Harness::start().await;
-    register(&harness).await;
-    launch(&harness, "abc").await;
-    harness
-}
-
-/// A map of so many items that has begun.
-async fn with_map(size: u32) -> Harness {
-    let harness = Harness::start().await;
-    launch_mapped(&harness, "abc").await;
-    append_unseen(&harness, "abc", &[Event::Started, Event::NodeQueued { node: node("n0") }]).await;
-    let started = Event::NodeStarted { node: node("n0"), inputs: value("x", 1) };
-    append(&harness, "abc", &[started, Event::MapStarted { node: node("n0"), size }]).await;
-    harness
-}
 
 /// Begins an attempt of `n0`.
 async fn begin(harness: &Harness, attempt: u32) {

@@ -1,7 +1,7 @@
 //! What tries and items used of their machine, as clients read it: over time, and at most.
 
 use crate::definitions::*;
-use crate::engine::{append, append_unseen, chunk, failure, node, value};
+use crate::engine::{append, append_unseen, chunk, failure, launched, node, value, with_map};
 use crate::harness::Harness;
 use serde_json::{Value, json};
 use skein_idl::flyteidl::admin;
@@ -12,24 +12,6 @@ use skein_model::{Attempt, Event, Used, paths};
 
 const API: &str = "/api/v1/executions/flytesnacks/development/abc/usage";
 const MIB: u64 = 1 << 20;
-
-/// An execution of `m.w`, of which nothing has run.
-async fn launched() -> Harness {
-    let harness = Harness::start().await;
-    register(&harness).await;
-    launch(&harness, "abc").await;
-    harness
-}
-
-/// A map of so many items that has begun.
-async fn with_map(size: u32) -> Harness {
-    let harness = Harness::start().await;
-    launch_mapped(&harness, "abc").await;
-    append_unseen(&harness, "abc", &[Event::Started, Event::NodeQueued { node: node("n0") }]).await;
-    let started = Event::NodeStarted { node: node("n0"), inputs: value("x", 1) };
-    append(&harness, "abc", &[started, Event::MapStarted { node: node("n0"), size }]).await;
-    harness
-}
 
 /// Begins the first attempt of `n0`.
 async fn begin(harness: &Harness) {

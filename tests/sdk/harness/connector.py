@@ -2,13 +2,12 @@
 
 import json
 import os
-import socket
 import subprocess
 from pathlib import Path
 from typing import Any, Optional
 
 from harness.poll import until
-from harness.server import free_port
+from harness.server import free_port, listens
 from harness.settings import PROJECT_FOLDER, environment
 
 START_SECONDS_MAX = 60
@@ -56,11 +55,7 @@ class Connector:
         assert self.process is not None and self.process.poll() is None, (
             (self.folder / "connector.txt").read_text(encoding="utf-8", errors="replace")
         )
-        try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-        except OSError:
-            return False
-        return True
+        return listens(self.port)
 
     def kill(self) -> None:
         """Ends it at once; its jobs go on."""

@@ -1,13 +1,12 @@
 """A real NATS server on loopback, which a test can kill and start again."""
 
 import os
-import socket
 import subprocess
 from pathlib import Path
 from typing import Optional
 
 from harness.poll import until
-from harness.server import free_port
+from harness.server import free_port, listens
 
 END_SECONDS_MAX = 30
 
@@ -37,15 +36,8 @@ class Nats:
         """Starts it and waits until it listens."""
         command = [str(binary()), "-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", str(self.folder)]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        until("the NATS server listens", self._listens)
+        until("the NATS server listens", lambda: listens(self.port))
         return self
-
-    def _listens(self) -> bool:
-        try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-        except OSError:
-            return False
-        return True
 
     def kill(self) -> None:
         """Ends it at once."""

@@ -28,8 +28,9 @@ impl Execution {
             TimeLimit::Queued { node, attempt } => {
                 let place = self.place_of(node)?;
                 if self.waiting_for_worker(place, *attempt).is_some() {
-                    let message =
-                        format!("attempt {attempt} waited [{after:?}] for a worker, as long as it may");
+                    let message = format!(
+                        "attempt {attempt} had not begun after [{after:?}], the queued_seconds_max of its task"
+                    );
                     self.time_out(place, &failure(message, Charge::System), &mut events);
                 }
             }
@@ -37,14 +38,19 @@ impl Execution {
                 let place = self.place_of(node)?;
                 if self.active.contains(&place) {
                     let message = format!(
-                        "node {node} took [{after:?}], waits and retries included, as long as it may"
+                        "node {node} had not ended after [{after:?}], waits and retries included: the node_seconds_max of its task"
                     );
                     self.time_out(place, &failure(message, Charge::User), &mut events);
                 }
             }
             TimeLimit::Execution => {
                 if matches!(self.phase, ExecutionPhase::Running | ExecutionPhase::Succeeding) {
-                    let failure = failure(format!("execution timeout [{after:?}] expired"), Charge::User);
+                    let failure = failure(
+                        format!(
+                            "execution timeout [{after:?}] expired: the seconds_max of [[executions]] in the server's configuration"
+                        ),
+                        Charge::User,
+                    );
                     self.stop_active(None, STOPPED_BY_TIME, &mut events);
                     self.begin_failing(&failure, &mut events);
                 }

@@ -39,7 +39,8 @@ fn moved() -> Event {
 
 #[test]
 fn an_attempt_that_waited_too_long_for_a_worker_times_its_node_out_and_is_not_tried_again() {
-    let failure = too_long("attempt 0 waited [10s] for a worker, as long as it may", Charge::System);
+    let failure =
+        too_long("attempt 0 had not begun after [10s], the queued_seconds_max of its task", Charge::System);
     workflow()
         .task("n0", &[])
         .retries(3)
@@ -125,7 +126,10 @@ fn the_try_after_one_that_was_moved_may_be_interrupted_again() {
 
 #[test]
 fn a_node_that_took_too_long_times_out_whatever_it_does() {
-    let failure = too_long("node n0 took [10s], waits and retries included, as long as it may", Charge::User);
+    let failure = too_long(
+        "node n0 had not ended after [10s], waits and retries included: the node_seconds_max of its task",
+        Charge::User,
+    );
     let timed_out = Event::NodeTimedOut { node: node("n0"), failure: failure.clone() };
     let end = [Event::Failing { failure: failure.clone() }, Event::Failed { failure }];
     let runs = workflow().task("n0", &[]).retries(3);
@@ -169,7 +173,10 @@ fn a_node_that_has_ended_or_not_begun_has_no_time_to_run_out_of() {
 
 #[test]
 fn an_execution_that_took_too_long_stops_what_runs_and_still_handles_its_failure() {
-    let failure = too_long("execution timeout [10s] expired", Charge::User);
+    let failure = too_long(
+        "execution timeout [10s] expired: the seconds_max of [[executions]] in the server's configuration",
+        Charge::User,
+    );
     let world = workflow()
         .task("n0", &[])
         .with_failure_node()

@@ -57,7 +57,7 @@ pub(crate) async fn what_follows(ports: &Ports, source: &Source<'_>) {
         if !ports.announced.note(subject(ports, source, place), (ports.clock)()) {
             continue;
         }
-        let next = Source { place, attempt: Attempt(0), ..*source };
+        let next = Source { place, attempt: Attempt(0), on_demand: false, ..*source };
         let made = match &source.plan.nodes[place].target {
             Target::Task { .. } => work::of_nothing(ports, &next).await,
             Target::Map { .. } => {

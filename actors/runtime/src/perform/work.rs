@@ -32,14 +32,13 @@ pub(super) struct Task {
     inputs: DataRef,
     not_before: Option<Timestamp>,
     started: bool,
-    pool: PoolId,
     on_demand: bool,
     job: Option<Box<Job>>,
     trace: Option<TraceContext>,
 }
 
 impl Task {
-    pub(super) fn of(ports: &Ports, execution: &Execution, wanted: &Wanted) -> Option<Self> {
+    pub(super) fn of(execution: &Execution, wanted: &Wanted) -> Option<Self> {
         let created = execution.created()?;
         let place = execution.plan().find(&wanted.node)?;
         let (inputs, job) = match execution.node(&wanted.node)? {
@@ -57,7 +56,6 @@ impl Task {
             job,
             not_before: wanted.not_before,
             started: wanted.started,
-            pool: pool(ports, execution.plan(), created, place, wanted.attempt, wanted.on_demand),
             on_demand: wanted.on_demand,
             trace: wanted.trace,
         })
@@ -69,6 +67,7 @@ impl Task {
             created: &self.created,
             place: self.place,
             attempt: self.attempt,
+            on_demand: self.on_demand,
             trace: self.trace,
         }
     }
@@ -92,6 +91,8 @@ pub(crate) struct Source<'a> {
     pub(crate) created: &'a Created,
     pub(crate) place: usize,
     pub(crate) attempt: Attempt,
+    /// Whether it was moved from capacity that can be taken away.
+    pub(crate) on_demand: bool,
     pub(crate) trace: Option<TraceContext>,
 }
 
@@ -119,7 +120,7 @@ pub(super) fn adopt(ports: &Ports, task: &Task) -> bool {
     let (execution, node) = (created.execution.clone(), plan.nodes[*place].id.clone());
     let id = WorkId { execution, node, attempt: *attempt, items: None };
     // What was moved before the end of another engine, and not taken back by it, is not to be waited for.
-    if ports.dispatch.found_in(&id).is_some_and(|pool| pool != task.pool) {
+    if ports.dispatch.found_in(&id).is_some_and(|found| found != pool(ports, &task.source())) {
         return false;
     }
     let settings = settings_of(&ports.config, plan, *place, &created.execution);
@@ -130,14 +131,8 @@ pub(super) fn adopt(ports: &Ports, task: &Task) -> bool {
 
 /// Answers the pool that a try is offered to: that whose workers can be taken away, if there is one and it may, and was not
 /// moved since.
-pub(super) fn pool(
-    ports: &Ports,
-    plan: &Plan,
-    created: &Created,
-    place: usize,
-    attempt: Attempt,
-    on_demand: bool,
-) -> PoolId {
+fn pool(ports: &Ports, source: &Source<'_>) -> PoolId {
+    let Source { plan, created, place, attempt, on_demand, .. } = *source;
     let launched = created.settings.interruptible;
     match &ports.config.interruptible {
         Some(of) if !on_demand && plan.nodes[place].interruptible.is(launched, attempt) => of.pool.clone(),
@@ -216,7 +211,6 @@ fn bad_task(message: String) -> Failure {
 async fn of_task(ports: &Ports, task: &Task) -> Result<Work, WorkError> {
     let mut work = of_nothing(ports, &task.source()).await?;
     work.inputs = task.inputs.clone();
-    work.pool = task.pool.clone();
     Ok(work)
 }
 
@@ -244,7 +238,7 @@ async fn make(
     items: Option<ItemRange>,
     prefix: String,
 ) -> Result<Work, WorkError> {
-    let Source { plan, created, place, attempt, trace } = *source;
+    let Source { plan, created, place, attempt, trace, .. } = *source;
     let node = &plan.nodes[place];
     let template = &plan.tasks[node.target.task()];
     let task = task_id(template);
@@ -259,7 +253,7 @@ async fn make(
     let settings = settings_of(&ports.config, plan, place, &created.execution);
     Ok(Work {
         id: WorkId { execution: created.execution.clone(), node: node.id.clone(), attempt, items },
-        pool: pool(ports, plan, created, place, attempt, false),
+        pool: pool(ports, source),
         template: store_template(ports, template).await?,
         kind,
         rank: 0,
