@@ -18,7 +18,7 @@ mod read;
 mod rows;
 mod schema;
 
-pub(crate) use apply::{Plan, PlanNode};
+pub(crate) use apply::{Plan, PlanNode, PlanNodeKind};
 pub(crate) use decode::plan_of;
 pub(crate) use follow::{FOLLOWED, Views};
 pub(crate) use pace::{Pace, rate};

@@ -27,6 +27,7 @@ pub mod metrics;
 mod perform;
 mod plans;
 mod ports;
+mod registry;
 mod replay;
 mod settings;
 mod stored;

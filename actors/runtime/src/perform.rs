@@ -4,6 +4,7 @@ pub(crate) mod announce;
 mod assemble;
 pub(crate) mod cache;
 mod connectors;
+mod dynamic;
 mod inputs;
 mod outcome;
 pub(crate) mod work;
@@ -37,6 +38,26 @@ pub(crate) struct Wanted {
 /// Puts a node's inputs together.
 pub(crate) fn resolve_inputs(ports: &Arc<Ports>, execution: &Execution, node: &NodeId, to: ActorRef<Msg>) {
     resolve(ports, resolve::Wanted::of_node(execution, node), to);
+}
+
+/// Puts the outputs of the nodes inside a node together.
+pub(crate) fn resolve_inside(ports: &Arc<Ports>, execution: &Execution, node: &NodeId, to: ActorRef<Msg>) {
+    resolve(ports, resolve::Wanted::of_inside(execution, node), to);
+}
+
+/// Reads and compiles what a dynamic task made.
+pub(crate) fn compile_nodes(
+    ports: &Arc<Ports>,
+    execution: &Execution,
+    node: NodeId,
+    spec: String,
+    to: ActorRef<Msg>,
+) {
+    let Some(wanted) = dynamic::Wanted::of(execution, node, spec).map(Arc::new) else { return };
+    answer(to, Arc::clone(ports), move |ports| {
+        let wanted = Arc::clone(&wanted);
+        async move { dynamic::compile_nodes(&ports, &wanted).await }
+    });
 }
 
 /// Puts the execution's outputs together.

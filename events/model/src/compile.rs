@@ -17,8 +17,9 @@ mod single_task;
 mod subworkflows;
 mod workflow;
 
-pub use catalog::{Definitions, LaunchPlanInterface};
+pub use catalog::{Definitions, Known, LaunchPlanInterface};
 pub use errors::{Code, CompileError, CompileErrors, MESSAGE_BYTES_MAX, id_text};
+pub(crate) use nodes::inner_nodes;
 pub use nodes::{References, references};
 pub use single_task::{single_task, single_task_node_id};
 

@@ -192,6 +192,7 @@ async fn start(
         data_prefix: data_prefix.clone(),
         raw_prefix,
         principal: shared.config.principal.clone(),
+        parent: None,
     };
     append(shared, &id, created).await?;
     Ok(admin::ExecutionCreateResponse { id: Some(id.to_proto()) })

@@ -6,9 +6,10 @@ use crate::asked::{self, Asked};
 use crate::error::ApiError;
 use crate::registry::{self, Outcome};
 use crate::shared::{Shared, entity_id};
-use crate::{launch_plans, tasks, workflows};
+use crate::{tasks, workflows};
 use skein_idl::flyteidl::{admin, core};
-use skein_model::{BlobRef, DataRef, EntityId, EntityKind, compile};
+use skein_model::compile::{self, LaunchPlanInterface};
+use skein_model::{BlobRef, DataRef, EntityId, EntityKind};
 use std::sync::Arc;
 
 /// Finds what `spec` launches.
@@ -44,7 +45,7 @@ async fn launch_plan(shared: &Shared, id: EntityId) -> Result<Launch, ApiError> 
     let spec = stored.spec.clone().unwrap_or_default();
     let workflow = entity_id(EntityKind::Workflow, spec.workflow_id.as_ref())?;
     let (plan, asked) = plan(shared, &workflow).await?;
-    let interface = launch_plans::interface(stored);
+    let interface = LaunchPlanInterface::of(stored);
     Ok(Launch {
         launched: id,
         workflow,

@@ -263,7 +263,7 @@ pub(crate) const TASK_EXECUTIONS: Listing = Listing {
     prefix: "task_execution",
     from: "attempts JOIN executions ON executions.key = attempts.execution \
         JOIN nodes ON nodes.execution = attempts.execution AND nodes.node_id = attempts.node_id \
-        LEFT JOIN plan_nodes ON plan_nodes.plan = executions.plan_digest AND plan_nodes.node_id = attempts.node_id",
+        LEFT JOIN plan_nodes ON plan_nodes.plan IN (executions.plan_digest, -executions.key) AND plan_nodes.node_id = attempts.node_id",
     columns: &[
         column("id", "attempts.attempt", Kind::Integer),
         column("created_at", "attempts.created_at", Kind::Time),

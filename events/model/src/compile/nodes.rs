@@ -65,7 +65,7 @@ pub(super) fn visit<'a>(node: &'a Node, depth: usize, each: &mut impl FnMut(&'a 
 }
 
 /// Answers the nodes of a branch in the order of its cases.
-pub(super) fn inner_nodes(branch: &BranchNode) -> impl Iterator<Item = &Node> {
+pub(crate) fn inner_nodes(branch: &BranchNode) -> impl Iterator<Item = &Node> {
     let blocks =
         branch.if_else.iter().flat_map(|blocks| blocks.case.iter().map(AsRef::as_ref).chain(&blocks.other));
     let last = branch.if_else.as_ref().and_then(|blocks| match &blocks.default {
