@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::dispatch::Dispatch;
+use crate::launch::Launchables;
 use crate::metrics::Metrics;
 use crate::perform::announce::Announced;
 use crate::perform::cache::Reservations;
@@ -26,6 +27,7 @@ pub(crate) struct Ports {
     pub(crate) clock: Clock,
     pub(crate) plans: Plans,
     pub(crate) templates: Templates,
+    pub(crate) launchables: Launchables,
     pub(crate) announced: Announced,
     pub(crate) metrics: Metrics,
     pub(crate) catalog: Catalog,

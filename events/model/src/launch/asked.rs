@@ -1,24 +1,62 @@
 //! What the nodes of a workflow ask for of a machine, each by the task that it runs and by its own word.
 
-use crate::error::ApiError;
+use crate::accelerators::Gpu;
+use crate::resources::{Offer, Quota, ResourceError, TaskResources};
 use skein_idl::flyteidl::core::{self, node, task_node};
-use skein_model::{Gpu, Offer, Quota, TaskResources};
 use std::collections::HashMap;
 
 /// What is asked for, and the first node that does.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Asked {
+pub struct Asked {
     node: String,
     task: String,
     resources: TaskResources,
+}
+
+/// What is asked for and cannot be had. The texts name the node and its task.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AskedError {
+    /// A time limit that is none.
+    #[error(
+        "{whose}: its timeout is {seconds} s and {nanos} ns; it has to be from 0, which is none, to {TIMEOUT_SECONDS_MAX} s"
+    )]
+    Timeout {
+        /// What has it, in words.
+        whose: String,
+        /// Its whole seconds.
+        seconds: i64,
+        /// The rest, in nanoseconds.
+        nanos: i32,
+    },
+    /// Resources that are none, or more than project and domain allow.
+    #[error("node {node}, task {task}: {fault}")]
+    Resources {
+        /// The node.
+        node: String,
+        /// Its task.
+        task: String,
+        /// What is wrong.
+        fault: Box<ResourceError>,
+    },
+    /// More than the machine has.
+    #[error("node {node}, task {task}: nothing here can ever run it: {why}")]
+    Never {
+        /// The node.
+        node: String,
+        /// Its task.
+        task: String,
+        /// What is asked for, and what there is.
+        why: String,
+    },
 }
 
 /// Answers what the nodes of a compiled workflow ask for, the same only once. `there` are accelerators that are known
 /// beside those that always are.
 ///
 /// # Errors
-/// [`ApiError::InvalidArgument`] naming the node, its task, and what is wrong.
-pub(crate) fn of(closure: &core::CompiledWorkflowClosure, there: &[Gpu]) -> Result<Vec<Asked>, ApiError> {
+/// [`AskedError`] naming the node, its task, and what is wrong.
+pub fn of(closure: &core::CompiledWorkflowClosure, there: &[Gpu]) -> Result<Vec<Asked>, AskedError> {
     let templates = closure.tasks.iter().filter_map(|task| task.template.as_ref());
     let tasks: HashMap<&core::Identifier, &core::TaskTemplate> =
         templates.filter_map(|template| Some((template.id.as_ref()?, template))).collect();
@@ -32,8 +70,10 @@ pub(crate) fn of(closure: &core::CompiledWorkflowClosure, there: &[Gpu]) -> Resu
             timeout(&format!("node {}, task {}", node.id, id.name), metadata.timeout.as_ref())?;
         }
         let (node, task) = (node.id.clone(), id.name.clone());
-        let resources = TaskResources::of(template, overrides, Some(there))
-            .map_err(|fault| ApiError::invalid(format!("node {node}, task {task}: {fault}")))?;
+        let resources = match TaskResources::of(template, overrides, Some(there)) {
+            Ok(resources) => resources,
+            Err(fault) => return Err(AskedError::Resources { node, task, fault: Box::new(fault) }),
+        };
         if !all.iter().any(|known| known.resources == resources) {
             all.push(Asked { node, task, resources });
         }
@@ -64,14 +104,11 @@ const TIMEOUT_SECONDS_MAX: i64 = 315_576_000_000;
 /// Checks a time limit; `whose` names in words what has it.
 ///
 /// # Errors
-/// [`ApiError::InvalidArgument`] naming it, its value, and what would be right.
-pub(crate) fn timeout(whose: &str, timeout: Option<&prost_types::Duration>) -> Result<(), ApiError> {
+/// [`AskedError`] naming it, its value, and what would be right.
+pub fn timeout(whose: &str, timeout: Option<&prost_types::Duration>) -> Result<(), AskedError> {
     let Some(prost_types::Duration { seconds, nanos }) = timeout else { return Ok(()) };
     if *seconds < 0 || *nanos < 0 || *seconds > TIMEOUT_SECONDS_MAX {
-        return Err(ApiError::invalid(format!(
-            "{whose}: its timeout is {seconds} s and {nanos} ns; it has to be from 0, which is none, to \
-             {TIMEOUT_SECONDS_MAX} s"
-        )));
+        return Err(AskedError::Timeout { whose: whose.to_owned(), seconds: *seconds, nanos: *nanos });
     }
     Ok(())
 }
@@ -79,13 +116,16 @@ pub(crate) fn timeout(whose: &str, timeout: Option<&prost_types::Duration>) -> R
 /// Checks that each can be had, within `quota` and of what there is.
 ///
 /// # Errors
-/// [`ApiError::InvalidArgument`] naming the node, its task, what it asks for, and what there is.
-pub(crate) fn check(asked: &[Asked], quota: &Quota, offer: Option<&Offer>) -> Result<(), ApiError> {
+/// [`AskedError`] naming the node, its task, what it asks for, and what there is.
+pub fn check(asked: &[Asked], quota: &Quota, offer: Option<&Offer>) -> Result<(), AskedError> {
     for Asked { node, task, resources } in asked {
-        let refused = |why: String| ApiError::invalid(format!("node {node}, task {task}: {why}"));
-        let resources = resources.within(quota).map_err(|fault| refused(fault.to_string()))?;
+        let (node, task) = (node.clone(), task.clone());
+        let resources = match resources.within(quota) {
+            Ok(resources) => resources,
+            Err(fault) => return Err(AskedError::Resources { node, task, fault: Box::new(fault) }),
+        };
         if let Some(why) = offer.and_then(|offer| offer.refusal(&resources)) {
-            return Err(refused(format!("nothing here can ever run it: {why}")));
+            return Err(AskedError::Never { node, task, why });
         }
     }
     Ok(())
