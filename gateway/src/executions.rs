@@ -5,7 +5,6 @@ mod create;
 mod encoded;
 mod launch;
 mod read;
-mod settings;
 mod spans;
 mod supported;
 

@@ -1,6 +1,5 @@
 //! Registers, gets and lists workflows.
 
-use crate::asked;
 use crate::error::ApiError;
 use crate::listing::{Asked, ENTITIES_WORKFLOW};
 use crate::registry::{self, Definition, Outcome};
@@ -9,6 +8,7 @@ use crate::tasks;
 use prost::Message as _;
 use skein_idl::flyteidl::{admin, core};
 use skein_model::compile::{self, Known, LaunchPlanInterface};
+use skein_model::launch::asked;
 use skein_model::{EntityId, EntityKind};
 
 /// Registers a workflow: compiles it, and keeps what came out.

@@ -13,7 +13,7 @@ mod time;
 use crate::execution::{Execution, NodeState};
 use crate::plan::{NodeIndex, ROOT};
 use attempt::End;
-use skein_model::{Attempt, Command, Event, ExecutionPhase, NodeId, Timestamp};
+use skein_model::{Attempt, Command, Event, ExecutionId, ExecutionPhase, NodeId, Timestamp};
 
 /// A command that cannot apply. Nothing is recorded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +35,14 @@ pub enum Rejection {
         node: NodeId,
         /// The number of the try.
         attempt: Attempt,
+    },
+    /// Nobody waits for the execution that asks.
+    #[error("node {node} does not wait for execution {child}")]
+    NotWaitedFor {
+        /// The node that launched it.
+        node: NodeId,
+        /// The execution.
+        child: ExecutionId,
     },
     /// No gate has waited for the signal yet, or there is none of that name.
     #[error("no gate of the execution has asked for signal {signal} yet")]
@@ -83,6 +91,7 @@ impl Execution {
             Command::NodesCompiled { node, plan } => self.decide_nodes_compiled(node, plan),
             Command::NodesRefused { node, failure } => self.decide_nodes_refused(node, failure),
             Command::ChildEnded { node, child, outcome } => self.decide_child_ended(node, child, outcome),
+            Command::ChildAsks { node, child } => self.decide_child_asks(node, child),
             Command::SetSignal { signal, value, principal } => self.decide_signal(signal, value, principal),
             Command::PassGate { node } => self.decide_pass(node),
             Command::CacheLookedUp { node, key, found } => self.decide_looked_up(node, *key, found),

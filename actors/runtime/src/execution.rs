@@ -149,6 +149,11 @@ impl ExecutionActor {
         if let Some(alarm) = &mut alarm {
             alarm.resume((self.ports.clock)());
         }
+        if let Some(created) = execution.created().filter(|_| !execution.phase().is_terminal())
+            && let Some(parent) = &created.parent
+        {
+            perform::child::ask_parent(&self.ports, parent, created);
+        }
         let outstanding = execution.outstanding();
         let is_new = execution.phase() == ExecutionPhase::Queued;
         let live = state.live.insert(Live { journal, execution, maps: BTreeMap::new(), alarm });
@@ -218,7 +223,12 @@ impl ExecutionActor {
                 note_time(&self.ports, &mut live.alarm, &live.execution, event, at);
             }
         }
+        let mut cause = "";
         for event in &events {
+            if let Event::Aborting { cause: why, .. } = event {
+                cause = why;
+            }
+            self.tell_parent(&live.execution, event, cause);
             self.note(&state.id, live, event);
             if let Some((work, micros)) = ended(&state.id, event) {
                 for way in self.ports.ways_out() {
@@ -231,6 +241,15 @@ impl ExecutionActor {
         }
         confirm(answer, Ok(()));
         Ok(())
+    }
+
+    /// Tells whoever launched the execution how it has ended, if it has.
+    fn tell_parent(&self, execution: &Execution, event: &Event, cause: &str) {
+        let Some(created) = execution.created() else { return };
+        let Some(parent) = &created.parent else { return };
+        if let Some(outcome) = perform::child::how_it_ended(event, cause) {
+            perform::child::tell_parent(&self.ports, parent, created.execution.clone(), outcome);
+        }
     }
 
     /// Tells of phases in the log of the program, and maps of their chunks.
@@ -336,7 +355,10 @@ impl ExecutionActor {
             Effect::CompileNodes { node, spec } => {
                 perform::compile_nodes(&self.ports, &live.execution, node, spec, myself.clone());
             }
-            Effect::RunChild { .. } => {}
+            Effect::RunChild { node, child } => {
+                let trace = live.journal.trace;
+                perform::run_child(&self.ports, &live.execution, (node, child), trace, myself.clone());
+            }
             // The alarm rings, or somebody sends the signal.
             Effect::Wait { .. } => {}
             Effect::PassGate { node } => drop(myself.cast(Msg::Answered(Command::PassGate { node }))),
@@ -410,7 +432,9 @@ fn ended(execution: &ExecutionId, event: &Event) -> Option<(WorkId, Option<u64>)
 
 fn refusal(rejection: Rejection) -> Refusal {
     match rejection {
-        Rejection::AlreadyTerminated => Refusal::FailedPrecondition(rejection.to_string()),
+        Rejection::AlreadyTerminated | Rejection::NotWaitedFor { .. } | Rejection::SignalLate { .. } => {
+            Refusal::FailedPrecondition(rejection.to_string())
+        }
         _ => Refusal::Invalid(rejection.to_string()),
     }
 }

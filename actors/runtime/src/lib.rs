@@ -22,6 +22,7 @@ mod engine;
 mod execution;
 mod intake;
 mod journal;
+mod launch;
 mod map;
 pub mod metrics;
 mod perform;

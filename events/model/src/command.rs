@@ -73,6 +73,13 @@ pub enum Command {
         /// How.
         outcome: ChildOutcome,
     },
+    /// An execution that a node launched asks whether the node still waits for it. Refused when it does not.
+    ChildAsks {
+        /// The node.
+        node: NodeId,
+        /// The execution.
+        child: ExecutionId,
+    },
     /// Give a signal its value, or another one.
     SetSignal {
         /// The signal, unique in the execution.
@@ -212,6 +219,7 @@ impl Command {
             Self::NodesCompiled { .. } => "nodes compiled",
             Self::NodesRefused { .. } => "nodes refused",
             Self::ChildEnded { .. } => "child ended",
+            Self::ChildAsks { .. } => "child asks",
             Self::SetSignal { .. } => "set signal",
             Self::PassGate { .. } => "pass gate",
             Self::CacheLookedUp { .. } => "cache looked up",

@@ -19,8 +19,8 @@ mod workflow;
 
 pub use catalog::{Definitions, Known, LaunchPlanInterface};
 pub use errors::{Code, CompileError, CompileErrors, MESSAGE_BYTES_MAX, id_text};
-pub(crate) use nodes::inner_nodes;
 pub use nodes::{References, references};
+pub(crate) use nodes::{inner_nodes, visit};
 pub use single_task::{single_task, single_task_node_id};
 
 use catalog::Catalog;

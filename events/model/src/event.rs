@@ -15,7 +15,8 @@ use std::collections::BTreeMap;
 /// One thing that happened. When it happened stands on the record that holds it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Event {
-    /// Somebody asked for the execution; always the first event of a journal, written by the gateway.
+    /// Somebody asked for the execution; always the first event of a journal, written by the
+    /// gateway, or by the engine for what it launches itself.
     Created(Box<Created>),
     /// The engine took it up.
     Started,

@@ -26,10 +26,17 @@ impl Execution {
         Ok(events)
     }
 
-    /// Says whether a node waits for an execution that it launched.
-    pub fn waits_for_child(&self, node: &NodeId, child: &ExecutionId) -> bool {
-        matches!(self.node(node), Some(NodeState::Child(run)) if run.execution.as_ref() == Some(child))
-            && !self.phase.is_terminal()
+    pub(super) fn decide_child_asks(
+        &self,
+        node: &NodeId,
+        child: &ExecutionId,
+    ) -> Result<Vec<Event>, Rejection> {
+        let waits =
+            matches!(self.node(node), Some(NodeState::Child(run)) if run.execution.as_ref() == Some(child));
+        if waits && !self.phase.is_terminal() {
+            return Ok(Vec::new());
+        }
+        Err(Rejection::NotWaitedFor { node: node.clone(), child: child.clone() })
     }
 }
 

@@ -171,11 +171,13 @@ fn a_launch_plan_node_names_its_execution_and_ends_as_that_does() {
             Event::NodeStarted { node: node("n0"), inputs: DataRef::empty() },
             Event::ChildLaunched { node: node("n0"), child: child.clone() },
         ]);
-    assert!(world.execution.waits_for_child(&node("n0"), &child));
+    let asks = Command::ChildAsks { node: node("n0"), child: child.clone() };
+    assert_eq!(world.send(&asks).unwrap(), [], "it is waited for");
     let ended = Command::ChildEnded { node: node("n0"), child, outcome: ChildOutcome::Succeeded(outputs()) };
     let events = world.send(&ended).unwrap();
     assert_eq!(outputs_of(&events, "n0"), outputs());
     assert_eq!(world.send(&ended).unwrap(), [], "told again it changes nothing");
+    assert!(matches!(world.send(&asks), Err(Rejection::NotWaitedFor { .. })));
 }
 
 #[test]

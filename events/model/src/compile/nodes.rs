@@ -47,7 +47,7 @@ pub fn references(template: &WorkflowTemplate, sub_workflows: &[WorkflowTemplate
 }
 
 /// Visits a node and those inside it.
-pub(super) fn visit<'a>(node: &'a Node, depth: usize, each: &mut impl FnMut(&'a Node)) {
+pub(crate) fn visit<'a>(node: &'a Node, depth: usize, each: &mut impl FnMut(&'a Node)) {
     each(node);
     if depth >= NODE_DEPTH_MAX {
         return;

@@ -1,24 +1,24 @@
 //! What settings an execution gets: request before launch plan before defaults. Present but empty is not set, and labels,
 //! annotations and the role that are so in the request are shown so.
 
-use super::create::Launch;
-use crate::config::Config;
+use super::{Launchable, Server};
+use crate::event::Settings;
+use crate::ids::{EntityKind, ExecutionId};
+use crate::resources::Quota;
 use skein_idl::flyteidl::{admin, core};
-use skein_model::event::Settings;
-use skein_model::{EntityKind, ExecutionId, Quota};
 use std::collections::BTreeMap;
 
 /// Makes the spec that is stored and shown, without inputs.
 pub(super) fn normalise(
     spec: admin::ExecutionSpec,
-    launch: &Launch,
-    config: &Config,
+    launch: &Launchable,
+    server: &Server<'_>,
     id: &ExecutionId,
 ) -> admin::ExecutionSpec {
     use admin::execution_spec::NotificationOverrides;
     let defaults = launch.defaults.clone().unwrap_or_default();
     let mut metadata = spec.metadata.unwrap_or_default();
-    metadata.principal.clone_from(&config.principal);
+    server.principal.clone_into(&mut metadata.principal);
     metadata.system_metadata = Some(admin::SystemMetadata {
         namespace: format!("{}-{}", id.project, id.domain),
         ..Default::default()
@@ -31,7 +31,7 @@ pub(super) fn normalise(
     let fallback = match launch.launched.kind {
         EntityKind::Task => 0,
         EntityKind::Workflow | EntityKind::LaunchPlan => {
-            i32::try_from(config.max_parallelism).unwrap_or(i32::MAX)
+            i32::try_from(server.max_parallelism).unwrap_or(i32::MAX)
         }
     };
     let max_parallelism = [spec.max_parallelism, defaults.max_parallelism, fallback];
