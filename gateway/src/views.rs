@@ -25,5 +25,5 @@ pub(crate) use pace::{Pace, rate};
 pub(crate) use read::{Reader, Row};
 pub(crate) use rows::{
     AttemptRow, CacheRow, ChunkRow, EntityRow, ErrorRow, ExecutionRow, NodeProgressRow, NodeRow, ProgressRow,
-    ProjectRow, TryRow,
+    ProjectRow, SignalRow, TryRow,
 };

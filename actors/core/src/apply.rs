@@ -6,12 +6,13 @@
 use crate::execution::{Caching, ChildRun, Execution, InsideRun, Making, NodeState, TaskRun};
 use crate::inside::Signal;
 use crate::map_task::MapRun;
-use crate::plan::{Gate, NodeIndex, ROOT, Target};
+use crate::plan::{NodeIndex, ROOT, Target};
 use crate::retry::Spent;
-use skein_idl::flyteidl::core::SimpleType;
+use prost::Message as _;
+use skein_idl::flyteidl::core::LiteralType;
 use skein_model::cache::CacheFound;
 use skein_model::{
-    Attempt, BlobRef, CacheKey, DataRef, Event, ExecutionPhase, Failure, NodeId, NodePhase, Timestamp, types,
+    Attempt, BlobRef, CacheKey, DataRef, Event, ExecutionPhase, Failure, NodeId, NodePhase, Timestamp,
 };
 use std::sync::Arc;
 
@@ -41,6 +42,11 @@ impl Execution {
             }
             Event::Aborted => self.phase = ExecutionPhase::Aborted,
             Event::Archived { archived, .. } => self.archived = *archived,
+            Event::SignalAsked { signal, r#type, .. } => {
+                // What cannot be read has been asked for by another program: anything will do then.
+                let r#type = LiteralType::decode(r#type.clone()).unwrap_or_default();
+                self.signals.entry(signal.clone()).or_insert(Signal { r#type, value: None });
+            }
             Event::SignalSet { signal, value, .. } => {
                 if let Some(signal) = self.signals.get_mut(signal) {
                     signal.value = Some(value.clone());
@@ -144,6 +150,7 @@ impl Execution {
             | Event::Succeeded { .. }
             | Event::Failed { .. }
             | Event::Aborted
+            | Event::SignalAsked { .. }
             | Event::SignalSet { .. }
             | Event::Archived { .. } => {}
         }
@@ -182,10 +189,7 @@ impl Execution {
                 self.set(place, NodeState::Inside(InsideRun { inputs, scope, attempt: Attempt(0), caching }));
             }
             Target::Branch { .. } => self.set(place, NodeState::Branch { inputs, child: None }),
-            Target::Gate(gate) => {
-                self.set(place, NodeState::Gate { inputs });
-                self.signal_wanted(gate);
-            }
+            Target::Gate(_) => self.set(place, NodeState::Gate { inputs }),
             Target::Launch { .. } => {
                 self.set(place, NodeState::Child(Box::new(ChildRun { inputs, execution: None })));
             }
@@ -205,15 +209,6 @@ impl Execution {
             *child = taken;
             self.make_ready(taken);
         }
-    }
-
-    fn signal_wanted(&mut self, gate: &Gate) {
-        let (id, r#type) = match gate {
-            Gate::Sleep(_) => return,
-            Gate::Signal { id, r#type, .. } => (id, r#type.clone()),
-            Gate::Approve { id } => (id, types::simple(SimpleType::Boolean)),
-        };
-        self.signals.entry(id.clone()).or_insert(Signal { r#type, value: None });
     }
 
     fn making(&mut self, place: NodeIndex, attempt: Attempt, spec: &str) {

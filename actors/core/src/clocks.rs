@@ -104,6 +104,7 @@ impl Clocks {
             | Event::NodesMade { .. }
             | Event::InsideFailing { .. }
             | Event::ChildLaunched { .. }
+            | Event::SignalAsked { .. }
             | Event::SignalSet { .. }
             | Event::CacheLookedUp { .. }
             | Event::CacheStored { .. }

@@ -168,6 +168,7 @@ impl Execution {
             }
             Event::Created(_)
             | Event::Started
+            | Event::SignalAsked { .. }
             | Event::CacheStored { .. }
             | Event::AttemptStarted { .. }
             | Event::JobReported { .. }

@@ -282,6 +282,7 @@ impl ExecutionActor {
             | Event::NodesMade { .. }
             | Event::InsideFailing { .. }
             | Event::ChildLaunched { .. }
+            | Event::SignalAsked { .. }
             | Event::SignalSet { .. }
             | Event::CacheLookedUp { .. }
             | Event::CacheStored { .. }

@@ -199,6 +199,15 @@ pub enum Event {
         /// The failure.
         failure: Failure,
     },
+    /// A gate waits for a signal, which can be set from now on.
+    SignalAsked {
+        /// The gate.
+        node: NodeId,
+        /// The signal, unique in the execution.
+        signal: String,
+        /// The type of its value, an encoded `LiteralType`.
+        r#type: Bytes,
+    },
     /// A launch plan node has an execution of its own.
     ChildLaunched {
         /// The node.

@@ -44,6 +44,10 @@ pub(super) enum Change<'e> {
     Made(&'e NodeId, MadeNodes),
     /// The node launched an execution.
     Child(&'e NodeId, &'e ExecutionId),
+    /// A gate waits for a signal of an encoded type.
+    SignalAsked(&'e str, &'e [u8]),
+    /// A signal has an encoded value.
+    SignalSet(&'e str, &'e [u8]),
     /// The end node will never run, if the plan's policy is to show that.
     EndNodeSkipped,
     /// A node changed.
@@ -257,7 +261,9 @@ pub(super) fn changes(event: &Event) -> Vec<Change<'_>> {
             )]
         }
         Event::ChildLaunched { node, child } => vec![Change::Child(node, child)],
-        Event::InsideFailing { .. } | Event::BranchTaken { .. } | Event::SignalSet { .. } => vec![],
+        Event::SignalAsked { signal, r#type, .. } => vec![Change::SignalAsked(signal, r#type)],
+        Event::SignalSet { signal, value, .. } => vec![Change::SignalSet(signal, value)],
+        Event::InsideFailing { .. } | Event::BranchTaken { .. } => vec![],
         Event::CacheLookedUp { node, key, found } => cached(node, CacheChange::looked_up(*key, found)),
         Event::CacheStored { node, failure } => cached(node, CacheChange::stored(failure.as_deref())),
         Event::ItemsCached { node, items } => vec![Change::CachedItems(node, items)],

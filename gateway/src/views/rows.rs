@@ -398,6 +398,24 @@ impl Row for AttemptRow {
     }
 }
 
+/// A signal of an execution.
+#[derive(Clone, Debug)]
+pub(crate) struct SignalRow {
+    pub(crate) signal_id: String,
+    /// The type of its value, encoded.
+    pub(crate) r#type: Vec<u8>,
+    /// Its value, encoded; none while nobody has set it.
+    pub(crate) value: Option<Vec<u8>>,
+}
+
+impl Row for SignalRow {
+    const COLUMNS: &'static str = "signals.signal_id, signals.type, signals.value";
+
+    fn read(row: &SqlRow<'_>) -> Read<Self> {
+        Ok(Self { signal_id: row.get(0)?, r#type: row.get(1)?, value: row.get(2)? })
+    }
+}
+
 /// What became of a range of a map's items.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ChunkRow {

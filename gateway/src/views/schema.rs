@@ -73,6 +73,10 @@ CREATE TABLE nodes (
     PRIMARY KEY (execution, node_id)
 ) WITHOUT ROWID;
 CREATE INDEX nodes_inside ON nodes (execution, parent) WHERE parent != '';
+CREATE TABLE signals (
+    execution INTEGER NOT NULL, signal_id TEXT NOT NULL, type BLOB NOT NULL, value BLOB,
+    created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, PRIMARY KEY (execution, signal_id)
+) WITHOUT ROWID;
 CREATE TABLE attempts (
     execution INTEGER NOT NULL, node_id TEXT NOT NULL, attempt INTEGER NOT NULL, phase INTEGER NOT NULL,
     is_array INTEGER NOT NULL DEFAULT 0, size INTEGER NOT NULL DEFAULT 0,

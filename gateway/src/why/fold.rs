@@ -171,6 +171,7 @@ impl Fold {
             Event::Created(_)
             | Event::InsideSucceeded { .. }
             | Event::InsideFailing { .. }
+            | Event::SignalAsked { .. }
             | Event::SignalSet { .. }
             | Event::CacheLookedUp { .. }
             | Event::CacheStored { .. }

@@ -2,9 +2,11 @@
 
 use super::Rejection;
 use crate::execution::Execution;
-use crate::plan::Target;
+use crate::plan::{Gate, Target};
+use prost::Message as _;
+use skein_idl::flyteidl::core::SimpleType;
 use skein_model::work::MAP_ITEMS_MAX;
-use skein_model::{Attempt, Charge, DataRef, Event, Failure, FailureCause, NodeId};
+use skein_model::{Attempt, Charge, DataRef, Event, Failure, FailureCause, NodeId, types};
 use std::collections::BTreeSet;
 
 impl Execution {
@@ -46,7 +48,7 @@ impl Execution {
             }
             (target @ Target::Branch { .. }, None) => self.take_case(node, target, case, &mut events)?,
             // The effects that follow say what they wait for.
-            (Target::Gate(_), None) => {}
+            (Target::Gate(gate), None) => events.extend(asked(node, gate)),
             (Target::Launch { .. }, None) => {
                 let child = self.created.as_ref().map(|created| created.execution.child(node));
                 events.extend(child.map(|child| Event::ChildLaunched { node: node.clone(), child }));
@@ -83,6 +85,16 @@ impl Execution {
         }
         Ok(events)
     }
+}
+
+/// Says which signal a gate is for; none when it only lets time pass.
+fn asked(node: &NodeId, gate: &Gate) -> Option<Event> {
+    let (signal, r#type) = match gate {
+        Gate::Sleep(_) => return None,
+        Gate::Signal { id, r#type, .. } => (id, r#type.encode_to_vec()),
+        Gate::Approve { id } => (id, types::simple(SimpleType::Boolean).encode_to_vec()),
+    };
+    Some(Event::SignalAsked { node: node.clone(), signal: signal.clone(), r#type: r#type.into() })
 }
 
 fn too_many(size: u32) -> Failure {

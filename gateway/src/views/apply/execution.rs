@@ -177,6 +177,8 @@ impl Row<'_> {
             }
             Change::Inside(node, edge) => self.inside(node, edge),
             Change::Made(node, made) => self.note(node, "made", &encode(made)),
+            Change::SignalAsked(signal, of) => self.signal_asked(signal, of),
+            Change::SignalSet(signal, value) => self.signal_set(signal, value),
             Change::Child(node, child) => self.note(node, "child", &encode(child)),
             Change::EndNodeSkipped => self.skip_end_node(),
             Change::Node(node, change) => self.node(node, change),
@@ -255,6 +257,23 @@ impl Row<'_> {
                 self.edge_node((id.as_str(), NodeId::END), Some(node), Some(encode_data(outputs)))
             }
         }
+    }
+
+    fn signal_asked(&self, signal: &str, of: &[u8]) -> Result<(), rusqlite::Error> {
+        self.tx
+            .prepare_cached(
+                "INSERT OR IGNORE INTO signals (execution, signal_id, type, created_at, updated_at)
+                VALUES (?1, ?2, ?3, ?4, ?4)",
+            )?
+            .execute(params![self.key, signal, of, self.at])?;
+        Ok(())
+    }
+
+    fn signal_set(&self, signal: &str, value: &[u8]) -> Result<(), rusqlite::Error> {
+        self.tx
+            .prepare_cached("UPDATE signals SET value = ?3, updated_at = ?4 WHERE execution = ?1 AND signal_id = ?2")?
+            .execute(params![self.key, signal, value, self.at])?;
+        Ok(())
     }
 
     /// Notes something of a node by its column.

@@ -43,7 +43,11 @@ pub(super) fn events() -> Vec<(&'static str, Vec<Event>)> {
         ),
         ("NodesMade", vec![Event::NodesMade { node: node.clone(), attempt, spec: spec(), plan: blob_ref() }]),
         ("InsideFailing", vec![Event::InsideFailing { node: node.clone(), failure: failure() }]),
-        ("ChildLaunched", vec![Event::ChildLaunched { node, child: execution() }]),
+        ("ChildLaunched", vec![Event::ChildLaunched { node: node.clone(), child: execution() }]),
+        (
+            "SignalAsked",
+            vec![Event::SignalAsked { node: node.clone(), signal: "s".to_owned(), r#type: value() }],
+        ),
         (
             "SignalSet",
             vec![Event::SignalSet { signal: "s".to_owned(), value: value(), principal: somebody() }],
