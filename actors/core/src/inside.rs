@@ -1,10 +1,10 @@
 //! Nodes inside nodes: which are in which, and what is true of the workflow that they make up.
 
-use crate::execution::{Execution, NodeState};
+use crate::execution::{Caching, Execution, NodeState};
 use crate::plan::{NodeIndex, ScopeIndex};
 use bytes::Bytes;
 use skein_idl::flyteidl::core::LiteralType;
-use skein_model::Failure;
+use skein_model::{ExecutionPhase, Failure};
 
 /// A workflow under way: the execution's own, or one inside a node.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +47,24 @@ impl Execution {
     pub(crate) fn branch_of(&self, place: NodeIndex) -> Option<NodeIndex> {
         let node = &self.plan.nodes[place];
         node.parent.filter(|parent| self.plan.scopes[node.scope].parent != Some(*parent))
+    }
+
+    /// Says whether nothing of the execution is under way: it waits for clocks and for signals alone, and whoever holds it may
+    /// forget it until then.
+    pub fn is_at_rest(&self) -> bool {
+        let waits = |place: &NodeIndex| match &self.nodes[*place] {
+            NodeState::Gate { .. } => self.signal_for(*place).is_none(),
+            NodeState::Inside(inside) => {
+                self.complete_inside(inside.scope).is_none()
+                    && !matches!(inside.caching, Caching::Storing { .. })
+            }
+            NodeState::Branch { .. } => true,
+            _ => false,
+        };
+        self.phase == ExecutionPhase::Running
+            && self.counted == 0
+            && !self.active.is_empty()
+            && self.active.iter().all(waits)
     }
 
     /// Answers the node whose inside is complete, so that its outputs can be put together; none while something is left, or

@@ -41,6 +41,11 @@ impl Alarm {
         self.clocks.resume(now);
     }
 
+    /// Answers when the next clock rings; none when none runs.
+    pub(crate) fn next(&self) -> Option<Timestamp> {
+        self.clocks.next()
+    }
+
     /// Has `to` told when the next clock rings.
     pub(crate) fn set(&mut self, now: Timestamp, to: &ActorRef<Msg>) {
         let next = self.clocks.next();

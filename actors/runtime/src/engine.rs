@@ -3,9 +3,10 @@
 use crate::execution::{self, ExecutionActor};
 use crate::intake::{self, Credit};
 use crate::ports::Ports;
+use crate::resting::Resting;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use skein_log::{Mail, Stop};
-use skein_model::{Envelope, ExecutionId};
+use skein_model::{Envelope, ExecutionId, Timestamp};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,14 @@ pub(crate) enum Msg {
     Mail(Mail, Credit),
     /// Hand mail on to an execution that has no actor, and does exist.
     Found(Mail, Credit),
+    /// An execution waits for nothing but a clock or a signal: its actor may go.
+    WouldRest(ExecutionId),
+    /// It has work again: its actor stays.
+    Stays(ExecutionId),
+    /// Its actor goes, and is made again for mail, and when a clock rings, if one runs.
+    Rests { id: ExecutionId, wakes: Option<Timestamp> },
+    /// Take up what rests and whose clock has rung.
+    Wake,
 }
 
 /// The supervisor. Holds what does not change.
@@ -33,6 +42,10 @@ pub(crate) struct State {
     names: HashMap<ActorId, ExecutionId>,
     /// Executions that wait for a place.
     waiting: VecDeque<ExecutionId>,
+    /// Executions that rest until a clock rings. Of those that only wait for signals nothing is kept.
+    resting: Resting,
+    /// Executions whose actors may be going, with the mail that is kept back until that is known.
+    going: BTreeMap<ExecutionId, Vec<(Mail, Credit)>>,
     /// How often the actor of an execution has failed since it last got through a command.
     failures: BTreeMap<ExecutionId, u32>,
 }
@@ -54,6 +67,11 @@ impl Actor for EngineActor {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             Msg::TakeUp { id, first } => self.take_up(&myself, state, id, first, false).await,
+            Msg::Mail(mail, credit) if state.going.contains_key(&mail.execution) => {
+                if let Some(kept) = state.going.get_mut(&mail.execution) {
+                    kept.push((mail, credit));
+                }
+            }
             Msg::Mail(mail, credit) => match state.executions.get(&mail.execution) {
                 // An actor that is just ending drops it, and the sender tries again.
                 Some(actor) => drop(actor.cast(execution::Msg::Mail(mail, credit))),
@@ -61,6 +79,34 @@ impl Actor for EngineActor {
                     tokio::spawn(intake::check(Arc::clone(&self.ports), myself, mail, credit));
                 }
             },
+            Msg::WouldRest(id) => {
+                if let Some(actor) = state.executions.get(&id)
+                    && !state.going.contains_key(&id)
+                {
+                    drop(actor.cast(execution::Msg::Rest));
+                    state.going.insert(id, Vec::new());
+                }
+            }
+            Msg::Stays(id) => {
+                for (mail, credit) in state.going.remove(&id).unwrap_or_default() {
+                    if let Some(actor) = state.executions.get(&id) {
+                        drop(actor.cast(execution::Msg::Mail(mail, credit)));
+                    }
+                }
+            }
+            Msg::Rests { id, wakes } => {
+                if let Some(wakes) = wakes {
+                    state.resting.insert(wakes, id);
+                    state.resting.set((self.ports.clock)(), &myself);
+                }
+            }
+            Msg::Wake => {
+                let now = (self.ports.clock)();
+                for id in state.resting.take_rung(now) {
+                    self.take_up(&myself, state, id, None, false).await;
+                }
+                state.resting.set(now, &myself);
+            }
             Msg::Found(mail, credit) => {
                 if !state.executions.contains_key(&mail.execution) {
                     self.take_up(&myself, state, mail.execution.clone(), None, true).await;
@@ -87,12 +133,15 @@ impl Actor for EngineActor {
                     }
                     state.failures.remove(&id);
                     self.ports.metrics.executions_active.dec();
+                    self.hand_on_kept(&myself, state, &id).await;
                 }
                 self.take_up_waiting(&myself, state).await;
             }
             SupervisionEvent::ActorFailed(actor, cause) => {
                 if let Some(id) = state.forget(actor.get_id()) {
                     self.ports.ways_out().for_each(|way| way.abandon(&id));
+                    // What was kept back is sent again by whoever sent it.
+                    state.going.remove(&id);
                     self.restart_later(&myself, state, id, &cause);
                     // Here, and not by the actor: one that failed is never asked.
                     self.ports.metrics.executions_active.dec();
@@ -131,7 +180,7 @@ impl EngineActor {
             return;
         }
         let actor = ExecutionActor { ports: Arc::clone(&self.ports) };
-        let args = execution::Args { id: id.clone(), first, for_mail };
+        let args = execution::Args { id: id.clone(), first, for_mail, engine: myself.clone() };
         match Actor::spawn_linked(None, actor, args, myself.get_cell()).await {
             Ok((actor, _)) => {
                 state.names.insert(actor.get_id(), id.clone());
@@ -139,6 +188,19 @@ impl EngineActor {
                 self.ports.metrics.executions_active.inc();
             }
             Err(cause) => self.restart_later(myself, state, id, &cause),
+        }
+    }
+
+    /// Hands mail on that was kept back while an actor was going.
+    async fn hand_on_kept(&self, myself: &ActorRef<Msg>, state: &mut State, id: &ExecutionId) {
+        let kept = state.going.remove(id).unwrap_or_default();
+        if !kept.is_empty() {
+            self.take_up(myself, state, id.clone(), None, true).await;
+        }
+        for (mail, credit) in kept {
+            if let Some(actor) = state.executions.get(id) {
+                drop(actor.cast(execution::Msg::Mail(mail, credit)));
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! The actor of one execution: the only writer of its journal.
 
 use crate::alarm::Alarm;
+use crate::engine;
 use crate::intake::Credit;
 use crate::journal::{Journal, JournalError};
 use crate::map::{self, MapActor};
@@ -29,6 +30,8 @@ pub(crate) enum Msg {
     Answered(Command),
     /// Something may have taken as long as it may.
     Rung,
+    /// The engine keeps mail back from now on: end, if the execution is still at rest, or say that it stays.
+    Rest,
 }
 
 /// What an actor is made of.
@@ -38,6 +41,8 @@ pub(crate) struct Args {
     pub(crate) first: Option<(Envelope, u64)>,
     /// Whether it is made for mail to an execution that has ended: it must not end before the mail is read then.
     pub(crate) for_mail: bool,
+    /// Whoever makes it again when it rests.
+    pub(crate) engine: ActorRef<engine::Msg>,
 }
 
 /// The actor. Holds what does not change.
@@ -50,6 +55,7 @@ pub(crate) struct State {
     id: ExecutionId,
     first: Option<(Envelope, u64)>,
     for_mail: bool,
+    engine: ActorRef<engine::Msg>,
     live: Option<Live>,
 }
 
@@ -62,6 +68,14 @@ struct Live {
     alarm: Option<Alarm>,
 }
 
+impl Live {
+    /// Says whether nothing is to be done before a clock rings or a signal comes.
+    fn is_at_rest(&self, now: Timestamp) -> bool {
+        let next = self.alarm.as_ref().and_then(Alarm::next);
+        self.execution.is_at_rest() && next.is_none_or(|rings| rings > now)
+    }
+}
+
 impl Actor for ExecutionActor {
     type Msg = Msg;
     type State = State;
@@ -69,7 +83,8 @@ impl Actor for ExecutionActor {
 
     async fn pre_start(&self, myself: ActorRef<Msg>, args: Args) -> Result<State, ActorProcessingErr> {
         myself.cast(Msg::Load)?;
-        Ok(State { id: args.id, first: args.first, for_mail: args.for_mail, live: None })
+        let Args { id, first, for_mail, engine } = args;
+        Ok(State { id, first, for_mail, engine, live: None })
     }
 
     async fn handle(
@@ -89,6 +104,17 @@ impl Actor for ExecutionActor {
                 self.command(&myself, state, &mail.command, Some(mail.answer)).await?;
                 drop(credit);
             }
+            Msg::Rest => {
+                let now = (self.ports.clock)();
+                let Some(live) = state.live.as_ref().filter(|live| live.is_at_rest(now)) else {
+                    drop(state.engine.cast(engine::Msg::Stays(state.id.clone())));
+                    return Ok(());
+                };
+                let wakes = live.alarm.as_ref().and_then(Alarm::next);
+                drop(state.engine.cast(engine::Msg::Rests { id: state.id.clone(), wakes }));
+                myself.stop(None);
+                return Ok(());
+            }
             Msg::Answered(command) => self.command(&myself, state, &command, None).await?,
             Msg::Rung => {
                 let now = (self.ports.clock)();
@@ -100,6 +126,9 @@ impl Actor for ExecutionActor {
         }
         if let Some(alarm) = state.live.as_mut().and_then(|live| live.alarm.as_mut()) {
             alarm.set((self.ports.clock)(), &myself);
+        }
+        if state.live.as_ref().is_some_and(|live| live.is_at_rest((self.ports.clock)())) {
+            drop(state.engine.cast(engine::Msg::WouldRest(state.id.clone())));
         }
         if let Some(live) = state.live.as_ref().filter(|live| live.execution.phase().is_terminal()) {
             if cfg!(debug_assertions) {

@@ -30,6 +30,7 @@ mod plans;
 mod ports;
 mod registry;
 mod replay;
+mod resting;
 mod settings;
 mod stored;
 pub mod system;

@@ -7,7 +7,7 @@ use skein_core::plan::Gate;
 use skein_core::{Effect, Execution, NodeState, Plan, Target};
 use skein_model::cache::CacheFound;
 use skein_model::command::ChildOutcome;
-use skein_model::{Command, Event, TimeLimit, literals};
+use skein_model::{Command, Event, ExecutionPhase, TimeLimit, literals};
 use std::sync::Arc;
 
 /// One thing that may happen next, chosen by number among what is possible.
@@ -272,6 +272,13 @@ proptest! {
             let mut outstanding = world.execution.outstanding();
             outstanding.sort();
             prop_assert_eq!(&outstanding, &unanswered(&world, sketch.plan()));
+
+            // At rest it waits for clocks and signals, and only then.
+            let waits = |effect: &Effect| {
+                matches!(effect, Effect::Wait { .. } | Effect::HoldReservation { .. })
+            };
+            let is_running = world.execution.phase() == ExecutionPhase::Running;
+            prop_assert_eq!(world.execution.is_at_rest(), is_running && outstanding.iter().all(waits));
 
             // An execution that has not ended waits for something.
             prop_assert!(world.execution.phase().is_terminal() || !outstanding.is_empty());

@@ -48,9 +48,13 @@ fn queue() -> Arc<MemoryQueue> {
     Arc::new(MemoryQueue::new(Duration::from_secs(60)))
 }
 
+/// The time of tokio, which tests may have stand still.
 fn clock() -> Clock {
-    Arc::new(|| Timestamp::from_micros(1_000_000))
+    let start = tokio::time::Instant::now();
+    Arc::new(move || START.after(start.elapsed()))
 }
+
+const START: Timestamp = Timestamp::from_micros(1_000_000);
 
 impl World {
     pub async fn start() -> Self {
@@ -268,6 +272,21 @@ impl World {
             .collect()
     }
 
+    /// Waits until something has happened to an execution; answers when that was recorded.
+    pub async fn until(&self, id: &ExecutionId, has: impl Fn(&Event) -> bool) -> Timestamp {
+        let journal = JournalId::execution(id);
+        let mut records = self.log.follow(journal.category(), skein_log::Cursor::default());
+        while let Some(record) = futures::StreamExt::next(&mut records).await {
+            let envelope = record.expect("the log is whole").envelope;
+            let events: Vec<Event> =
+                codec::decode(envelope.schema, &envelope.record.body).expect("it is readable");
+            if envelope.journal == journal && events.iter().any(&has) {
+                return envelope.record.time;
+            }
+        }
+        panic!("the log has ended")
+    }
+
     /// Waits until an execution has ended; answers its events.
     pub async fn finished(&self, id: &ExecutionId) -> Vec<Event> {
         let journal = JournalId::execution(id);
@@ -375,6 +394,16 @@ pub fn map() -> core::CompiledWorkflowClosure {
         id: "n0".to_owned(),
         inputs: vec![promise("x", "start-node", "x")],
         target: Some(core::node::Target::ArrayNode(Box::new(array))),
+        ..Default::default()
+    };
+    closure(vec![node], "n0")
+}
+
+/// A workflow that waits at a gate, and gives what comes of that.
+pub fn gate(condition: core::gate_node::Condition) -> core::CompiledWorkflowClosure {
+    let node = core::Node {
+        id: "n0".to_owned(),
+        target: Some(core::node::Target::GateNode(core::GateNode { condition: Some(condition) })),
         ..Default::default()
     };
     closure(vec![node], "n0")
