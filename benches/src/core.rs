@@ -146,6 +146,7 @@ fn created() -> Created {
         data_prefix: String::new(),
         raw_prefix: String::new(),
         principal: String::new(),
+        recovers: None,
         parent: None,
     }
 }

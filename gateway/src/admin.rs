@@ -128,9 +128,9 @@ impl AdminService for Admin {
 
     async fn recover_execution(
         &self,
-        _: Request<ExecutionRecoverRequest>,
+        request: Request<ExecutionRecoverRequest>,
     ) -> Answer<ExecutionCreateResponse> {
-        not_here("recovering an execution is not served yet; RelaunchExecution runs all of it again")
+        answer(Box::pin(executions::recover(&self.0, request.into_inner())).await)
     }
 
     async fn get_execution(&self, request: Request<WorkflowExecutionGetRequest>) -> Answer<Execution> {

@@ -9,7 +9,7 @@ mod spans;
 mod supported;
 
 pub(crate) use control::{archive, send, terminate};
-pub(crate) use create::{Launches, create, relaunch};
+pub(crate) use create::{Launches, create, recover, relaunch};
 pub(crate) use encoded::{PATH as CREATE_PATH, serve as serve_create};
 pub(crate) use read::{cut, data, error_to_proto, get, list};
 pub(crate) use spans::metrics;

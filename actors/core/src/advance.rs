@@ -57,6 +57,9 @@ impl Execution {
     /// Answers an effect that needs nothing but the state; none when the world has to.
     fn at_hand(&self, effect: &Effect) -> Option<Command> {
         let wanted = match effect {
+            Effect::ResolveInputs { node } if self.is_recovered(node) => {
+                return Some(Command::RecoverNode { node: node.clone() });
+            }
             Effect::ResolveInputs { node } => Wanted::of_node(self, node)?,
             Effect::ResolveInside { node } => Wanted::of_inside(self, node)?,
             Effect::ResolveOutputs => Wanted::of_outputs(self)?,

@@ -75,6 +75,8 @@ impl Execution {
             | Event::ItemsFinished { node, .. }
             | Event::ItemsCached { node, .. }
             | Event::NodeSucceeded { node, .. }
+            | Event::NodeRecovered { node, .. }
+            | Event::ItemsRecovered { node, .. }
             | Event::NodeFailed { node, .. }
             | Event::NodeTimedOut { node, .. }
             | Event::NodeAborted { node, .. }
@@ -90,7 +92,7 @@ impl Execution {
             Event::InsideStarted { .. } => self.inside_started(place),
             Event::BranchTaken { case, .. } => self.branch_taken(place, *case),
             Event::AttemptMadeNodes { attempt, spec, .. } => self.making(place, *attempt, spec),
-            Event::NodesMade { plan, .. } => self.nodes_made(place, plan),
+            Event::NodesMade { attempt, plan, .. } => self.nodes_made(place, *attempt, plan),
             Event::InsideFailing { failure, .. } => self.inside_failing(place, failure),
             Event::ChildLaunched { child, .. } => {
                 if let NodeState::Child(run) = &mut self.nodes[place] {
@@ -131,6 +133,15 @@ impl Execution {
             Event::NodeSucceeded { outputs, .. } => {
                 self.ended(place, NodePhase::Succeeded, Some(outputs));
                 self.release(place);
+            }
+            Event::NodeRecovered { outputs, .. } => {
+                self.ended(place, NodePhase::Recovered, Some(outputs));
+                self.release(place);
+            }
+            Event::ItemsRecovered { items, .. } => {
+                if let NodeState::Map(map) = &mut self.nodes[place] {
+                    map.record_outputs(items);
+                }
             }
             Event::NodeFailed { failure, .. } => {
                 self.ended(place, NodePhase::Failed, None);
@@ -219,10 +230,14 @@ impl Execution {
         }
     }
 
-    fn nodes_made(&mut self, place: NodeIndex, made: &BlobRef) {
+    fn nodes_made(&mut self, place: NodeIndex, attempt: Attempt, made: &BlobRef) {
         let Some(at) = self.provided.iter().position(|(known, _)| known == made) else { return };
-        let NodeState::Making(making) = &self.nodes[place] else { return };
-        let Making { inputs, attempt, caching, .. } = (**making).clone();
+        let (inputs, attempt, caching) = match &self.nodes[place] {
+            NodeState::Making(making) => (making.inputs.clone(), making.attempt, making.caching.clone()),
+            // They were made in the execution that this one recovers.
+            NodeState::Task(run) => (run.inputs.clone(), attempt, Caching::Off),
+            _ => return,
+        };
         let (_, made) = self.provided.remove(at);
         let (first, scope) = (self.plan.nodes.len(), self.plan.scopes.len());
         self.plan = Arc::new(self.plan.grafted(&made, place));
@@ -286,7 +301,7 @@ impl Execution {
         self.set(place, NodeState::Ended { phase, outputs: outputs.cloned(), open });
         self.ready.remove(place);
         self.active.remove(&place);
-        if had_inside && phase != NodePhase::Succeeded {
+        if had_inside && !matches!(phase, NodePhase::Succeeded | NodePhase::Recovered) {
             self.drop_ready_inside(place);
         }
         if !self.is_failure_node(place) && self.branch_of(place).is_none() {

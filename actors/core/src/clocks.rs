@@ -86,6 +86,7 @@ impl Clocks {
             | Event::AttemptFailed { node, attempt, .. }
             | Event::AttemptAborted { node, attempt } => self.attempt_begun(node, *attempt),
             Event::NodeSucceeded { node, .. }
+            | Event::NodeRecovered { node, .. }
             | Event::NodeFailed { node, .. }
             | Event::NodeTimedOut { node, .. }
             | Event::NodeAborted { node, .. }
@@ -109,6 +110,7 @@ impl Clocks {
             | Event::CacheLookedUp { .. }
             | Event::CacheStored { .. }
             | Event::ItemsCached { .. }
+            | Event::ItemsRecovered { .. }
             | Event::MapStarted { .. }
             | Event::JobReported { .. }
             | Event::ItemsFinished { .. }

@@ -86,6 +86,7 @@ impl Execution {
                 self.decide_inputs(node, inputs, *items, *case)
             }
             Command::InputsFailed { node, failure } => self.decide_inputs_failed(node, failure),
+            Command::RecoverNode { node } => self.decide_recover(node),
             Command::InsideResolved { node, outputs } => self.decide_inside(node, outputs),
             Command::InsideFailed { node, failure } => self.decide_inside_failed(node, failure),
             Command::NodesCompiled { node, plan } => self.decide_nodes_compiled(node, plan),

@@ -118,7 +118,10 @@ impl Execution {
                 on_demand: true,
             }],
             // What most executions do not have costs them no search for the node.
-            Event::NodeStarted { .. } | Event::AttemptSucceeded { .. } | Event::NodeSucceeded { .. }
+            Event::NodeStarted { .. }
+            | Event::AttemptSucceeded { .. }
+            | Event::NodeSucceeded { .. }
+            | Event::NodeRecovered { .. }
                 if !self.plan.has_cache && !self.plan.is_nested =>
             {
                 Vec::new()
@@ -149,11 +152,14 @@ impl Execution {
             }
             Event::MapStarted { node, size: 0 } => vec![Effect::AssembleMap { node: node.clone() }],
             Event::MapStarted { node, .. } => vec![Effect::RunItems { node: node.clone() }],
-            Event::ItemsFinished { node, .. } | Event::ItemsCached { node, .. } => match self.map_of(node) {
+            Event::ItemsFinished { node, .. }
+            | Event::ItemsCached { node, .. }
+            | Event::ItemsRecovered { node, .. } => match self.map_of(node) {
                 Some(map) if map.is_complete() => vec![Effect::AssembleMap { node: node.clone() }],
                 Some(_) | None => Vec::new(),
             },
             Event::Succeeding => vec![Effect::ResolveOutputs],
+            Event::NodeRecovered { node, .. } => self.inside_completed_by(node).into_iter().collect(),
             Event::NodeSucceeded { node, .. } => {
                 let mut effects = self.release_of(node);
                 effects.extend(self.inside_completed_by(node));

@@ -4,6 +4,7 @@ use crate::graph::Ready;
 use crate::inside::{ScopeRun, Signal};
 use crate::map_task::MapRun;
 use crate::plan::{NodeIndex, Plan, ROOT, Target};
+use crate::recovery::Recovery;
 use crate::retry::Spent;
 use skein_model::event::Created;
 use skein_model::{
@@ -36,6 +37,8 @@ pub struct Execution {
     pub(crate) made: BTreeMap<NodeId, NodeIndex>,
     /// Plans of nodes that tasks made, by where they are kept: whoever folds a journal brings them, see [`Execution::provide`].
     pub(crate) provided: Vec<(BlobRef, Arc<Plan>)>,
+    /// What is taken over from the execution that this one recovers: whoever decides brings it, see [`Execution::recover`].
+    pub(crate) recovery: Option<Arc<Recovery>>,
     pub(crate) archived: bool,
 }
 
@@ -227,6 +230,7 @@ impl Execution {
             signals: BTreeMap::new(),
             made: BTreeMap::new(),
             provided: Vec::new(),
+            recovery: None,
             archived: false,
             plan,
         };
@@ -253,6 +257,11 @@ impl Execution {
         if self.provided.iter().all(|(known, _)| *known != made) {
             self.provided.push((made, plan));
         }
+    }
+
+    /// Brings what the execution left that this one recovers, before anything is decided.
+    pub fn recover(&mut self, recovery: Arc<Recovery>) {
+        self.recovery = Some(recovery);
     }
 
     /// Finds a node, whether the workflow has it or a task made it.
@@ -310,7 +319,7 @@ impl Execution {
     pub fn differences(&self, other: &Self) -> Vec<String> {
         // Taken apart, so that a new field stops here.
         let Self { plan, created, phase, nodes, waits_for, ready, active, .. } = self;
-        let Self { counted, scopes, signals, made, provided: _, archived, .. } = self;
+        let Self { counted, scopes, signals, made, provided: _, recovery: _, archived, .. } = self;
         let parts = [
             ("created", *created == other.created),
             ("phase", *phase == other.phase),

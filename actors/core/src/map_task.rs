@@ -150,11 +150,17 @@ impl MapRun {
 
     /// Notes what the cache has.
     pub fn record_cached(&mut self, items: &CachedItems) {
+        let absent = u32::try_from(items.absent.len()).unwrap_or(u32::MAX);
+        self.cached += items.range.len().saturating_sub(absent);
+        self.record_outputs(items);
+    }
+
+    /// Notes items that are done without having run here.
+    pub fn record_outputs(&mut self, items: &CachedItems) {
         let CachedItems { range, absent, outputs } = items;
         for item in range.start..range.end {
             if absent.binary_search(&item).is_err() {
                 self.succeeded.insert(item);
-                self.cached += 1;
             }
         }
         self.parts.push(Part { range: *range, absent: absent.clone(), outputs: outputs.clone() });

@@ -7,6 +7,7 @@ use crate::journal::{Journal, JournalError};
 use crate::map::{self, MapActor};
 use crate::perform;
 use crate::ports::Ports;
+use crate::recovery;
 use crate::replay;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use skein_core::{Effect, Execution, NodeState, Plan, Rejection, Transition};
@@ -178,6 +179,9 @@ impl ExecutionActor {
         if let Some(alarm) = &mut alarm {
             alarm.resume((self.ports.clock)());
         }
+        if !execution.phase().is_terminal() {
+            recovery::bring(&self.ports, &mut execution).await?;
+        }
         if let Some(created) = execution.created().filter(|_| !execution.phase().is_terminal())
             && let Some(parent) = &created.parent
         {
@@ -304,6 +308,8 @@ impl ExecutionActor {
                 self.ports.metrics.items.inc_by(u64::from(found));
             }
             Event::Created(_)
+            | Event::NodeRecovered { .. }
+            | Event::ItemsRecovered { .. }
             | Event::InsideStarted { .. }
             | Event::InsideSucceeded { .. }
             | Event::BranchTaken { .. }
@@ -375,6 +381,9 @@ impl ExecutionActor {
                     map.stop(None);
                 }
                 perform::withdraw(&self.ports, &live.execution, node);
+            }
+            Effect::ResolveInputs { node } if live.execution.is_recovered(&node) => {
+                drop(myself.cast(Msg::Answered(Command::RecoverNode { node })));
             }
             Effect::ResolveInputs { node } => {
                 perform::resolve_inputs(&self.ports, &live.execution, &node, myself.clone());

@@ -28,6 +28,7 @@ pub mod metrics;
 mod perform;
 mod plans;
 mod ports;
+mod recovery;
 mod registry;
 mod replay;
 mod resting;

@@ -256,6 +256,7 @@ fn created(inputs: DataRef) -> Created {
         data_prefix: String::new(),
         raw_prefix: String::new(),
         principal: String::new(),
+        recovers: None,
         parent: None,
     }
 }

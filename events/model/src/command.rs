@@ -36,6 +36,11 @@ pub enum Command {
         /// Why.
         failure: Failure,
     },
+    /// Take the outputs that a node had in the execution that this one recovers.
+    RecoverNode {
+        /// The node.
+        node: NodeId,
+    },
     /// The outputs of the nodes inside a node are put together.
     InsideResolved {
         /// The node that they are inside of.
@@ -214,6 +219,7 @@ impl Command {
             Self::Start => "start",
             Self::InputsResolved { .. } => "inputs resolved",
             Self::InputsFailed { .. } => "inputs failed",
+            Self::RecoverNode { .. } => "recover node",
             Self::InsideResolved { .. } => "inside resolved",
             Self::InsideFailed { .. } => "inside failed",
             Self::NodesCompiled { .. } => "nodes compiled",

@@ -239,6 +239,22 @@ pub enum Event {
         /// Its outputs, an encoded `LiteralMap`.
         outputs: DataRef,
     },
+    /// The node is done: its outputs are those that it had in the execution that this one recovers.
+    NodeRecovered {
+        /// The node.
+        node: NodeId,
+        /// The inputs that it had, an encoded `LiteralMap`.
+        inputs: DataRef,
+        /// Its outputs, an encoded `LiteralMap`.
+        outputs: DataRef,
+    },
+    /// Items of a map are done: they were in the execution that this one recovers.
+    ItemsRecovered {
+        /// The node.
+        node: NodeId,
+        /// Their outputs.
+        items: CachedItems,
+    },
     /// The node ended by a failure.
     NodeFailed {
         /// The node.
@@ -330,6 +346,9 @@ pub struct Created {
     pub raw_prefix: String,
     /// Who asked.
     pub principal: String,
+    /// The execution whose results count as this one's own, as far as it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovers: Option<ExecutionId>,
     /// The node that it is the execution of, when one launched it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<ParentNode>,

@@ -81,11 +81,42 @@ pub(crate) async fn relaunch(
     shared.check_scope(&old.project, &old.domain).await?;
     let mut spec = admin::ExecutionSpec::decode(row.spec.as_slice())?;
     let given = shared.blobs.load(&row.user_inputs).await?;
-    let metadata = spec.metadata.get_or_insert_default();
-    metadata.set_mode(ExecutionMode::Relaunch);
-    metadata.reference_execution = Some(old.to_proto());
+    again(&mut spec, ExecutionMode::Relaunch, &old);
     spec.overwrite_cache |= request.overwrite_cache;
     start(shared, id, spec, given).await
+}
+
+/// Creates an execution that takes over what another had done, with the inputs that its user gave, and does the rest again.
+///
+/// # Errors
+/// [`ApiError::NotFound`] when the other is not there, [`ApiError::FailedPrecondition`] while it runs, or as [`create`].
+pub(crate) async fn recover(
+    shared: &Shared,
+    request: admin::ExecutionRecoverRequest,
+) -> Result<admin::ExecutionCreateResponse, ApiError> {
+    let old = execution_id(request.id.as_ref())?;
+    let id = new_id(&old.project, &old.domain, &request.name)?;
+    let row = find(shared, &old).await?;
+    shared.check_scope(&old.project, &old.domain).await?;
+    if row.ended_at.is_none() {
+        return Err(ApiError::FailedPrecondition(format!(
+            "execution {old} has not ended: what it has done can be taken over when it has; terminate it first"
+        )));
+    }
+    let mut spec = admin::ExecutionSpec::decode(row.spec.as_slice())?;
+    let given = shared.blobs.load(&row.user_inputs).await?;
+    again(&mut spec, ExecutionMode::Recovered, &old);
+    start(shared, id, spec, given).await
+}
+
+/// Has a spec say that it is of an execution that does again what another did. No node waits for it, whoever launched that.
+fn again(spec: &mut admin::ExecutionSpec, mode: ExecutionMode, old: &ExecutionId) {
+    let metadata = spec.metadata.get_or_insert_default();
+    metadata.set_mode(mode);
+    metadata.reference_execution = Some(old.to_proto());
+    metadata.parent_node_execution = None;
+    metadata.nesting = 0;
+    metadata.scheduled_at = None;
 }
 
 fn new_id(project: &str, domain: &str, name: &str) -> Result<ExecutionId, ApiError> {

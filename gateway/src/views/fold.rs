@@ -299,6 +299,11 @@ pub(super) fn changes(event: &Event) -> Vec<Change<'_>> {
             let change = NodeChange { outputs: Some(outputs), ..NodeChange::to(NodePhase::Succeeded) };
             vec![Change::Node(node, change), Change::EndMap(node, Phase::Succeeded, None)]
         }
+        Event::NodeRecovered { node, inputs, outputs } => {
+            let (inputs, outputs) = (Some(inputs), Some(outputs));
+            vec![Change::Node(node, NodeChange { inputs, outputs, ..NodeChange::to(NodePhase::Recovered) })]
+        }
+        Event::ItemsRecovered { node, items } => vec![Change::CachedItems(node, items)],
         Event::NodeFailed { node, failure } => node_ended(node, NodePhase::Failed, failure.into()),
         Event::NodeTimedOut { node, failure } => node_ended(node, NodePhase::TimedOut, failure.into()),
         Event::NodeAborted { node, reason } => node_aborted(node, reason),

@@ -130,7 +130,7 @@ impl Fold {
                 self.set(node, State::Reserved { owner: owner.to_string() }, at);
             }
             Event::AttemptSucceeded { node, .. } => self.set(node, State::Storing, at),
-            Event::ItemsCached { node, items } => {
+            Event::ItemsCached { node, items } | Event::ItemsRecovered { node, items } => {
                 let absent = u32::try_from(items.absent.len()).unwrap_or(u32::MAX);
                 self.ended(node, items.range.len().saturating_sub(absent));
             }
@@ -156,7 +156,9 @@ impl Fold {
             }
             Event::MapStarted { node, size } => self.set(node, State::Map { total: *size, ended: 0 }, at),
             Event::ItemsFinished { node, chunk, again } => self.chunk(node, chunk, again, at),
-            Event::NodeSucceeded { node, .. } => self.set(node, State::Ended { well: true }, at),
+            Event::NodeSucceeded { node, .. } | Event::NodeRecovered { node, .. } => {
+                self.set(node, State::Ended { well: true }, at);
+            }
             Event::NodeFailed { node, .. }
             | Event::NodeTimedOut { node, .. }
             | Event::NodeAborted { node, .. }

@@ -3,7 +3,8 @@
 use super::Rejection;
 use crate::execution::{Caching, Execution, NodeState};
 use crate::plan::{FailurePolicy, NodeIndex, ROOT, ScopeIndex, Target};
-use skein_model::{DataRef, Event, ExecutionPhase, Failure, FailureCause};
+use crate::recovery::Kept;
+use skein_model::{DataRef, Event, ExecutionPhase, Failure, FailureCause, NodeId};
 use std::collections::BTreeSet;
 
 /// What the original tells of a node that was stopped because another one failed.
@@ -13,13 +14,44 @@ const STOPPED_BY_SIBLING: &str = "Dynamic workflow failed";
 /// What the original tells of a node that was stopped because somebody ended the execution.
 const STOPPED_BY_REQUEST: &str = "Workflow aborted.";
 
+/// What one failure leads to, before any of it is folded in.
+#[derive(Default)]
+struct Fall {
+    /// How many nodes that counted against the parallelism limit have ended by it.
+    leaving: usize,
+    /// How many nodes were queued that handle it.
+    handled: usize,
+    /// Nodes that have failed by it: what waits inside of them never runs.
+    failed: Vec<NodeIndex>,
+    /// Nodes that never run because of it.
+    doomed: BTreeSet<NodeIndex>,
+    /// Whether the execution fails by it.
+    ends_all: bool,
+}
+
 impl Execution {
     /// Records a node's success and what follows from it.
     pub(super) fn succeed_node(&self, place: NodeIndex, outputs: &DataRef, events: &mut Vec<Event>) {
+        events.push(Event::NodeSucceeded { node: self.id_of(place), outputs: outputs.clone() });
+        self.after_success(place, outputs, events);
+    }
+
+    pub(super) fn decide_recover(&self, node: &NodeId) -> Result<Vec<Event>, Rejection> {
+        let place = self.place_of(node)?;
+        let mut events = Vec::new();
+        if let (true, Some(Kept::Done { inputs, outputs })) = (self.is_resolving(place), self.kept(node)) {
+            let (node, inputs) = (node.clone(), inputs.clone());
+            events.push(Event::NodeRecovered { node, inputs, outputs: outputs.clone() });
+            self.after_success(place, outputs, &mut events);
+        }
+        Ok(events)
+    }
+
+    /// Records what follows from a node's success.
+    fn after_success(&self, place: NodeIndex, outputs: &DataRef, events: &mut Vec<Event>) {
         let leaving = usize::from(self.is_counted(place));
         // The case of a branch gives what the branch gives.
         let mut place = place;
-        events.push(Event::NodeSucceeded { node: self.id_of(place), outputs: outputs.clone() });
         while let Some(branch) = self.branch_of(place) {
             place = branch;
             events.push(Event::NodeSucceeded { node: self.id_of(place), outputs: outputs.clone() });
@@ -34,15 +66,13 @@ impl Execution {
                 (None, _) => {}
             };
         }
-        self.queue(&self.freed_by(place), |_| false, self.room(leaving), events);
-        if run.unfinished > 1 {
-            return;
+        if let Some(failure) = run.failure.as_ref().filter(|_| run.unfinished == 1) {
+            return self.begin_failing(scope, failure, leaving, events);
         }
-        match &run.failure {
-            Some(failure) => self.begin_failing(scope, &failure.clone(), leaving, events),
-            // What is inside another node is put together first, see `effects_of`.
-            None if scope == ROOT => events.push(Event::Succeeding),
-            None => {}
+        self.queue(&self.freed_by(place), |_| false, self.room(leaving), events);
+        // What is inside another node is put together first, see `effects_of`.
+        if scope == ROOT && run.unfinished == 1 {
+            events.push(Event::Succeeding);
         }
     }
 
@@ -73,15 +103,24 @@ impl Execution {
         leaving: usize,
         events: &mut Vec<Event>,
     ) {
-        let (mut place, mut failure, mut leaving) = (place, failure.clone(), leaving);
+        let mut fall = Fall { leaving, ..Fall::default() };
+        let (mut place, mut failure) = (place, failure.clone());
         loop {
+            fall.failed.push(place);
             let failed = match self.branch_of(place) {
                 Some(branch) => Some((branch, failure)),
-                None => self.after_failure_in_scope(place, failure, &mut leaving, events),
+                None => self.after_failure_in_scope(place, failure, &mut fall, events),
             };
-            let Some((parent, why)) = failed else { return };
+            let Some((parent, why)) = failed else { break };
             events.push(Event::NodeFailed { node: self.id_of(parent), failure: why.clone() });
             (place, failure) = (parent, why);
+        }
+        if !fall.ends_all {
+            let is_out = |node| {
+                fall.doomed.contains(&node) || fall.failed.iter().any(|failed| self.is_inside(node, *failed))
+            };
+            let room = self.room(fall.leaving).saturating_sub(fall.handled);
+            self.queue(&BTreeSet::new(), is_out, room, events);
         }
     }
 
@@ -90,51 +129,64 @@ impl Execution {
         &self,
         place: NodeIndex,
         failure: Failure,
-        leaving: &mut usize,
+        fall: &mut Fall,
         events: &mut Vec<Event>,
     ) -> Option<(NodeIndex, Failure)> {
         let scope = self.plan.nodes[place].scope;
         let of = &self.plan.scopes[scope];
         if of.failure_node == Some(place) {
             // Its error hides the one that called it (contract 5.10).
-            return match of.parent {
-                Some(parent) => Some((parent, failure)),
-                None => {
-                    events.push(Event::Failed { failure });
-                    None
-                }
+            let Some(parent) = of.parent else {
+                events.push(Event::Failed { failure });
+                fall.ends_all = true;
+                return None;
             };
+            return Some((parent, failure));
         }
         let first = self.scopes[scope].failure.clone().unwrap_or(failure);
         match of.on_failure {
             FailurePolicy::Immediately => {
-                *leaving += self.stop_scope(scope, Some(place), self.reason_in(scope), events);
+                fall.leaving += self.stop_scope(scope, Some(place), self.reason_in(scope), events);
             }
             FailurePolicy::AfterExecutableNodes => {
                 let doomed = self.doomed_by(place);
                 events.extend(doomed.iter().map(|node| Event::NodeSkipped { node: self.id_of(*node) }));
-                let is_out = |node| doomed.contains(&node) || self.is_inside(node, place);
-                self.queue(&BTreeSet::new(), is_out, self.room(*leaving), events);
-                if self.scopes[scope].unfinished > 1 + doomed.len() {
+                let left = self.scopes[scope].unfinished > 1 + doomed.len();
+                fall.doomed.extend(doomed);
+                if left {
                     return None;
                 }
             }
         }
-        self.failing(scope, &first, events).map(|parent| (parent, first))
+        self.failing(scope, &first, fall, events).map(|parent| (parent, first))
     }
 
     /// Records that a workflow fails with `failure`; answers the node that fails by it, unless there is one that handles it first.
-    fn failing(&self, scope: ScopeIndex, failure: &Failure, events: &mut Vec<Event>) -> Option<NodeIndex> {
+    fn failing(
+        &self,
+        scope: ScopeIndex,
+        failure: &Failure,
+        fall: &mut Fall,
+        events: &mut Vec<Event>,
+    ) -> Option<NodeIndex> {
         let of = &self.plan.scopes[scope];
         match (of.parent, of.failure_node) {
             (Some(parent), None) => return Some(parent),
             (Some(parent), Some(_)) => {
                 events.push(Event::InsideFailing { node: self.id_of(parent), failure: failure.clone() });
+                // Whatever waits in there never runs.
+                fall.failed.push(parent);
             }
-            (None, _) => events.push(Event::Failing { failure: failure.clone() }),
+            (None, _) => {
+                events.push(Event::Failing { failure: failure.clone() });
+                fall.ends_all = true;
+            }
         }
         match of.failure_node {
-            Some(node) => events.push(Event::NodeQueued { node: self.id_of(node) }),
+            Some(node) => {
+                events.push(Event::NodeQueued { node: self.id_of(node) });
+                fall.handled += 1;
+            }
             None => events.push(Event::Failed { failure: failure.clone() }),
         }
         None
@@ -148,8 +200,15 @@ impl Execution {
         leaving: usize,
         events: &mut Vec<Event>,
     ) {
-        if let Some(parent) = self.failing(scope, failure, events) {
-            self.fail_inside(parent, failure, leaving, events);
+        let mut fall = Fall { leaving, ..Fall::default() };
+        match self.failing(scope, failure, &mut fall, events) {
+            Some(parent) => self.fail_inside(parent, failure, leaving, events),
+            None if fall.ends_all => {}
+            None => {
+                let room = self.room(leaving).saturating_sub(fall.handled);
+                let is_out = |node| fall.failed.iter().any(|failed| self.is_inside(node, *failed));
+                self.queue(&BTreeSet::new(), is_out, room, events);
+            }
         }
     }
 

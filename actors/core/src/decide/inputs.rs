@@ -3,6 +3,7 @@
 use super::Rejection;
 use crate::execution::Execution;
 use crate::plan::{Gate, Target};
+use crate::recovery::Kept;
 use prost::Message as _;
 use skein_idl::flyteidl::core::SimpleType;
 use skein_model::work::MAP_ITEMS_MAX;
@@ -23,6 +24,7 @@ impl Execution {
         }
         let mut events = vec![Event::NodeStarted { node: node.clone(), inputs: inputs.clone() }];
         match (&self.plan.nodes[place].target, items) {
+            (Target::Task { .. }, None) if self.go_on_with_made(node, &mut events) => {}
             // What follows is for the cache to say.
             (Target::Task { .. }, None) if self.plan.nodes[place].cache.is_some() => {}
             (Target::Task { .. }, None) => {
@@ -34,6 +36,7 @@ impl Execution {
             }
             (Target::Map { .. }, Some(size)) if size <= MAP_ITEMS_MAX => {
                 events.push(Event::MapStarted { node: node.clone(), size });
+                events.extend(self.items_recovered(node, size));
             }
             (Target::Map { .. }, Some(size)) => {
                 self.fail_node(place, &too_many(size), &mut events);
@@ -55,6 +58,16 @@ impl Execution {
             }
         }
         Ok(events)
+    }
+
+    /// Records that the nodes which a task made in the execution that this one recovers run here; says whether it made any.
+    fn go_on_with_made(&self, node: &NodeId, events: &mut Vec<Event>) -> bool {
+        let Some(Kept::Made { attempt, spec, plan }) = self.kept(node) else { return false };
+        let Some((_, made)) = self.provided.iter().find(|(known, _)| known == plan) else { return false };
+        let (node, spec, plan) = (node.clone(), spec.clone(), plan.clone());
+        events.push(Event::NodesMade { node, attempt: *attempt, spec, plan });
+        self.queue_made(made, events);
+        true
     }
 
     fn take_case(

@@ -14,6 +14,7 @@ mod jobs;
 mod laws;
 mod nested;
 mod plans;
+mod recovery;
 mod schedule;
 mod specification;
 mod time;

@@ -287,3 +287,17 @@ fn ending_an_execution_stops_everything_at_every_depth() {
     };
     assert_eq!(["n0", "n0-0-m", "n0-0-m-0-a"].map(ended), [NodePhase::Aborted; 3]);
 }
+
+#[test]
+fn a_place_that_a_failure_frees_is_given_once_however_many_workflows_fail_by_it() {
+    let inner = workflow().task("a", &[]).fail_after_executable_nodes();
+    let sketch = workflow().runs("n0", &[], inner).task("n1", &[]).task("n2", &[]);
+    let world = sketch.fail_after_executable_nodes().max_parallelism(2).started();
+    let world = world.inputs(&["n0", "n1"]);
+    let mut world = world.inputs(&["n2"]);
+    let events = world.send(&attempt_fails("n1", 0, plain())).unwrap();
+    assert_eq!(events.last(), Some(&queued("n0-0-a")));
+    let events = world.inputs(&["n0-0-a"]).send(&attempt_fails("n0-0-a", 0, plain())).unwrap();
+    let again = events.iter().filter(|event| matches!(event, Event::NodeQueued { .. })).count();
+    assert_eq!(again, 0, "{events:?}");
+}

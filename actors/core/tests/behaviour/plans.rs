@@ -1,7 +1,7 @@
 //! Workflows in words, and a harness that reads as given, when, then.
 
 use bytes::Bytes;
-use skein_core::{Effect, Execution, NodeState, Plan, Rejection};
+use skein_core::{Effect, Execution, NodeState, Plan, Recovery, Rejection};
 use skein_idl::flyteidl::core;
 use skein_model::cache::{CacheFound, CacheKey, CacheSource};
 use skein_model::command::Outcome;
@@ -249,6 +249,36 @@ impl Sketch {
         world
     }
 
+    /// An execution that takes over what another of this workflow left, and has started with all that followed at once.
+    pub fn recovering(&self, other: &World) -> World {
+        let mut world = self.about_to_recover(other);
+        world.advance(&Command::Start).unwrap();
+        world
+    }
+
+    /// The same before it starts.
+    pub fn about_to_recover(&self, other: &World) -> World {
+        let mut recovery = Recovery::default();
+        let mut before = Execution::new(self.plan());
+        for event in &other.journal {
+            recovery.note(&before, event);
+            if let Event::NodesMade { plan, .. } = event {
+                let (name, made) = other.made.iter().find(|(name, _)| name == plan).unwrap();
+                before.provide(name.clone(), Arc::clone(made));
+            }
+            before.apply(event);
+        }
+        let mut world = self.created();
+        for (name, made) in &other.made {
+            if recovery.made().any(|(_, _, plan)| plan == name) {
+                world.execution.provide(name.clone(), Arc::clone(made));
+                world.made.push((name.clone(), Arc::clone(made)));
+            }
+        }
+        world.execution.recover(Arc::new(recovery));
+        world
+    }
+
     /// An execution that has started.
     pub fn started(&self) -> World {
         let mut world = self.created();
@@ -313,6 +343,7 @@ fn created(max_parallelism: u32) -> Created {
         data_prefix: "file:///d".to_owned(),
         raw_prefix: "file:///r".to_owned(),
         principal: "tester".to_owned(),
+        recovers: None,
         parent: None,
     }
 }

@@ -33,6 +33,8 @@ pub(super) struct Wanted {
     launch_plan: EntityId,
     inputs: DataRef,
     created: Arc<Created>,
+    /// The execution that it launched in the one that its own recovers.
+    recovers: Option<ExecutionId>,
     trace: Option<TraceContext>,
 }
 
@@ -51,6 +53,7 @@ impl Wanted {
             launch_plan: launch_plan.clone(),
             inputs: run.inputs.clone(),
             created: Arc::clone(execution.created()?),
+            recovers: execution.recovered_child(&node).cloned(),
             node,
             trace,
         })
@@ -76,6 +79,7 @@ impl Wanted {
         (nesting <= NESTING_MAX).then(|| admin::ExecutionMetadata {
             mode: ExecutionMode::ChildWorkflow.into(),
             nesting,
+            reference_execution: self.recovers.as_ref().map(ExecutionId::to_proto),
             parent_node_execution: Some(core::NodeExecutionIdentifier {
                 node_id: self.node.to_string(),
                 execution_id: Some(self.created.execution.to_proto()),

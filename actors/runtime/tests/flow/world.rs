@@ -215,6 +215,7 @@ impl World {
             data_prefix: paths::data_prefix(self.blobs.root(), &id),
             raw_prefix: paths::raw_prefix(self.blobs.root(), &id),
             principal: "tester".to_owned(),
+            recovers: None,
             parent: None,
         };
         let body = codec::encode(&[Event::Created(Box::new(created))]).expect("it is small");

@@ -10,6 +10,7 @@ use crate::paths;
 use crate::resources::{Offer, Quota};
 use bytes::Bytes;
 use prost::Message as _;
+use skein_idl::flyteidl::admin::execution_metadata::ExecutionMode;
 use skein_idl::flyteidl::{admin, core};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -145,6 +146,7 @@ impl Launchable {
             data_prefix,
             raw_prefix,
             principal: server.principal.to_owned(),
+            recovers: recovered_by(&spec),
             parent: parent_of(&spec),
         };
         Ok(Prepared { inputs, user_inputs, created })
@@ -170,6 +172,16 @@ impl Prepared {
     pub fn created(self, inputs: DataRef, user_inputs: Option<DataRef>) -> Created {
         Created { user_inputs: user_inputs.unwrap_or_else(|| inputs.clone()), inputs, ..self.created }
     }
+}
+
+/// Answers the execution that is to be recovered; a relaunch names one as well, and takes nothing of it.
+fn recovered_by(spec: &admin::ExecutionSpec) -> Option<ExecutionId> {
+    let metadata = spec.metadata.as_ref()?;
+    if !matches!(metadata.mode(), ExecutionMode::Recovered | ExecutionMode::ChildWorkflow) {
+        return None;
+    }
+    let id = metadata.reference_execution.as_ref()?;
+    ExecutionId::parse(&id.project, &id.domain, &id.name).ok()
 }
 
 /// Answers the node that launches, if one does.

@@ -149,6 +149,7 @@ fn created() -> Created {
         data_prefix: "file:///store/metadata/x".to_owned(),
         raw_prefix: "file:///store/raw/x".to_owned(),
         principal: "somebody".to_owned(),
+        recovers: None,
         parent: None,
     }
 }
@@ -626,6 +627,8 @@ fn what_came_with_nodes_within_nodes_is_read_and_written_as_ever() {
     check("added", &BTreeSet::from(["Nested".to_owned()]), &[("Nested", nested::added())]);
     let child = Event::Created(Box::new(Created { parent: Some(nested::parent()), ..created() }));
     check("added", &BTreeSet::from(["Child".to_owned()]), &[("Child", vec![child])]);
+    let again = Event::Created(Box::new(Created { recovers: Some(execution()), ..created() }));
+    check("added", &BTreeSet::from(["Recovers".to_owned()]), &[("Recovers", vec![again])]);
     let refused = vec![failure_by(FailureCause::Refused, Charge::User)];
     check("added", &BTreeSet::from(["Refused".to_owned()]), &[("Refused", refused)]);
 }

@@ -1,6 +1,6 @@
 //! Examples of what happens to nodes within nodes.
 
-use super::{attempt, blob, blob_ref, execution, failure, inline, node};
+use super::{attempt, blob, blob_ref, cached_items, execution, failure, inline, node};
 use bytes::Bytes;
 use skein_model::command::{ChildOutcome, Outcome};
 use skein_model::event::ParentNode;
@@ -26,6 +26,11 @@ pub(super) fn parent() -> ParentNode {
 pub(super) fn events() -> Vec<(&'static str, Vec<Event>)> {
     let (node, attempt) = (node(), attempt());
     vec![
+        (
+            "NodeRecovered",
+            vec![Event::NodeRecovered { node: node.clone(), inputs: inline(), outputs: blob() }],
+        ),
+        ("ItemsRecovered", vec![Event::ItemsRecovered { node: node.clone(), items: cached_items() }]),
         ("InsideStarted", vec![Event::InsideStarted { node: node.clone() }]),
         ("InsideSucceeded", vec![Event::InsideSucceeded { node: node.clone(), attempt, outputs: blob() }]),
         ("BranchTaken", vec![Event::BranchTaken { node: node.clone(), case: 2 }]),
@@ -63,6 +68,7 @@ pub(super) fn commands() -> Vec<(&'static str, Vec<Command>)> {
         ChildOutcome::Aborted("enough".to_owned()),
     ];
     vec![
+        ("RecoverNode", vec![Command::RecoverNode { node: node.clone() }]),
         ("InsideResolved", vec![Command::InsideResolved { node: node.clone(), outputs: blob() }]),
         ("InsideFailed", vec![Command::InsideFailed { node: node.clone(), failure: failure() }]),
         ("NodesCompiled", vec![Command::NodesCompiled { node: node.clone(), plan: blob_ref() }]),
