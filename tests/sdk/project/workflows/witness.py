@@ -23,3 +23,8 @@ def pass_gate(name: str) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"gate {name} stayed shut for {GATE_SECONDS_MAX} s")
         time.sleep(0.02)
+
+
+def is_open(name: str) -> bool:
+    """Whether the test has opened the gate."""
+    return os.path.exists(os.path.join(os.environ["GATES"], name))
