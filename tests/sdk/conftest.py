@@ -11,6 +11,7 @@ import pytest
 from harness import cli as command_lines
 from harness.cli import Answer, Cli
 from harness.client import Client
+from harness.differences import TABLE
 from harness.server import Skein
 from harness.settings import PACKAGE, PROJECT_FOLDER, VERSION, union_python
 from harness.witness import Witness
@@ -95,3 +96,11 @@ def own(new_server: Callable[[], Skein], tmp_path: Path) -> Client:
 def union_server(new_server: Callable[..., Skein]) -> Skein:
     """A server of this test alone whose tasks run where union is installed."""
     return new_server(union_python())
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints what was compared with the original's answers, where anything was."""
+    if TABLE.rows:
+        terminalreporter.section("compared with the answers of Flyte 1")
+        for line in TABLE.lines():
+            terminalreporter.write_line(line)

@@ -13,6 +13,7 @@ import pytest
 from harness import cli as command_lines
 from harness.answers import fields
 from harness.client import Client, create_request, identifier, integers, unique
+from harness.differences import ABSENT, TABLE
 from harness.observed import MODULE, Case, Error, Item, Map, Task, died, exhausted, raised
 from harness.server import Skein
 from harness.settings import FOLDER, VERSION
@@ -174,10 +175,14 @@ def test_an_execution_is_answered_as_the_original_does(server: Skein, runs: dict
     case = OURS.get(name) or CASES[name]
     expected = {**case.fields(), "execution.spec.metadata.principal": "anonymous"}
     answered = fields(Client(server), runs[name], {run.id.name: f"<{other}>" for other, run in runs.items()})
+    original = (CASES.get(name) or case).fields()
     if isinstance(case.nodes.get("n0"), Map) and case.error:
-        expected = {
-            path: value
-            for path, value in expected.items()
-            if path in answered or not path.startswith(STOPPED)
-        }
-    assert answered == expected
+        stopped = {path for path in expected if path.startswith(STOPPED) and path not in answered}
+        expected = {path: value for path, value in expected.items() if path not in stopped}
+        original = {path: value for path, value in original.items() if path not in stopped}
+    differs = {
+        path: expected.get(path, ABSENT)
+        for path in {**expected, **original}
+        if expected.get(path, ABSENT) != original.get(path, ABSENT)
+    }
+    TABLE.compare(name, original, answered, differs)

@@ -77,10 +77,10 @@ class Client:
         """One node execution, from the list."""
         return next(node for node in self.nodes(execution) if node.id.node_id == node_id)
 
-    def nodes(self, execution: Any) -> list[Any]:
-        """All top-level node executions."""
+    def nodes(self, execution: Any, parent: str = "") -> list[Any]:
+        """All top-level node executions, or those inside the node `parent`."""
         request = node_execution_pb2.NodeExecutionListRequest(
-            workflow_execution_id=execution_id(execution), limit=1000
+            workflow_execution_id=execution_id(execution), limit=1000, unique_parent_id=parent
         )
         return list(self.admin.ListNodeExecutions(request).node_executions)
 
