@@ -13,7 +13,7 @@ from harness.cli import Answer, Cli
 from harness.client import Client
 from harness.differences import TABLE
 from harness.server import Skein
-from harness.settings import PACKAGE, PROJECT_FOLDER, VERSION, union_python
+from harness.settings import FOLDER, PACKAGE, PROJECT_FOLDER, VERSION, union_python
 from harness.witness import Witness
 
 
@@ -38,6 +38,26 @@ def client(server: Skein, registration: Answer) -> Client:
     """A client of a server that knows all workflows of the tests."""
     registration.expect_success()
     return Client(server)
+
+
+@pytest.fixture(scope="session")
+def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Skein]:
+    """A server that knows the workflows whose answers by the original are known, and makes none of them wait for another."""
+    folder = tmp_path_factory.mktemp("observed")
+    skein = Skein(folder, words=("--slots", "16")).start()
+    pyflyte = command_lines.pyflyte(skein, folder)
+    pyflyte.register("flows.py", version=VERSION, folder=FOLDER / "observed").expect_success()
+    yield skein
+    skein.end()
+    skein.check()
+
+
+@pytest.fixture(scope="session")
+def nested(server: Skein, tmp_path_factory: pytest.TempPathFactory) -> Client:
+    """A client of a server that knows all workflows with nodes inside nodes."""
+    pyflyte = command_lines.pyflyte(server, tmp_path_factory.mktemp("cli"))
+    pyflyte.register("nested", version=VERSION, folder=PROJECT_FOLDER).expect_success()
+    return Client(server, "nested")
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from flyteidl.admin import execution_pb2, signal_pb2
 from flyteidl.core import identifier_pb2, literals_pb2
 from flyteidl.service import signal_pb2_grpc
 
-from harness import cli as command_lines
 from harness.answers import as_dict, fields, flat, normal_call, told
 from harness.client import Client, execution_id, integer, text
 from harness.differences import ABSENT, TABLE
@@ -87,7 +86,7 @@ class Flows:
     """Runs the cases, each once."""
 
     def __init__(self, server: Skein) -> None:
-        self.client = Client(server)
+        self.client = Client(observed)
         self.signals = signal_pb2_grpc.SignalServiceStub(self.client.channel)
         self.started = {name: self.start(*case) for name, case in CASES.items()}
         self.calls: dict[str, dict[str, Any]] = {}
@@ -167,11 +166,9 @@ STEPS: dict[str, Callable[[Flows], Any]] = {
 
 
 @pytest.fixture(scope="module")
-def flows(server: Skein, tmp_path_factory: pytest.TempPathFactory) -> Flows:
+def flows(observed: Skein) -> Flows:
     """All cases, run."""
-    cli = command_lines.pyflyte(server, tmp_path_factory.mktemp("observed"))
-    cli.register("flows.py", version=VERSION, folder=FOLDER / "observed").expect_success()
-    made = Flows(server)
+    made = Flows(observed)
     made.started |= {name: step(made) for name, step in STEPS.items()}
     for run in made.started.values():
         made.client.wait(run)
