@@ -169,7 +169,8 @@ pub(crate) async fn create_download_link(
     let create_download_link_request::Source::NodeExecutionId(id) =
         request.source.as_ref().ok_or_else(|| ApiError::missing("source"))?;
     let (execution, node) = nodes::node_id(Some(id))?;
-    let pre_signed_urls = deck(shared, &execution, &node, ttl).await?;
+    let expires_in = request.expires_in.map(|time| format!("expires_in:{{seconds:{}}}  ", time.seconds));
+    let pre_signed_urls = deck(shared, &execution, &node, ttl, &expires_in.unwrap_or_default()).await?;
     Ok(service::CreateDownloadLinkResponse {
         signed_url: pre_signed_urls.signed_url.clone(),
         expires_at: pre_signed_urls.expires_at,
@@ -182,12 +183,14 @@ async fn deck(
     execution: &skein_model::ExecutionId,
     node: &str,
     ttl: Duration,
+    expires_in: &str,
 ) -> Result<service::PreSignedUrLs, ApiError> {
     let (row, node_row) = nodes::find(shared, execution, node).await?;
     let uri = nodes::deck(shared, &row, &node_row).await?.ok_or_else(|| {
         let execution = crate::error::describe_execution(execution);
+        // As the original says it, with the whole request.
         ApiError::NotFound(format!(
-            "no deckUrl found for request [artifact_type:ARTIFACT_TYPE_DECK  node_execution_id:{{node_id:{node:?}  execution_id:{{{execution}}}}}]"
+            "no deckUrl found for request [artifact_type:ARTIFACT_TYPE_DECK  {expires_in}node_execution_id:{{node_id:{node:?}  execution_id:{{{execution}}}}}]"
         ))
     })?;
     let (url, expires_at) = shared.signed_url(Method::Get, &uri, ttl).await?;
@@ -206,7 +209,7 @@ pub(crate) async fn get_data(
     use flyte_url::What;
     let address = flyte_url::parse(&request.flyte_url)?;
     if address.what == What::Deck {
-        let urls = deck(shared, &address.execution, &address.node, shared.config.limits.url_ttl).await?;
+        let urls = deck(shared, &address.execution, &address.node, shared.config.limits.url_ttl, "").await?;
         return Ok(service::GetDataResponse { data: Some(get_data_response::Data::PreSignedUrls(urls)) });
     }
     let node_execution_id = core::NodeExecutionIdentifier {

@@ -244,16 +244,34 @@ fn taken_and_given<'r>(
     }
 }
 
-/// Adds where the last try leaves its checkpoint; a map's items have each their own.
+/// Adds where the last try leaves its checkpoint; a map's items have each their own. What has made nodes is not tried again,
+/// and of a node that was stopped the original tells nothing of this.
 fn with_checkpoint(
     execution: &ExecutionRow,
     node: &NodeRow,
     cached: Option<admin::TaskNodeMetadata>,
 ) -> Option<admin::TaskNodeMetadata> {
     let Some(attempt) = node.last_attempt else { return cached };
+    if node.phase == NodePhase::Aborted.as_proto() as i32 {
+        return cached;
+    }
+    if node.made.is_some() {
+        return Some(cached.unwrap_or_default());
+    }
     let id = NodeId::new(node.node_id.as_str());
     let checkpoint_uri = paths::checkpoint(&execution.raw_prefix, &id, Attempt(attempt));
     Some(admin::TaskNodeMetadata { checkpoint_uri, ..cached.unwrap_or_default() })
+}
+
+/// Says whether a node has let time pass and nothing else, so that it gives nothing.
+fn only_waited(node: &NodeRow, task: Option<&admin::TaskNodeMetadata>, outputs: &DataRef) -> bool {
+    let is_gate = task.is_none() && !node.is_parent && !node.is_array && node.edge.is_empty();
+    is_gate && node.child.is_none() && *outputs == DataRef::empty()
+}
+
+/// Says whether a node failed by what it was given, before anything of it began, as a branch does of which no case holds.
+fn never_began(node: &NodeRow) -> bool {
+    node.last_attempt.is_none() && node.error.is_some() && node.started_at == node.ended_at
 }
 
 fn to_proto(
@@ -264,8 +282,10 @@ fn to_proto(
     let metadata = with_checkpoint(execution, &node, cached);
     let urls = flyte_urls(&execution.id, &node.node_id, None, false);
     let (inputs, outputs) = taken_and_given(execution, &node);
+    let outputs = outputs.filter(|outputs| !only_waited(&node, metadata.as_ref(), outputs));
     let input_uri = inputs.map(|inputs| values::uri(inputs, urls.inputs)).unwrap_or_default();
     let output_uri = outputs.map(|outputs| values::uri(outputs, urls.outputs));
+    let started_at = node.started_at.filter(|_| !never_began(&node));
     let result = match node.error {
         Some(error) => Some(OutputResult::Error(error_to_proto(error, node.ended_at))),
         None => output_uri.map(OutputResult::OutputUri),
@@ -277,7 +297,7 @@ fn to_proto(
         })),
         None => metadata.map(TargetMetadata::TaskNodeMetadata),
     };
-    let duration = node.ended_at.zip(node.started_at).map(|(end, start)| proto_duration(end.since(start)));
+    let duration = node.ended_at.zip(started_at).map(|(end, start)| proto_duration(end.since(start)));
     admin::NodeExecution {
         id: Some(core::NodeExecutionIdentifier {
             node_id: node.node_id.clone(),
@@ -287,7 +307,7 @@ fn to_proto(
         closure: Some(admin::NodeExecutionClosure {
             output_result: result,
             phase: node.phase,
-            started_at: node.started_at.map(Into::into),
+            started_at: started_at.map(Into::into),
             duration,
             created_at: Some(node.created_at.into()),
             updated_at: Some(node.updated_at.into()),

@@ -11,8 +11,9 @@ import pytest
 from harness import cli as command_lines
 from harness.cli import Answer, Cli
 from harness.client import Client
+from harness.differences import TABLE
 from harness.server import Skein
-from harness.settings import PACKAGE, PROJECT_FOLDER, VERSION, union_python
+from harness.settings import FOLDER, PACKAGE, PROJECT_FOLDER, VERSION, union_python
 from harness.witness import Witness
 
 
@@ -37,6 +38,26 @@ def client(server: Skein, registration: Answer) -> Client:
     """A client of a server that knows all workflows of the tests."""
     registration.expect_success()
     return Client(server)
+
+
+@pytest.fixture(scope="session")
+def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Skein]:
+    """A server that knows the workflows whose answers by the original are known, and makes none of them wait for another."""
+    folder = tmp_path_factory.mktemp("observed")
+    skein = Skein(folder, words=("--slots", "16")).start()
+    pyflyte = command_lines.pyflyte(skein, folder)
+    pyflyte.register("flows.py", version=VERSION, folder=FOLDER / "observed").expect_success()
+    yield skein
+    skein.end()
+    skein.check()
+
+
+@pytest.fixture(scope="session")
+def nested(server: Skein, tmp_path_factory: pytest.TempPathFactory) -> Client:
+    """A client of a server that knows all workflows with nodes inside nodes."""
+    pyflyte = command_lines.pyflyte(server, tmp_path_factory.mktemp("cli"))
+    pyflyte.register("nested", version=VERSION, folder=PROJECT_FOLDER).expect_success()
+    return Client(server, "nested")
 
 
 @pytest.fixture
@@ -95,3 +116,11 @@ def own(new_server: Callable[[], Skein], tmp_path: Path) -> Client:
 def union_server(new_server: Callable[..., Skein]) -> Skein:
     """A server of this test alone whose tasks run where union is installed."""
     return new_server(union_python())
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints what was compared with the original's answers, where anything was."""
+    if TABLE.rows:
+        terminalreporter.section("compared with the answers of Flyte 1")
+        for line in TABLE.lines():
+            terminalreporter.write_line(line)

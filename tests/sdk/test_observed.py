@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from harness import cli as command_lines
 from harness.answers import fields
 from harness.client import Client, create_request, identifier, integers, unique
+from harness.differences import ABSENT, TABLE
 from harness.observed import MODULE, Case, Error, Item, Map, Task, died, exhausted, raised
 from harness.server import Skein
-from harness.settings import FOLDER, VERSION
+from harness.settings import VERSION
 
 SALT = unique("salt")
 
@@ -148,11 +148,9 @@ IN_ORDER = [name for name in CASES if name.startswith(("cache", "map_cached"))]
 
 
 @pytest.fixture(scope="module")
-def runs(server: Skein, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def runs(observed: Skein) -> dict[str, Any]:
     """All cases, run: those that find what others kept one after the other, the rest beside them."""
-    cli = command_lines.pyflyte(server, tmp_path_factory.mktemp("observed"))
-    cli.register("flows.py", version=VERSION, folder=FOLDER / "observed").expect_success()
-    client = Client(server)
+    client = Client(observed)
 
     def start(name: str) -> Any:
         case = CASES.get(name) or OURS[name]
@@ -169,15 +167,19 @@ def runs(server: Skein, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
 
 
 @pytest.mark.parametrize("name", dict.fromkeys([*CASES, *OURS]))
-def test_an_execution_is_answered_as_the_original_does(server: Skein, runs: dict[str, Any], name: str) -> None:
+def test_an_execution_is_answered_as_the_original_does(observed: Skein, runs: dict[str, Any], name: str) -> None:
     """Every field, but for who started it: the original was observed without a login."""
     case = OURS.get(name) or CASES[name]
     expected = {**case.fields(), "execution.spec.metadata.principal": "anonymous"}
-    answered = fields(Client(server), runs[name], {run.id.name: f"<{other}>" for other, run in runs.items()})
+    answered = fields(Client(observed), runs[name], {run.id.name: f"<{other}>" for other, run in runs.items()})
+    original = (CASES.get(name) or case).fields()
     if isinstance(case.nodes.get("n0"), Map) and case.error:
-        expected = {
-            path: value
-            for path, value in expected.items()
-            if path in answered or not path.startswith(STOPPED)
-        }
-    assert answered == expected
+        stopped = {path for path in expected if path.startswith(STOPPED) and path not in answered}
+        expected = {path: value for path, value in expected.items() if path not in stopped}
+        original = {path: value for path, value in original.items() if path not in stopped}
+    differs = {
+        path: expected.get(path, ABSENT)
+        for path in {**expected, **original}
+        if expected.get(path, ABSENT) != original.get(path, ABSENT)
+    }
+    TABLE.compare(name, original, answered, differs)

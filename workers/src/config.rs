@@ -59,6 +59,8 @@ pub struct Config {
     /// Variables of this process's environment that user code gets. Everything else, this program's own secrets
     /// included, it does not see. A name that ends with `*` stands for all that begin so.
     pub env_passed: Vec<String>,
+    /// Variables that user code gets beside those; what a task or its execution sets goes before. Default: none.
+    pub env_added: Vec<(String, String)>,
     /// Where the secrets are that tasks ask for. Default: none, and such tasks fail.
     pub secrets: Option<Arc<Vault>>,
     /// The accelerators that are handed out, each to one attempt or chunk at a time; whoever asks for none sees none. Default:
@@ -154,6 +156,7 @@ impl Config {
             },
             report_delay_first: Duration::from_millis(50),
             report_delay_max: Duration::from_secs(5),
+            env_added: Vec::new(),
             env_passed: ENV_PASSED.map(str::to_owned).to_vec(),
             secrets: None,
             gpus: None,

@@ -14,7 +14,9 @@ pub(crate) fn passed(config: &Config, origin: &Origin) -> Vec<(String, OsString)
     let mut passed: Vec<_> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
         .filter(|(name, _)| config.env_passed.iter().any(|pattern| matches(pattern, name)))
+        .filter(|(name, _)| !config.env_added.iter().any(|(added, _)| added == name))
         .collect();
+    passed.extend(config.env_added.iter().map(|(name, value)| (name.clone(), value.into())));
     let interpreter = match origin {
         Origin::Python { interpreter, .. } => interpreter,
         Origin::Program { .. } => &config.interpreter,

@@ -266,7 +266,7 @@ fn given_to<'e>(execution: &'e Execution, scope: ScopeIndex, created: &'e Create
     }
 }
 
-/// Answers the number of the first case of a branch that holds; none for any other node.
+/// Answers the number of the first case of a branch that holds; none when it is to fail, and for any other node.
 fn case_of(target: &Target, inputs: &Bytes) -> Result<Option<u32>, Failure> {
     let Target::Branch { cases, otherwise } = target else { return Ok(None) };
     let entries: BTreeMap<String, Bytes> = literals::literal_map_entries(inputs)
@@ -283,17 +283,7 @@ fn case_of(target: &Target, inputs: &Bytes) -> Result<Option<u32>, Failure> {
     }
     match otherwise {
         Otherwise::Node(_) => Ok(u32::try_from(cases.len()).ok()),
-        Otherwise::Fail(message) => Err(said_by_user(message)),
-    }
-}
-
-/// The failure that a workflow asks for when no case of a branch holds; the text is the original's.
-fn said_by_user(message: &str) -> Failure {
-    Failure {
-        code: "UserProvidedError".to_owned(),
-        message: format!("[UserProvidedError] {message}"),
-        cause: FailureCause::Refused,
-        charge: Charge::User,
+        Otherwise::Fail(_) => Ok(None),
     }
 }
 

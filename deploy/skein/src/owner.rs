@@ -5,6 +5,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use skein_log::jetstream::JetStreamLeases;
 use skein_log::{LeaseError, LeaseStore as _, Revision};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -40,17 +41,21 @@ pub struct Server {
     pub workers: WorkersAre,
     /// The URL under which its values are.
     pub blobs: String,
+    /// Where it listens; none from a version that did not say.
+    #[serde(default)]
+    pub address: Option<SocketAddr>,
 }
 
 impl Server {
     /// Describes this process.
-    pub fn this(workers: WorkersAre, blobs: &str) -> Self {
+    pub fn this(workers: WorkersAre, blobs: &str, address: SocketAddr) -> Self {
         Self {
             process: Process::this(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             protocol: skein_model::work::PROTOCOL,
             workers,
             blobs: blobs.to_owned(),
+            address: Some(address),
         }
     }
 

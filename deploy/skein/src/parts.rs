@@ -9,6 +9,7 @@ use skein_log::jetstream::{self, JetStream};
 use skein_log::memory::{MemoryInbox, MemoryQueue};
 use skein_log::{BlobStore, EventLog, Inbox, TaskQueue};
 use skein_secrets::Vault;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +42,7 @@ pub struct Parts {
 ///
 /// # Errors
 /// When it is in use, damaged, or out of reach; the text says which and what to do.
-pub async fn open(up: &Up, data: &Path) -> anyhow::Result<Parts> {
+pub async fn open(up: &Up, data: &Path, address: SocketAddr) -> anyhow::Result<Parts> {
     let blobs = Arc::new(match &up.blobs {
         Some(folder) => blobs(folder)?,
         None => BlobStore::local(&data.join("blobs"))?,
@@ -57,7 +58,7 @@ pub async fn open(up: &Up, data: &Path) -> anyhow::Result<Parts> {
     };
     let stream = connect(url, up.kept.replicas).await?;
     let workers = if up.no_workers { WorkersAre::Apart } else { WorkersAre::Inside };
-    let owner = Some(Ownership::take(stream.leases(), &Server::this(workers, blobs.root())).await?);
+    let owner = Some(Ownership::take(stream.leases(), &Server::this(workers, blobs.root(), address)).await?);
     let (inbox, queue): (Arc<dyn Inbox>, Arc<dyn TaskQueue>) = match workers {
         WorkersAre::Apart => (Arc::new(stream.inbox()), Arc::new(stream.queue())),
         WorkersAre::Inside => (memory_inbox(), memory_queue()),

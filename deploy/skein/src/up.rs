@@ -79,7 +79,7 @@ pub async fn run(up: Up) -> anyhow::Result<ExitCode> {
     let profile = up.profile.as_ref().map(|folder| profiled(folder.as_deref(), &data)).transpose()?;
     let listener = listen(&up).await?;
     let address = listener.local_addr()?;
-    let parts = parts::open(&up, &data).await?;
+    let parts = parts::open(&up, &data, address).await?;
     let workers = match workers {
         Some(workers) => Some(workers.await??),
         None => None,
@@ -202,7 +202,7 @@ async fn start(
     .await?;
     let workers = python.zip(machine.as_ref());
     let workers = workers
-        .map(|(python, machine)| workers_of(up, data, python, (machine, config), &parts))
+        .map(|(python, machine)| workers_of(up, data, python, (machine, config), address, &parts))
         .transpose()?;
     let gateway = match &workers {
         Some(workers) => gateway.beside(workers.fast_task()),
@@ -241,6 +241,7 @@ fn workers_of(
     data: &Path,
     (python, found): (&Python, &Found),
     (machine, given): (&Machine, Option<&Config>),
+    address: SocketAddr,
     parts: &Parts,
 ) -> anyhow::Result<Workers> {
     let pool = PoolId("default".to_owned());
@@ -250,6 +251,8 @@ fn workers_of(
     // Outside of the scratch folder, which is emptied at every start: compiling the SDK takes two seconds.
     config.bytecode = data.join("bytecode");
     config.secrets = Some(Arc::clone(&parts.vault));
+    config.env_added = client::variables(address);
+    config.env_added.push(("UNION_CONFIG".to_owned(), client::path(data).display().to_string()));
     machine.settle(&mut config);
     found.tell(&mut config);
     Workers::start(config, parts.queue.clone(), parts.inbox.clone(), Arc::clone(&parts.blobs))

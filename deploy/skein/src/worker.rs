@@ -1,6 +1,7 @@
 //! `skein worker`: workers in a process of their own, for a server that has none.
 
 use crate::args::Worker;
+use crate::client;
 use crate::machine::Machine;
 use crate::owner::{Server, WorkersAre};
 use crate::parts;
@@ -18,6 +19,7 @@ use skein_telemetry::LogFormat;
 use skein_workers::Workers;
 use std::fs::{File, TryLockError};
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -60,7 +62,7 @@ pub async fn run(worker: Worker) -> anyhow::Result<ExitCode> {
     let blobs = blobs(&worker, &server)?;
     let vault = secrets::to_read(&worker.secrets, Arc::new(stream.log())).await?;
     let places = (&python, &found);
-    let workers = start(&worker, &data, places, &machine, &stream, blobs, vault)?;
+    let workers = start(&worker, &data, places, &machine, (&stream, server.address), blobs, vault)?;
     announce(&worker, &server, places, &data, &machine)?;
     let ended = tokio::select! {
         () = signals.next() => Ok(ExitCode::SUCCESS),
@@ -173,7 +175,7 @@ fn start(
     data: &Path,
     (python, found): (&Python, &Found),
     given: &Machine,
-    stream: &JetStream,
+    (stream, address): (&JetStream, Option<SocketAddr>),
     blobs: Arc<BlobStore>,
     vault: Arc<Vault>,
 ) -> anyhow::Result<Workers> {
@@ -183,6 +185,7 @@ fn start(
     config.bytecode = data.join("bytecode");
     config.report_delay_max = REPORT_AGAIN;
     config.secrets = Some(vault);
+    config.env_added = address.map(client::variables).unwrap_or_default();
     given.settle(&mut config);
     found.tell(&mut config);
     if let Some(mib) = worker.keep_log_mib {

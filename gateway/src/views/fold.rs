@@ -73,6 +73,8 @@ pub(super) enum Change<'e> {
 pub(super) enum InsideEdge<'e> {
     /// Its start node hands out what the node was given.
     Start(Attempt),
+    /// Its start node hands out nothing: its task has given the nodes their values as it made them.
+    StartMade(Attempt),
     /// Its end node takes the outputs.
     End(Attempt, &'e DataRef),
 }
@@ -249,7 +251,7 @@ pub(super) fn changes(event: &Event) -> Vec<Change<'_>> {
             vec![
                 Change::Node(node, NodeChange::to(NodePhase::DynamicRunning)),
                 Change::Made(node, made),
-                Change::Inside(node, InsideEdge::Start(*attempt)),
+                Change::Inside(node, InsideEdge::StartMade(*attempt)),
             ]
         }
         Event::AttemptMadeNodes { node, attempt, deck, used, .. } => {

@@ -7,7 +7,7 @@ from typing import Any, Optional
 import grpc
 from flyteidl.admin import common_pb2, execution_pb2, node_execution_pb2, task_execution_pb2
 from flyteidl.core import identifier_pb2, literals_pb2
-from flyteidl.service import admin_pb2_grpc, dataproxy_pb2_grpc
+from flyteidl.service import admin_pb2_grpc, dataproxy_pb2_grpc, signal_pb2_grpc
 from flytekit.configuration import Config, PlatformConfig
 from flytekit.models.core.execution import WorkflowExecutionPhase
 from flytekit.remote import FlyteRemote
@@ -21,10 +21,11 @@ POLL = timedelta(milliseconds=50)
 
 
 class Client:
-    """One user of one server."""
+    """One user of one server, for whom names stand in one package."""
 
-    def __init__(self, server: Skein) -> None:
+    def __init__(self, server: Skein, package: str = PACKAGE) -> None:
         self.server = server
+        self.package = package
         self.remote = FlyteRemote(
             Config(platform=PlatformConfig(endpoint=server.endpoint, insecure=True)),
             default_project=PROJECT,
@@ -37,6 +38,7 @@ class Client:
             options=[("grpc.max_receive_message_length", -1), ("grpc.max_reconnect_backoff_ms", 200)],
         )
         self.admin = admin_pb2_grpc.AdminServiceStub(self.channel)
+        self.signals = signal_pb2_grpc.SignalServiceStub(self.channel)
         self.data = dataproxy_pb2_grpc.DataProxyServiceStub(self.channel)
 
     def start(
@@ -50,7 +52,7 @@ class Client:
     ) -> FlyteWorkflowExecution:
         """Starts a registered entity, named without its package, through the SDK."""
         fetch = self.remote.fetch_task if task else self.remote.fetch_launch_plan
-        entity = fetch(name=f"{PACKAGE}.{name}", version=version)
+        entity = fetch(name=f"{self.package}.{name}", version=version)
         return self.remote.execute(entity, inputs=inputs or {}, **options)
 
     def wait(
@@ -77,10 +79,10 @@ class Client:
         """One node execution, from the list."""
         return next(node for node in self.nodes(execution) if node.id.node_id == node_id)
 
-    def nodes(self, execution: Any) -> list[Any]:
-        """All top-level node executions."""
+    def nodes(self, execution: Any, parent: str = "") -> list[Any]:
+        """All top-level node executions, or those inside the node `parent`."""
         request = node_execution_pb2.NodeExecutionListRequest(
-            workflow_execution_id=execution_id(execution), limit=1000
+            workflow_execution_id=execution_id(execution), limit=1000, unique_parent_id=parent
         )
         return list(self.admin.ListNodeExecutions(request).node_executions)
 

@@ -1,4 +1,4 @@
-"""The workflows whose answers by the Flyte 1 backend are known: those on single tasks, maps and the cache.
+"""The workflows whose answers by the Flyte 1 backend are known: single tasks, maps, the cache, and control flow.
 
 Their names and interfaces are those of the workflows that were observed, so that names which the SDK makes of them agree.
 """
@@ -11,11 +11,25 @@ import time
 from datetime import timedelta
 from typing import NamedTuple, Optional
 
-from flytekit import map_task, task, workflow
+from flytekit import (
+    LaunchPlan,
+    WorkflowFailurePolicy,
+    approve,
+    conditional,
+    dynamic,
+    map_task,
+    sleep,
+    task,
+    wait_for_input,
+    workflow,
+)
 from flytekit.exceptions.user import FlyteRecoverableException
+from flytekit.types.error.error import FlyteError
 
 LONGER_SECONDS = 20
 """What a task sleeps that has two seconds."""
+WHILE_SECONDS = 15
+"""What a task sleeps beside which another fails."""
 
 
 @task
@@ -26,7 +40,9 @@ def inc(x: int) -> int:
 
 @task
 def boom(x: int) -> int:
-    """Raises an exception of Python's own."""
+    """Raises an exception of Python's own; of those that `dyn_bad` makes, the others do so later than the first."""
+    if x and os.environ["FLYTE_INTERNAL_EXECUTION_WORKFLOW"].endswith("w_dyn_bad"):
+        time.sleep(WHILE_SECONDS)
     raise ValueError(f"boom {x}")
     return x
 
@@ -246,3 +262,163 @@ def w_none(x: int = 1):
 def w_pair(x: int = 1) -> tuple[int, str]:
     given = pair(x=x)
     return given.a, given.b
+
+
+@task
+def slowt(x: int) -> int:
+    """Takes a while."""
+    time.sleep(WHILE_SECONDS)
+    return x
+
+
+@task
+def clean(x: int, err: Optional[FlyteError] = None) -> int:
+    """Runs when something has failed."""
+    return 0
+
+
+@task
+def clean_boom(x: int, err: Optional[FlyteError] = None) -> int:
+    """Fails when something has failed."""
+    raise ValueError("cleanup failed too")
+    return x
+
+
+@task
+def flagfail(x: int, ok: bool) -> int:
+    """Fails if it is told to."""
+    if not ok:
+        raise ValueError("not ok")
+    return x
+
+
+@workflow
+def w_cond(x: int) -> int:
+    y = inc(x=x)
+    return (
+        conditional("c1").if_(y > 10).then(inc(x=y)).elif_(y > 5).then(w_ok(x=y)).else_().fail("too small")
+    )
+
+
+@workflow
+def w_cond2(x: int) -> int:
+    return conditional("c2").if_(x > 10).then(inc(x=x)).else_().then(boom(x=x))
+
+
+@dynamic
+def dyn(n: int) -> list[int]:
+    """Makes as many nodes as it is told to."""
+    return [inc(x=index) for index in range(n)]
+
+
+@dynamic
+def dyn_bad(n: int) -> list[int]:
+    """Makes nodes that fail."""
+    return [boom(x=index) for index in range(n)]
+
+
+@dynamic
+def dyn_raise(n: int) -> int:
+    """Fails before it has made any node."""
+    raise ValueError("dyn itself")
+    return n
+
+
+@workflow
+def w_dyn(n: int = 2) -> list[int]:
+    return dyn(n=n)
+
+
+@workflow
+def w_dyn_bad(n: int = 2) -> list[int]:
+    return dyn_bad(n=n)
+
+
+@workflow
+def w_dyn_raise(n: int = 2) -> int:
+    return dyn_raise(n=n)
+
+
+@workflow
+def w_dyn_empty(n: int = 0) -> list[int]:
+    return dyn(n=n)
+
+
+@workflow(on_failure=clean)
+def w_onfail(x: int = 1) -> int:
+    return boom(x=x)
+
+
+@workflow(on_failure=clean_boom)
+def w_onfail_fails(x: int = 1) -> int:
+    return boom(x=x)
+
+
+@workflow(on_failure=clean)
+def w_onfail_ok(x: int = 1) -> int:
+    return inc(x=x)
+
+
+@workflow
+def w_failfast(x: int = 1) -> int:
+    boom(x=x)
+    return inc(x=slowt(x=x))
+
+
+@workflow(failure_policy=WorkflowFailurePolicy.FAIL_AFTER_EXECUTABLE_NODES_COMPLETE)
+def w_failafter(x: int = 1) -> int:
+    boom(x=x)
+    return inc(x=slowt(x=x))
+
+
+@workflow
+def w_sub(x: int = 1) -> int:
+    return w_ok(x=inc(x=x))
+
+
+w_ok_lp = LaunchPlan.get_or_create(w_ok, name=f"{__name__}.w_ok_lp", default_inputs={"x": 7})
+w_boom_lp = LaunchPlan.get_or_create(w_boom, name=f"{__name__}.w_boom_lp")
+fixed_lp = LaunchPlan.get_or_create(w_ok, name=f"{__name__}.fixed_lp", fixed_inputs={"x": 3})
+
+
+@workflow
+def w_childlp(x: int = 1) -> int:
+    return w_ok_lp(x=x)
+
+
+@workflow
+def w_childlp_bad(x: int = 1) -> int:
+    return w_boom_lp(x=x)
+
+
+@workflow
+def w_slow(x: int = 1) -> int:
+    return inc(x=slowt(x=x))
+
+
+@workflow
+def w_recover(x: int, ok: bool) -> int:
+    return flagfail(x=inc(x=x), ok=ok)
+
+
+@workflow
+def w_signal(x: int = 1) -> int:
+    return inc(x=wait_for_input("sig", timeout=timedelta(seconds=120), expected_type=int))
+
+
+@workflow
+def w_signal_to(x: int = 1) -> int:
+    return inc(x=wait_for_input("sig", timeout=timedelta(seconds=3), expected_type=int))
+
+
+@workflow
+def w_approve(x: int = 1) -> int:
+    return inc(x=approve(inc(x=x), "ok?", timeout=timedelta(seconds=120)))
+
+
+@workflow
+def w_sleep(x: int = 1) -> int:
+    slept = sleep(timedelta(seconds=3))
+    y = inc(x=x)
+    slept >> y
+    return y

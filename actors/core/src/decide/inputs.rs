@@ -2,7 +2,7 @@
 
 use super::Rejection;
 use crate::execution::Execution;
-use crate::plan::{Gate, Target};
+use crate::plan::{Gate, Otherwise, Target};
 use crate::recovery::Kept;
 use prost::Message as _;
 use skein_idl::flyteidl::core::SimpleType;
@@ -77,6 +77,10 @@ impl Execution {
         case: Option<u32>,
         events: &mut Vec<Event>,
     ) -> Result<(), Rejection> {
+        if let (None, Target::Branch { otherwise: Otherwise::Fail(message), .. }) = (case, target) {
+            self.fail_node(self.place_of(node)?, &said_by_user(message), events);
+            return Ok(());
+        }
         let taken = case.and_then(|case| Some((case, target.case(case)?)));
         let Some((case, child)) = taken else {
             return Err(Rejection::WrongKind { node: node.clone(), expected: "a branch with such a case" });
@@ -108,6 +112,16 @@ fn asked(node: &NodeId, gate: &Gate) -> Option<Event> {
         Gate::Approve { id } => (id, types::simple(SimpleType::Boolean).encode_to_vec()),
     };
     Some(Event::SignalAsked { node: node.clone(), signal: signal.clone(), r#type: r#type.into() })
+}
+
+/// The failure that a workflow asks for when no case of a branch holds; the text is the original's.
+fn said_by_user(message: &str) -> Failure {
+    Failure {
+        code: "UserProvidedError".to_owned(),
+        message: format!("[UserProvidedError] {message}"),
+        cause: FailureCause::Refused,
+        charge: Charge::User,
+    }
 }
 
 fn too_many(size: u32) -> Failure {

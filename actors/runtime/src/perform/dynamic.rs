@@ -33,13 +33,13 @@ impl Wanted {
 
     /// The workflow that the nodes make up.
     fn template(&self, spec: &DynamicJobSpec) -> core::WorkflowTemplate {
-        let outputs = self.interface.as_ref().and_then(|interface| interface.outputs.clone());
+        let mut outputs = self.interface.as_ref().and_then(|interface| interface.outputs.clone());
+        outputs.iter_mut().for_each(undescribed);
         core::WorkflowTemplate {
             id: Some(self.id()),
-            interface: Some(core::TypedInterface { inputs: None, outputs }),
+            interface: Some(core::TypedInterface { inputs: Some(core::VariableMap::default()), outputs }),
             nodes: spec.nodes.clone(),
             outputs: spec.outputs.clone(),
-            metadata: Some(core::WorkflowMetadata::default()),
             ..Default::default()
         }
     }
@@ -117,6 +117,11 @@ fn not_buildable(message: String) -> Failure {
     }
 }
 
+/// Takes away what variables say of themselves, as the original does with what a task makes: it may make many.
+fn undescribed(variables: &mut core::VariableMap) {
+    variables.variables.values_mut().for_each(|variable| variable.description.clear());
+}
+
 /// Looks up what the nodes refer to: tasks come along, all else is registered.
 async fn look_up(
     ports: &Ports,
@@ -126,7 +131,10 @@ async fn look_up(
     let mut known = Known::default();
     for task in &spec.tasks {
         if let Some(id) = &task.id {
-            known.tasks.insert(id.clone(), task.clone());
+            let mut task = task.clone();
+            let interface = task.interface.iter_mut();
+            interface.flat_map(|each| each.inputs.iter_mut().chain(&mut each.outputs)).for_each(undescribed);
+            known.tasks.insert(id.clone(), task);
         }
     }
     let later = |fault: registry::RegistryError| match fault {

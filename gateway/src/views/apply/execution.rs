@@ -4,14 +4,14 @@ mod cache;
 mod map;
 
 use super::super::blobs::{encode, encode_data, encode_named};
-use super::super::fold::{AttemptChange, Change, Error, InsideEdge, NodeChange, changes};
+use super::super::fold::{AttemptChange, Change, Error, InsideEdge, MadeNodes, NodeChange, changes};
 use super::{Plan, PlanNode, PlanNodeKind};
 use prost::Message as _;
 use rusqlite::{OptionalExtension, Transaction, params};
 use skein_idl::flyteidl::{admin, core};
 use skein_model::event::Created;
 use skein_model::nested;
-use skein_model::{Attempt, Event, ExecutionId, ExecutionPhase, Job, NodeId, NodePhase, Timestamp};
+use skein_model::{Attempt, DataRef, Event, ExecutionId, ExecutionPhase, Job, NodeId, NodePhase, Timestamp};
 
 /// Writes one event of one execution.
 ///
@@ -176,7 +176,7 @@ impl Row<'_> {
                 self.edge_node((NodeId::END, NodeId::END), None, Some(encode_data(outputs)))
             }
             Change::Inside(node, edge) => self.inside(node, edge),
-            Change::Made(node, made) => self.note(node, "made", &encode(made)),
+            Change::Made(node, made) => self.made(node, made),
             Change::SignalAsked(signal, of) => self.signal_asked(signal, of),
             Change::SignalSet(signal, value) => self.signal_set(signal, value),
             Change::Child(node, child) => self.note(node, "child", &encode(child)),
@@ -252,8 +252,14 @@ impl Row<'_> {
                     .flatten();
                 self.edge_node((id.as_str(), NodeId::START), Some(node), inputs)
             }
+            InsideEdge::StartMade(attempt) => {
+                let id = nested::child_id(node, *attempt, NodeId::START);
+                let nothing = encode_data(&DataRef::empty());
+                self.edge_node((id.as_str(), NodeId::START), Some(node), Some(nothing))
+            }
             InsideEdge::End(attempt, outputs) => {
                 let id = nested::child_id(node, *attempt, NodeId::END);
+                self.outputs_of_maker(node, outputs)?;
                 self.edge_node((id.as_str(), NodeId::END), Some(node), Some(encode_data(outputs)))
             }
         }
@@ -286,13 +292,37 @@ impl Row<'_> {
         Ok(())
     }
 
+    /// Notes which nodes a task made. What the try gives is what they will give, which is nothing yet.
+    fn made(&self, node: &NodeId, made: &MadeNodes) -> Result<(), rusqlite::Error> {
+        self.note(node, "made", &encode(made))?;
+        self.outputs_of_maker(node, &DataRef::empty())
+    }
+
+    /// Writes what the nodes that a task made have given as the outputs of the try that made them; of no other node.
+    fn outputs_of_maker(&self, node: &NodeId, outputs: &DataRef) -> Result<(), rusqlite::Error> {
+        self.tx
+            .prepare_cached(
+                "UPDATE attempts SET outputs = ?3 WHERE execution = ?1 AND node_id = ?2
+                AND attempt = (SELECT max(attempt) FROM attempts WHERE execution = ?1 AND node_id = ?2)
+                AND EXISTS (SELECT 1 FROM nodes WHERE execution = ?1 AND node_id = ?2 AND made IS NOT NULL)",
+            )?
+            .execute(params![self.key, node.as_str(), encode_data(outputs)])?;
+        Ok(())
+    }
+
     fn skip_end_node(&self) -> Result<(), rusqlite::Error> {
         self.tx
             .prepare_cached(
-                "INSERT OR IGNORE INTO nodes (execution, node_id, phase, created_at, updated_at, edge)
-                SELECT key, ?2, ?3, ?4, ?4, ?2 FROM executions WHERE key = ?1 AND skips_end",
+                "INSERT OR IGNORE INTO nodes (execution, node_id, phase, created_at, updated_at, inputs, edge)
+                SELECT key, ?2, ?3, ?4, ?4, ?5, ?2 FROM executions WHERE key = ?1 AND skips_end",
             )?
-            .execute(params![self.key, NodeId::END, NodePhase::Skipped.as_proto() as i32, self.at])?;
+            .execute(params![
+                self.key,
+                NodeId::END,
+                NodePhase::Skipped.as_proto() as i32,
+                self.at,
+                encode_data(&DataRef::empty())
+            ])?;
         Ok(())
     }
 

@@ -1,0 +1,1 @@
+"""Workflows with nodes inside nodes."""
