@@ -1,11 +1,12 @@
 //! What is served over plain HTTP beside gRPC: health, metrics, objects by signed URL, logs, progress, why, what was used, the
-//! cache, and which secrets there are.
+//! cache, who was told of ends, and which secrets there are.
 
 mod cache;
 mod data;
 mod json;
 mod logs;
 mod metrics;
+mod notifications;
 mod progress;
 mod secrets;
 mod usage;
@@ -65,6 +66,8 @@ pub(crate) fn routes(shared: Arc<Shared>, registry: Arc<Registry>) -> Router {
         .route("/api/v1/executions/{project}/{domain}/{name}/usage/{node}", get(usage::of_node))
         .route("/api/v1/executions/{project}/{domain}/{name}/why", get(why::of_execution))
         .route("/api/v1/executions/{project}/{domain}/{name}/why/{node}", get(why::of_node))
+        .route("/api/v1/notifications", get(notifications::list))
+        .route("/api/v1/notifications/{project}/{domain}/{name}/{notice}/resend", post(notifications::resend))
         .route("/api/v1/secrets", get(secrets::list))
         .route("/api/v1/secrets/rotate", post(secrets::rotate))
         .with_state(shared)

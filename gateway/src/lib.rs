@@ -33,6 +33,7 @@ mod metrics;
 mod misc;
 mod named_entities;
 mod nodes;
+pub mod notifications;
 pub mod printed;
 pub mod progress;
 mod projects;

@@ -11,7 +11,7 @@
 //! One question, one file: *what next* ([`decide`]), *what all follows from a command* ([`advance`]), *what is now true* ([`apply`]), *what is asked of the world*
 //! ([`effects`]), *which nodes are ready* ([`graph`]), *which items run* ([`map_task`], [`chunk`]), *try again, when*
 //! ([`retry`]), *what takes too long* ([`clocks`]), *what is a node given* ([`resolve`]), *what is handed to user code* ([`render`]), *whose work goes first*
-//! ([`schedule`]).
+//! ([`schedule`]), *who is told of an end, and when again* ([`notify`]).
 //!
 //! Three laws hold, each a property test in `tests/behaviour/laws.rs`:
 //!
@@ -35,6 +35,7 @@ pub mod execution;
 pub mod graph;
 pub mod items;
 pub mod map_task;
+pub mod notify;
 pub mod plan;
 pub mod render;
 pub mod resolve;
@@ -47,4 +48,5 @@ pub use decide::Rejection;
 pub use effects::Effect;
 pub use execution::{Execution, NodeState, TaskRun};
 pub use map_task::MapRun;
+pub use notify::{Notices, NotifyRule, NotifyRules, Patience};
 pub use plan::{FailurePolicy, MinSuccesses, NodeIndex, Plan, PlanError, PlanNode, Target};

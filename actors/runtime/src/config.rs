@@ -1,5 +1,6 @@
 //! What the engine can be told.
 
+use crate::notify::Notify;
 use skein_log::TaskQueue;
 use skein_model::{ExecutionRules, Gpu, PoolId, ServedTypes, TaskRules};
 use std::sync::Arc;
@@ -51,6 +52,8 @@ pub struct Config {
     pub gpus: Vec<Gpu>,
     /// Where tasks go that connectors do. Default: nowhere, and then such tasks fail.
     pub connectors: Option<ToConnectors>,
+    /// Who is told of ends, and how. Default: whoever an execution names, and by no way.
+    pub notify: Notify,
 }
 
 /// The way to connectors.
@@ -91,6 +94,7 @@ impl Default for Config {
             interruptible: None,
             gpus: Vec::new(),
             connectors: None,
+            notify: Notify::default(),
         }
     }
 }

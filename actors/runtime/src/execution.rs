@@ -144,6 +144,9 @@ impl ExecutionActor {
                 (None, _) => {}
             }
         }
+        if !execution.phase().is_terminal() {
+            self.ports.notifier.await_the_end_of(created).await?;
+        }
         if let Some(alarm) = &mut alarm {
             alarm.resume((self.ports.clock)());
         }
@@ -217,6 +220,11 @@ impl ExecutionActor {
                     way.ended(&work, micros).await;
                 }
             }
+        }
+        if let Some(created) =
+            live.execution.created().filter(|_| !was_terminal && events.iter().any(is_last))
+        {
+            self.ports.notifier.ended(created);
         }
         for effect in effects {
             self.perform(myself, live, effect).await?;

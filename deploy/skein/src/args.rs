@@ -40,6 +40,9 @@ pub enum Command {
     /// List what cached tasks have left for others, or have it no longer count.
     #[command(subcommand)]
     Cache(crate::cache::Cache),
+    /// List who was told that executions have ended and who could not be, or have somebody told again.
+    #[command(subcommand)]
+    Notifications(crate::notifications::Notifications),
     /// Show which secrets there are, or encrypt all of them by a new key. `union create secret` makes one.
     #[command(subcommand)]
     Secrets(crate::secrets::Secrets),

@@ -17,6 +17,8 @@ mod doctor;
 mod inspect;
 mod logs;
 mod machine;
+mod notifications;
+mod notify;
 mod owner;
 mod parts;
 mod places;
@@ -58,6 +60,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Why(why) => Ok(runtime()?.block_on(why::run(&why))),
         Command::Usage(usage) => Ok(runtime()?.block_on(usage::run(&usage))),
         Command::Cache(cache) => Ok(runtime()?.block_on(cache::run(&cache))),
+        Command::Notifications(what) => Ok(runtime()?.block_on(notifications::run(&what))),
         Command::Secrets(secrets) => Ok(runtime()?.block_on(secrets::run(&secrets))),
         Command::Logs(logs) => Ok(runtime()?.block_on(logs::run(&logs))),
         Command::Log(LogCommand::Cat(cat)) => runtime()?.block_on(inspect::cat(&cat)),

@@ -25,6 +25,7 @@ pub mod job;
 pub mod journal;
 pub mod launch;
 pub mod literals;
+pub mod notification;
 pub mod paths;
 pub mod phase;
 pub mod quantity;
@@ -55,6 +56,7 @@ pub use ids::{Attempt, CauseId, EntityId, EntityKind, ExecutionId, IdError, Node
 pub use interruptible::Interruptible;
 pub use job::{ConnectorWork, Job, JobPhase};
 pub use journal::{Category, JournalId};
+pub use notification::{Notification, NotificationEvent};
 pub use phase::{ExecutionPhase, NodePhase};
 pub use registry::RegistryEvent;
 pub use resources::{Offer, Quota, TaskResources};

@@ -163,7 +163,7 @@ async fn start(
     let quota = attributes::quota(shared, &id.project, &id.domain, &launch.workflow.name).await?;
     asked::check(&launch.asked, &quota, shared.config.offer.as_ref())?;
     let spec = settings::normalise(spec, &launch, &shared.config, &id);
-    let (merged, raw_root) = settings::of(&spec, quota);
+    let (merged, raw_root) = settings::of(&spec, &launch, quota)?;
     let data_prefix = paths::data_prefix(shared.blobs.root(), &id);
     let raw_prefix = match raw_root {
         Some(root) => {

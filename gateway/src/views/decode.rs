@@ -7,8 +7,8 @@ use skein_log::{BlobError, BlobStore};
 use skein_model::cache::CacheRule;
 use skein_model::interruptible::retries;
 use skein_model::{
-    ActorEnvironment, BlobRef, Category, Event, Interruptible, RegistryEvent, TaskResources, TaskSettings,
-    codec,
+    ActorEnvironment, BlobRef, Category, Event, Interruptible, NotificationEvent, RegistryEvent,
+    TaskResources, TaskSettings, codec,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -49,6 +49,7 @@ pub(super) async fn decode(
     let decoded = match category {
         Category::Execution => decode_execution(envelope, blobs, plans).await,
         Category::Registry => decode_registry(envelope, blobs).await,
+        Category::Notification => decode_notices(envelope),
         // The catalog is asked, not followed.
         Category::Catalog => Ok(None),
     };
@@ -74,6 +75,12 @@ async fn decode_execution(
         }
     }
     Ok(Some(Decoded::Execution { id, at: envelope.record.time, events, plan }))
+}
+
+fn decode_notices(envelope: &skein_model::Envelope) -> Result<Option<Decoded>, codec::CodecError> {
+    let Some(execution) = envelope.journal.as_notices() else { return Ok(None) };
+    let events: Vec<NotificationEvent> = codec::decode(envelope.schema, &envelope.record.body)?;
+    Ok(Some(Decoded::Notices { execution, at: envelope.record.time, events }))
 }
 
 /// Answers the task nodes of an encoded closure and what task each runs, and its policy.

@@ -11,6 +11,7 @@ mod budgets;
 mod cache;
 mod jobs;
 mod laws;
+mod notify;
 mod plans;
 mod schedule;
 mod specification;
