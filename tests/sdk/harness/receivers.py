@@ -78,6 +78,11 @@ class Mail:
     message: Message
 
     @property
+    def subject(self) -> str:
+        """Its subject, which may be folded on its way."""
+        return str(self.message["subject"]).replace("\r", "").replace("\n", "")
+
+    @property
     def text(self) -> str:
         """Its text."""
         payload = self.message.get_payload(decode=True)
