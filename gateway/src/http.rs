@@ -1,4 +1,4 @@
-//! What is served over plain HTTP beside gRPC: health, metrics, objects by signed URL, logs, progress, why, what was used, the
+//! What is served over plain HTTP beside gRPC: health, metrics, objects by signed URL, logs, progress, why, how it was, what was used, the
 //! cache, who was told of ends, and which secrets there are.
 
 mod cache;
@@ -9,6 +9,7 @@ mod metrics;
 mod notifications;
 mod progress;
 mod secrets;
+mod show;
 mod usage;
 mod why;
 
@@ -62,6 +63,11 @@ pub(crate) fn routes(shared: Arc<Shared>, registry: Arc<Registry>) -> Router {
         .route("/api/v1/executions/{project}/{domain}/{name}/logs", get(logs::of_execution))
         .route("/api/v1/executions/{project}/{domain}/{name}/logs/{node}", get(logs::of_node))
         .route("/api/v1/executions/{project}/{domain}/{name}/progress", get(progress::of_execution))
+        .route("/api/v1/executions/{project}/{domain}/{name}/show", get(show::of_execution))
+        .route(
+            "/api/v1/executions/{project}/{domain}/{name}/diff/{other_project}/{other_domain}/{other_name}",
+            get(show::diff),
+        )
         .route("/api/v1/executions/{project}/{domain}/{name}/usage", get(usage::of_execution))
         .route("/api/v1/executions/{project}/{domain}/{name}/usage/{node}", get(usage::of_node))
         .route("/api/v1/executions/{project}/{domain}/{name}/why", get(why::of_execution))

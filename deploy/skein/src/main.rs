@@ -25,6 +25,7 @@ mod places;
 mod profile;
 mod python;
 mod secrets;
+mod show;
 mod signals;
 mod up;
 mod usage;
@@ -58,6 +59,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Worker(worker) => runtime()?.block_on(worker::run(worker)),
         Command::Watch(watch) => Ok(runtime()?.block_on(watch::run(&watch))),
         Command::Why(why) => Ok(runtime()?.block_on(why::run(&why))),
+        Command::Show(show) => Ok(runtime()?.block_on(show::show(&show))),
+        Command::Diff(diff) => Ok(runtime()?.block_on(show::diff(&diff))),
         Command::Usage(usage) => Ok(runtime()?.block_on(usage::run(&usage))),
         Command::Cache(cache) => Ok(runtime()?.block_on(cache::run(&cache))),
         Command::Notifications(what) => Ok(runtime()?.block_on(notifications::run(&what))),

@@ -194,7 +194,7 @@ async fn start(
     engine_config.connectors = Some(to_engine);
     if engine_config.notify.link.is_empty() {
         engine_config.notify.link =
-            format!("http://{address}/api/v1/executions/{{project}}/{{domain}}/{{name}}/why");
+            format!("http://{address}/api/v1/executions/{{project}}/{{domain}}/{{name}}/show");
     }
     let engine = Engine::start(
         engine_config,
