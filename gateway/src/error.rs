@@ -137,6 +137,12 @@ impl From<IdError> for ApiError {
     }
 }
 
+impl From<skein_model::notification::NotificationError> for ApiError {
+    fn from(error: skein_model::notification::NotificationError) -> Self {
+        Self::InvalidArgument(error.to_string())
+    }
+}
+
 impl From<skein_model::launch::InputError> for ApiError {
     fn from(error: skein_model::launch::InputError) -> Self {
         Self::InvalidArgument(error.to_string())

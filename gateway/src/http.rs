@@ -1,13 +1,15 @@
-//! What is served over plain HTTP beside gRPC: health, metrics, objects by signed URL, logs, progress, why, what was used, the
-//! cache, and which secrets there are.
+//! What is served over plain HTTP beside gRPC: health, metrics, objects by signed URL, logs, progress, why, how it was, what was used, the
+//! cache, who was told of ends, and which secrets there are.
 
 mod cache;
 mod data;
 mod json;
 mod logs;
 mod metrics;
+mod notifications;
 mod progress;
 mod secrets;
+mod show;
 mod usage;
 mod why;
 
@@ -61,10 +63,17 @@ pub(crate) fn routes(shared: Arc<Shared>, registry: Arc<Registry>) -> Router {
         .route("/api/v1/executions/{project}/{domain}/{name}/logs", get(logs::of_execution))
         .route("/api/v1/executions/{project}/{domain}/{name}/logs/{node}", get(logs::of_node))
         .route("/api/v1/executions/{project}/{domain}/{name}/progress", get(progress::of_execution))
+        .route("/api/v1/executions/{project}/{domain}/{name}/show", get(show::of_execution))
+        .route(
+            "/api/v1/executions/{project}/{domain}/{name}/diff/{other_project}/{other_domain}/{other_name}",
+            get(show::diff),
+        )
         .route("/api/v1/executions/{project}/{domain}/{name}/usage", get(usage::of_execution))
         .route("/api/v1/executions/{project}/{domain}/{name}/usage/{node}", get(usage::of_node))
         .route("/api/v1/executions/{project}/{domain}/{name}/why", get(why::of_execution))
         .route("/api/v1/executions/{project}/{domain}/{name}/why/{node}", get(why::of_node))
+        .route("/api/v1/notifications", get(notifications::list))
+        .route("/api/v1/notifications/{project}/{domain}/{name}/{notice}/resend", post(notifications::resend))
         .route("/api/v1/secrets", get(secrets::list))
         .route("/api/v1/secrets/rotate", post(secrets::rotate))
         .with_state(shared)

@@ -17,6 +17,7 @@ mod pace;
 mod read;
 mod rows;
 mod schema;
+mod tree;
 
 pub(crate) use apply::{Plan, PlanNode, PlanNodeKind};
 pub(crate) use decode::plan_of;
@@ -27,3 +28,4 @@ pub(crate) use rows::{
     AttemptRow, CacheRow, ChunkRow, EntityRow, ErrorRow, ExecutionRow, NodeProgressRow, NodeRow, ProgressRow,
     ProjectRow, SignalRow, TryRow,
 };
+pub(crate) use tree::Tree;

@@ -11,7 +11,7 @@
 //! One question, one file: *what next* ([`decide`]), *what all follows from a command* ([`advance`]), *what is now true* ([`apply`]), *what is asked of the world*
 //! ([`effects`]), *which nodes are ready* ([`graph`]), *what is inside what* ([`inside`]), *which case of a branch holds* ([`condition`]), *which items run* ([`map_task`], [`chunk`]), *try again, when*
 //! ([`retry`]), *what takes too long* ([`clocks`]), *what is a node given* ([`resolve`]), *what is handed to user code* ([`render`]), *whose work goes first*
-//! ([`schedule`]).
+//! ([`schedule`]), *who is told of an end, and when again* ([`notify`]).
 //!
 //! Three laws hold, each a property test in `tests/behaviour/laws.rs`:
 //!
@@ -37,6 +37,7 @@ pub mod graph;
 pub mod inside;
 pub mod items;
 pub mod map_task;
+pub mod notify;
 pub mod plan;
 pub mod recovery;
 pub mod render;
@@ -50,5 +51,6 @@ pub use decide::Rejection;
 pub use effects::Effect;
 pub use execution::{Execution, NodeState, TaskRun};
 pub use map_task::MapRun;
+pub use notify::{Notices, NotifyRule, NotifyRules, Patience};
 pub use plan::{FailurePolicy, MinSuccesses, NodeIndex, Plan, PlanError, PlanNode, Target};
 pub use recovery::Recovery;

@@ -1,5 +1,6 @@
 //! What the engine can be told.
 
+use crate::notify::Notify;
 use skein_log::TaskQueue;
 use skein_model::{ExecutionRules, Gpu, Offer, PoolId, ServedTypes, TaskRules};
 use std::sync::Arc;
@@ -57,6 +58,8 @@ pub struct Config {
     pub max_parallelism: u32,
     /// Where tasks go that connectors do. Default: nowhere, and then such tasks fail.
     pub connectors: Option<ToConnectors>,
+    /// Who is told of ends, and how. Default: whoever an execution names, and by no way.
+    pub notify: Notify,
 }
 
 /// The way to connectors.
@@ -99,6 +102,7 @@ impl Default for Config {
             offer: None,
             max_parallelism: skein_model::launch::MAX_PARALLELISM,
             connectors: None,
+            notify: Notify::default(),
         }
     }
 }

@@ -229,7 +229,8 @@ impl EngineActor {
     }
 }
 
-fn wait_after(failures: u32, first: Duration, most: Duration) -> Duration {
+/// Answers how long to wait after so many failures in a row: `first` after one, and twice as long with each more.
+pub(crate) fn wait_after(failures: u32, first: Duration, most: Duration) -> Duration {
     first.saturating_mul(1 << failures.saturating_sub(1).min(20)).min(most)
 }
 

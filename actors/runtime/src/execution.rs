@@ -176,6 +176,9 @@ impl ExecutionActor {
             execution.apply(event);
             note_time(&self.ports, &mut alarm, &execution, event, *at);
         }
+        if !execution.phase().is_terminal() {
+            self.ports.notifier.await_the_end_of(created).await?;
+        }
         if let Some(alarm) = &mut alarm {
             alarm.resume((self.ports.clock)());
         }
@@ -268,6 +271,11 @@ impl ExecutionActor {
                     way.ended(&work, micros).await;
                 }
             }
+        }
+        if let Some(created) =
+            live.execution.created().filter(|_| !was_terminal && events.iter().any(is_last))
+        {
+            self.ports.notifier.ended(created);
         }
         for effect in effects {
             self.perform(myself, live, effect).await?;

@@ -7,6 +7,8 @@
 //!                                            └──► MapActor: cuts chunks, keeps a few on offer
 //! ```
 //!
+//! Beside them [`notify`] tells people and services of ends that are recorded.
+//!
 //! # Never
 //!
 //! - It never decides: what is recorded comes from `skein-core` alone.
@@ -25,6 +27,7 @@ mod journal;
 mod launch;
 mod map;
 pub mod metrics;
+pub mod notify;
 mod perform;
 mod plans;
 mod ports;
@@ -38,5 +41,6 @@ pub mod system;
 
 pub use config::{Config, InterruptiblePool, ToConnectors};
 pub use metrics::Metrics;
+pub use notify::Notify;
 pub use ports::Clock;
 pub use system::{Engine, StartError};

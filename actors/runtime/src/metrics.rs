@@ -22,6 +22,10 @@ pub struct Metrics {
     /// `skein_engine_replays_that_differ_total`: executions whose journal, read again at their end, gave another state.
     /// Only debug builds look.
     pub replays_that_differ: Counter,
+    /// `skein_engine_notices_sent_total`: notices of ends that were taken.
+    pub notices_sent: Counter,
+    /// `skein_engine_notices_dead_total`: notices of ends that were given up.
+    pub notices_dead: Counter,
 }
 
 impl Metrics {
@@ -46,6 +50,8 @@ impl Metrics {
             "Executions whose journal gave another state than they had (looked for in debug builds)",
             &self.replays_that_differ,
         );
+        count("skein_engine_notices_sent", "Notices of ends that were taken", &self.notices_sent);
+        count("skein_engine_notices_dead", "Notices of ends that were given up", &self.notices_dead);
         registry.register(
             "skein_engine_executions_active",
             "Executions that have actors",

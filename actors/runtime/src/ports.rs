@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::dispatch::Dispatch;
 use crate::launch::Launchables;
 use crate::metrics::Metrics;
+use crate::notify::Notifier;
 use crate::perform::announce::Announced;
 use crate::perform::cache::Reservations;
 use crate::plans::Plans;
@@ -34,6 +35,7 @@ pub(crate) struct Ports {
     pub(crate) metrics: Metrics,
     pub(crate) catalog: Catalog,
     pub(crate) reservations: Reservations,
+    pub(crate) notifier: Notifier,
 }
 
 impl Ports {

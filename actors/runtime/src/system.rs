@@ -6,6 +6,7 @@ use crate::engine::{EngineActor, Msg};
 use crate::intake;
 use crate::launch::Launchables;
 use crate::metrics::Metrics;
+use crate::notify::Notifier;
 use crate::perform::announce::Announced;
 use crate::perform::cache::Reservations;
 use crate::plans::Plans;
@@ -16,6 +17,7 @@ use skein_log::{BlobStore, EventLog, Inbox, QueueError, ReadError, TaskQueue};
 use skein_model::job::POOL;
 use skein_model::{Category, ExecutionId, PoolId};
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tracing::info;
@@ -36,10 +38,16 @@ pub enum StartError {
 }
 
 /// A running engine: owns every execution of its log.
-#[derive(Debug)]
 pub struct Engine {
     supervisor: ActorRef<Msg>,
+    notifier: Notifier,
     tasks: Vec<JoinHandle<()>>,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").finish_non_exhaustive()
+    }
 }
 
 impl Engine {
@@ -70,6 +78,9 @@ impl Engine {
             let queue = Arc::clone(&to.queue);
             Arc::new(Dispatch::new(queue, PoolId(POOL.to_owned()), to.jobs_max))
         });
+        let settings = config.notify.clone();
+        let (notifier, telling) =
+            Notifier::start(settings, Arc::clone(&log), Arc::clone(&clock), metrics.clone()).await?;
         let catalog = Catalog::new(Arc::clone(&log), skein_catalog::MEMORY_MAX);
         let ports = Arc::new(Ports {
             config,
@@ -86,6 +97,7 @@ impl Engine {
             metrics,
             catalog,
             reservations: Reservations::default(),
+            notifier: notifier.clone(),
         });
         let (supervisor, running) = Actor::spawn(None, EngineActor { ports: Arc::clone(&ports) }, ()).await?;
         if !open.is_empty() {
@@ -95,17 +107,19 @@ impl Engine {
             // The supervisor has only just been started.
             drop(supervisor.cast(Msg::TakeUp { id, first: None }));
         }
-        let tasks = vec![
+        let mut tasks = vec![
             running,
             tokio::spawn(intake::follow(Arc::clone(&ports), supervisor.clone(), cursor)),
             tokio::spawn(intake::mail(ports, supervisor.clone(), inbox)),
         ];
-        Ok(Self { supervisor, tasks })
+        tasks.extend(telling);
+        Ok(Self { supervisor, notifier, tasks })
     }
 
     /// Stops the engine. What was not confirmed will be asked for again by whoever wants it.
     pub async fn stop(mut self) {
         self.supervisor.stop(None);
+        self.notifier.stop();
         let running = self.tasks.remove(0);
         for task in &self.tasks {
             task.abort();

@@ -35,11 +35,18 @@ pub enum Command {
     Watch(crate::watch::Watch),
     /// Say what each unfinished part of an execution waits for, and what each try that failed was charged to.
     Why(crate::why::Why),
+    /// Print the tree of an execution, as it is or as it was at any moment.
+    Show(crate::show::Show),
+    /// Name the first difference of two executions.
+    Diff(crate::show::DiffOf),
     /// Say what each try of an execution used of its machine at most, and what it may use.
     Usage(crate::usage::UsageOf),
     /// List what cached tasks have left for others, or have it no longer count.
     #[command(subcommand)]
     Cache(crate::cache::Cache),
+    /// List who was told that executions have ended and who could not be, or have somebody told again.
+    #[command(subcommand)]
+    Notifications(crate::notifications::Notifications),
     /// Show which secrets there are, or encrypt all of them by a new key. `union create secret` makes one.
     #[command(subcommand)]
     Secrets(crate::secrets::Secrets),

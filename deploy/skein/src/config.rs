@@ -4,12 +4,13 @@
 
 use crate::args::Up;
 use crate::connectors::{self, CONNECTORS};
+use crate::notify::{self, NOTIFICATIONS};
 use anyhow::{Context as _, bail};
 use skein_connectors::Connector;
 use skein_gateway::LogLink;
 use skein_model::task_settings::{Given, SettingError};
 use skein_model::{ExecutionRule, ExecutionRules, PoolId, TaskRule, TaskRules};
-use skein_runtime::InterruptiblePool;
+use skein_runtime::{InterruptiblePool, Notify};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -50,6 +51,8 @@ pub struct Config {
     pub log_bytes_max: Option<u64>,
     /// The connectors that there are.
     pub connectors: Vec<Connector>,
+    /// Who is told of ends, and how.
+    pub notify: Notify,
 }
 
 /// Reads the file that `--config` or `SKEIN_CONFIG` names; none when neither does.
@@ -70,15 +73,19 @@ fn parse(path: &Path, text: &str) -> anyhow::Result<Config> {
     let table: toml::Table =
         text.parse().with_context(|| format!("the configuration file {file} is not TOML"))?;
     let mut faults = Vec::new();
-    let known = [TASKS, EXECUTIONS, INTERRUPTIBLE, LOGS, CONNECTORS];
+    let known = [TASKS, EXECUTIONS, INTERRUPTIBLE, LOGS, CONNECTORS, NOTIFICATIONS];
     let unknown = table.keys().filter(|key| !known.contains(&key.as_str()));
     faults.extend(unknown.map(|key| {
-        format!("{key} is unknown; there are {TASKS}, {EXECUTIONS}, {INTERRUPTIBLE}, {LOGS} and {CONNECTORS}")
+        format!(
+            "{key} is unknown; there are {TASKS}, {EXECUTIONS}, {INTERRUPTIBLE}, {LOGS}, {CONNECTORS} and {NOTIFICATIONS}"
+        )
     }));
     let rules = rules(&table, TASKS, TaskRule::read, &mut faults);
     let execution_rules = self::rules(&table, EXECUTIONS, ExecutionRule::read, &mut faults);
     let interruptible = interruptible(table.get(INTERRUPTIBLE), &mut faults);
     let connectors = connectors::read(table.get(CONNECTORS), &mut faults);
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
+    let notify = notify::read(table.get(NOTIFICATIONS), folder, &mut faults);
     let logs = logs(table.get(LOGS), &mut faults);
     let (log_links, log_bytes_max) = (log_links(&logs, &mut faults), log_bytes_max(&logs, &mut faults));
     if !faults.is_empty() {
@@ -92,6 +99,7 @@ fn parse(path: &Path, text: &str) -> anyhow::Result<Config> {
         log_links,
         log_bytes_max,
         connectors,
+        notify,
     })
 }
 
@@ -296,7 +304,7 @@ mod tests {
         assert_eq!(
             refused(text),
             "the configuration file skein.toml is not right\n  \
-             server is unknown; there are tasks, executions, interruptible, logs and connectors\n  \
+             server is unknown; there are tasks, executions, interruptible, logs, connectors and notifications\n  \
              rule 1 of [[tasks]]: priority is 1000; it has to be a whole number from -100 to 100\n  \
              rule 3 of [[tasks]]: isolation is true; it has to be one of \"fresh\", \"fork\" and \"reuse\""
         );

@@ -17,12 +17,15 @@ mod doctor;
 mod inspect;
 mod logs;
 mod machine;
+mod notifications;
+mod notify;
 mod owner;
 mod parts;
 mod places;
 mod profile;
 mod python;
 mod secrets;
+mod show;
 mod signals;
 mod up;
 mod usage;
@@ -56,8 +59,11 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Worker(worker) => runtime()?.block_on(worker::run(worker)),
         Command::Watch(watch) => Ok(runtime()?.block_on(watch::run(&watch))),
         Command::Why(why) => Ok(runtime()?.block_on(why::run(&why))),
+        Command::Show(show) => Ok(runtime()?.block_on(show::show(&show))),
+        Command::Diff(diff) => Ok(runtime()?.block_on(show::diff(&diff))),
         Command::Usage(usage) => Ok(runtime()?.block_on(usage::run(&usage))),
         Command::Cache(cache) => Ok(runtime()?.block_on(cache::run(&cache))),
+        Command::Notifications(what) => Ok(runtime()?.block_on(notifications::run(&what))),
         Command::Secrets(secrets) => Ok(runtime()?.block_on(secrets::run(&secrets))),
         Command::Logs(logs) => Ok(runtime()?.block_on(logs::run(&logs))),
         Command::Log(LogCommand::Cat(cat)) => runtime()?.block_on(inspect::cat(&cat)),

@@ -190,8 +190,14 @@ async fn start(
         registry,
     )
     .await?;
+    let mut engine_config = engine_config(up, config, machine.as_ref());
+    engine_config.connectors = Some(to_engine);
+    if engine_config.notify.link.is_empty() {
+        engine_config.notify.link =
+            format!("http://{address}/api/v1/executions/{{project}}/{{domain}}/{{name}}/show");
+    }
     let engine = Engine::start(
-        skein_runtime::Config { connectors: Some(to_engine), ..engine_config(up, config, machine.as_ref()) },
+        engine_config,
         metrics,
         Arc::clone(&parts.log),
         parts.inbox.clone(),
@@ -224,9 +230,10 @@ fn engine_config(up: &Up, given: Option<&Config>, machine: Option<&Machine>) -> 
         offer: machine.map(Machine::offer),
         ..skein_runtime::Config::default()
     };
-    if let Some(Config { rules, execution_rules, interruptible, .. }) = given {
+    if let Some(Config { rules, execution_rules, interruptible, notify, .. }) = given {
         (config.rules, config.execution_rules) = (rules.clone(), execution_rules.clone());
         config.interruptible = interruptible.clone();
+        config.notify = notify.clone();
     }
     if up.no_workers {
         let slots = up.slots.map_or(SLOTS_APART, std::num::NonZero::get);

@@ -5,6 +5,7 @@ use crate::data::{BlobRef, DataRef};
 use crate::failure::Failure;
 use crate::ids::{Attempt, EntityId, ExecutionId, NodeId};
 use crate::job::Job;
+use crate::notification::Notification;
 use crate::resources::Quota;
 use crate::time::Timestamp;
 use crate::used::Used;
@@ -321,6 +322,11 @@ const fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+const fn is_not(flag: &bool) -> bool {
+    !*flag
+}
+
 /// What was asked for when an execution was created, complete: the engine needs nothing else to run it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Created {
@@ -383,6 +389,12 @@ pub struct Settings {
     /// What project and domain said of resources when it was created.
     #[serde(default, skip_serializing_if = "Quota::is_empty")]
     pub quota: Quota,
+    /// Who is told when it ends.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notifications: Vec<Notification>,
+    /// Whether nobody is told, neither those nor whom the server's settings name.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub tells_nobody: bool,
 }
 
 /// Items `start..end` of a map, in input order.

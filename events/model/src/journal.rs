@@ -16,11 +16,13 @@ pub enum Category {
     Execution,
     /// What cached tasks produced: [`crate::CatalogEvent`].
     Catalog,
+    /// Who is told of the end of an execution: [`crate::NotificationEvent`].
+    Notification,
 }
 
 impl Category {
     /// Every category.
-    pub const ALL: [Self; 3] = [Self::Registry, Self::Execution, Self::Catalog];
+    pub const ALL: [Self; 4] = [Self::Registry, Self::Execution, Self::Catalog, Self::Notification];
 
     /// Answers the word used in keys and subjects.
     pub const fn word(self) -> &'static str {
@@ -28,6 +30,7 @@ impl Category {
             Self::Registry => "registry",
             Self::Execution => "execution",
             Self::Catalog => "catalog",
+            Self::Notification => "notification",
         }
     }
 }
@@ -46,6 +49,11 @@ impl JournalId {
     /// The journal of an execution.
     pub fn execution(id: &ExecutionId) -> Self {
         Self { category: Category::Execution, key: id.to_string().into() }
+    }
+
+    /// The journal of those who are told when an execution ends.
+    pub fn notices(id: &ExecutionId) -> Self {
+        Self { category: Category::Notification, key: id.to_string().into() }
     }
 
     /// The journal of one version of a definition.
@@ -123,9 +131,15 @@ impl JournalId {
 
     /// Answers the execution whose journal this is; none for other categories.
     pub fn as_execution(&self) -> Option<ExecutionId> {
-        if self.category != Category::Execution {
-            return None;
-        }
+        (self.category == Category::Execution).then(|| self.execution_of_key())?
+    }
+
+    /// Answers the execution of whose end this journal has who is told; none for other categories.
+    pub fn as_notices(&self) -> Option<ExecutionId> {
+        (self.category == Category::Notification).then(|| self.execution_of_key())?
+    }
+
+    fn execution_of_key(&self) -> Option<ExecutionId> {
         let mut parts = self.key.splitn(3, '/');
         Some(ExecutionId {
             project: parts.next()?.to_owned(),
@@ -148,6 +162,8 @@ mod tests {
     #[test]
     fn an_execution_is_found_again_from_the_name_of_its_journal() {
         let id = ExecutionId::parse("flytesnacks", "development", "abc").expect("a good id");
-        assert_eq!(JournalId::execution(&id).as_execution(), Some(id));
+        assert_eq!(JournalId::execution(&id).as_execution(), Some(id.clone()));
+        assert_eq!(JournalId::notices(&id).as_notices(), Some(id.clone()));
+        assert_eq!(JournalId::notices(&id).as_execution(), None);
     }
 }

@@ -26,6 +26,7 @@ pub mod journal;
 pub mod launch;
 pub mod literals;
 pub mod nested;
+pub mod notification;
 pub mod paths;
 pub mod phase;
 pub mod quantity;
@@ -56,6 +57,7 @@ pub use ids::{Attempt, CauseId, EntityId, EntityKind, ExecutionId, IdError, Node
 pub use interruptible::Interruptible;
 pub use job::{ConnectorWork, Job, JobPhase};
 pub use journal::{Category, JournalId};
+pub use notification::{Notification, NotificationEvent};
 pub use phase::{ExecutionPhase, NodePhase};
 pub use registry::RegistryEvent;
 pub use resources::{Offer, Quota, TaskResources};

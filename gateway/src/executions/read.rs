@@ -12,7 +12,7 @@ use rusqlite::types::Value;
 use skein_idl::flyteidl::admin::{self, execution_closure::OutputResult};
 use skein_idl::flyteidl::core;
 use skein_model::ids::check_name;
-use skein_model::{NodeId, Timestamp};
+use skein_model::{NodeId, Notification, Timestamp};
 
 /// How many characters of an error's message a list shows.
 pub(crate) const LISTED_MESSAGE_CHARS_MAX: usize = 100;
@@ -136,6 +136,7 @@ fn to_proto(row: ExecutionRow) -> Result<admin::Execution, ApiError> {
             created_at: Some(row.created_at.into()),
             updated_at: Some(row.updated_at.into()),
             workflow_id: Some(row.workflow.to_proto()),
+            notifications: row.notifications.iter().map(Notification::to_proto).collect(),
             state_change_details: Some(admin::ExecutionStateChangeDetails {
                 state: state.into(),
                 occurred_at: Some(row.state_at.into()),

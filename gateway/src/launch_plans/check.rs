@@ -1,8 +1,9 @@
-//! Whether a launch plan can start by itself as it says.
+//! Whether a launch plan can start by itself as it says, and tell whom it names.
 
 use crate::error::ApiError;
 use skein_idl::flyteidl::admin;
 use skein_idl::flyteidl::core::{ParameterMap, parameter};
+use skein_model::Notification;
 
 /// Checks what starts the launch plan by itself.
 ///
@@ -33,4 +34,14 @@ pub(super) fn schedule(spec: &admin::LaunchPlanSpec, expected: &ParameterMap) ->
             "a launch plan with a schedule needs a value for input {name:?}, which has neither default nor fixed value"
         ))),
     }
+}
+
+/// Checks whom it names to be told of the end of its executions.
+///
+/// # Errors
+/// [`ApiError::InvalidArgument`] for the first that cannot be told.
+pub(super) fn notifications(spec: &admin::LaunchPlanSpec) -> Result<(), ApiError> {
+    let Some(metadata) = &spec.entity_metadata else { return Ok(()) };
+    Notification::read_all(&metadata.notifications)?;
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Writes what events change into the tables.
 
 mod execution;
+mod notices;
 mod registry;
 
 pub(super) use execution::apply_execution;
@@ -9,7 +10,9 @@ pub(super) use registry::apply_registry;
 use super::blobs::encode;
 use rusqlite::{OptionalExtension, Transaction, params};
 use skein_log::Cursor;
-use skein_model::{Category, Dataset, Event, ExecutionId, Interruptible, RegistryEvent, Timestamp};
+use skein_model::{
+    Category, Dataset, Event, ExecutionId, Interruptible, NotificationEvent, RegistryEvent, Timestamp,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +41,15 @@ pub(super) enum Decoded {
         events: Vec<RegistryEvent>,
         /// What a launch plan names, when the record is the first of one.
         launch: Option<LaunchFacts>,
+    },
+    /// A record of the notices of an execution.
+    Notices {
+        /// Of which.
+        execution: ExecutionId,
+        /// When.
+        at: Timestamp,
+        /// What happened.
+        events: Vec<NotificationEvent>,
     },
 }
 
@@ -120,6 +132,9 @@ pub(super) fn apply(tx: &Transaction<'_>, decoded: &Decoded) -> Result<(), rusql
         }
         Decoded::Registry { key, at, events, launch } => {
             events.iter().try_for_each(|event| apply_registry(tx, key, *at, event, launch.as_ref()))
+        }
+        Decoded::Notices { execution, at, events } => {
+            events.iter().try_for_each(|event| notices::apply(tx, execution, *at, event))
         }
     }
 }

@@ -8,8 +8,8 @@ use skein_model::cache::CacheRule;
 use skein_model::interruptible::retries;
 use skein_model::nested::{self, Made, Tree};
 use skein_model::{
-    ActorEnvironment, BlobRef, Category, Event, Interruptible, RegistryEvent, TaskResources, TaskSettings,
-    codec,
+    ActorEnvironment, BlobRef, Category, Event, Interruptible, NotificationEvent, RegistryEvent,
+    TaskResources, TaskSettings, codec,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -50,6 +50,7 @@ pub(super) async fn decode(
     let decoded = match category {
         Category::Execution => decode_execution(envelope, blobs, plans).await,
         Category::Registry => decode_registry(envelope, blobs).await,
+        Category::Notification => decode_notices(envelope),
         // The catalog is asked, not followed.
         Category::Catalog => Ok(None),
     };
@@ -86,6 +87,12 @@ async fn decode_execution(
         });
     }
     Ok(Some(Decoded::Execution { id, at: envelope.record.time, events, plan, made }))
+}
+
+fn decode_notices(envelope: &skein_model::Envelope) -> Result<Option<Decoded>, codec::CodecError> {
+    let Some(execution) = envelope.journal.as_notices() else { return Ok(None) };
+    let events: Vec<NotificationEvent> = codec::decode(envelope.schema, &envelope.record.body)?;
+    Ok(Some(Decoded::Notices { execution, at: envelope.record.time, events }))
 }
 
 /// Answers the nodes of an encoded closure, at any depth, and what task each runs, and its policy; `made` is the node that made

@@ -35,8 +35,8 @@ struct Item {
 /// The views, and how far they are.
 pub(crate) struct Views {
     file: PathBuf,
-    progress: [watch::Receiver<Cursor>; 2],
-    targets: [Cursor; 2],
+    progress: [watch::Receiver<Cursor>; FOLLOWED.len()],
+    targets: [Cursor; FOLLOWED.len()],
     idle: Mutex<Vec<Connection>>,
     readers: Arc<Semaphore>,
     wait_max: Duration,
@@ -52,13 +52,14 @@ impl Drop for Views {
 }
 
 /// The categories that are folded into the tables. The catalog is asked when somebody wants to know, and not followed.
-pub(crate) const FOLLOWED: [Category; 2] = [Category::Registry, Category::Execution];
+pub(crate) const FOLLOWED: [Category; 3] = [Category::Registry, Category::Execution, Category::Notification];
 
 /// Answers the place of what tells how far a category is; of one that is not followed, that of the executions that fill it.
 const fn index(category: Category) -> usize {
     match category {
         Category::Registry => 0,
         Category::Execution | Category::Catalog => 1,
+        Category::Notification => 2,
     }
 }
 
@@ -77,12 +78,15 @@ impl Views {
             .map_err(|error| ApiError::internal("the folder of the views", &error))?;
         let file = folder.join("views.sqlite");
         let connection = schema::open_writer(&file)?;
-        let targets = [log.end(Category::Registry).await?, log.end(Category::Execution).await?];
-        let cursors =
-            [load_cursor(&connection, Category::Registry)?, load_cursor(&connection, Category::Execution)?];
+        let mut targets: [Cursor; FOLLOWED.len()] = Default::default();
+        let mut cursors: [Cursor; FOLLOWED.len()] = Default::default();
+        for category in FOLLOWED {
+            targets[index(category)] = log.end(category).await?;
+            cursors[index(category)] = load_cursor(&connection, category)?;
+        }
         let (items, queue) = mpsc::channel(QUEUED_RECORDS_MAX);
-        let (publish_registry, registry) = watch::channel(cursors[0].clone());
-        let (publish_execution, execution) = watch::channel(cursors[1].clone());
+        let publish = cursors.each_ref().map(|cursor| watch::Sender::new(cursor.clone()));
+        let progress = publish.each_ref().map(watch::Sender::subscribe);
         let mut followers = Vec::new();
         for category in FOLLOWED {
             let cursor = cursors[index(category)].clone();
@@ -90,11 +94,11 @@ impl Views {
         }
         std::thread::Builder::new()
             .name("views".to_owned())
-            .spawn(move || write(connection, queue, cursors, [publish_registry, publish_execution]))
+            .spawn(move || write(connection, queue, cursors, publish))
             .map_err(|error| ApiError::internal("the thread of the views", &error))?;
         Ok(Self {
             file,
-            progress: [registry, execution],
+            progress,
             targets,
             idle: Mutex::new(Vec::new()),
             readers: Arc::new(Semaphore::new(READERS_MAX)),
@@ -130,7 +134,7 @@ impl Views {
 
     /// Says whether everything that was in the log at start is in the views.
     pub(crate) fn is_caught_up(&self) -> bool {
-        (0..2).all(|at| covers_all(&self.progress[at].borrow(), &self.targets[at]))
+        (0..FOLLOWED.len()).all(|at| covers_all(&self.progress[at].borrow(), &self.targets[at]))
     }
 
     /// Answers how many places of the log lie between the views and `end`, over all shards.
@@ -242,8 +246,8 @@ async fn follow(
 fn write(
     mut connection: Connection,
     mut queue: mpsc::Receiver<Item>,
-    mut cursors: [Cursor; 2],
-    publish: [watch::Sender<Cursor>; 2],
+    mut cursors: [Cursor; FOLLOWED.len()],
+    publish: [watch::Sender<Cursor>; FOLLOWED.len()],
 ) {
     while let Some(first) = queue.blocking_recv() {
         let mut batch = vec![first];
@@ -275,7 +279,7 @@ fn write(
 fn write_batch(
     connection: &mut Connection,
     batch: &[Item],
-    cursors: &[Cursor; 2],
+    cursors: &[Cursor; FOLLOWED.len()],
 ) -> Result<(), rusqlite::Error> {
     let tx = connection.transaction()?;
     for decoded in batch.iter().filter_map(|item| item.decoded.as_ref()) {

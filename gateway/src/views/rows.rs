@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use skein_model::event::ItemRange;
 use skein_model::{
     Attempt, CacheKey, CacheSource, DataRef, Dataset, EntityId, EntityKind, ExecutionId, Interruptible, Job,
-    TaskResources, Timestamp, Used,
+    Notification, TaskResources, Timestamp, Used,
 };
 use std::collections::BTreeMap;
 
@@ -154,6 +154,8 @@ pub(crate) struct ExecutionRow {
     pub(crate) outputs: Option<DataRef>,
     pub(crate) data_prefix: String,
     pub(crate) raw_prefix: String,
+    /// Who is told when it ends.
+    pub(crate) notifications: Vec<Notification>,
 }
 
 impl Row for ExecutionRow {
@@ -163,7 +165,7 @@ impl Row for ExecutionRow {
         executions.workflow_name, executions.workflow_version, executions.error_code, executions.error_message, \
         executions.error_kind, executions.abort_cause, executions.abort_principal, executions.spec, \
         executions.inputs, executions.user_inputs, executions.outputs, executions.data_prefix, \
-        executions.raw_prefix";
+        executions.raw_prefix, executions.notifications";
 
     fn read(row: &SqlRow<'_>) -> Read<Self> {
         let cause: Option<String> = row.get(19)?;
@@ -188,6 +190,7 @@ impl Row for ExecutionRow {
             outputs: optional_data(row, 24)?,
             data_prefix: row.get(25)?,
             raw_prefix: row.get(26)?,
+            notifications: packed(row, 27)?,
         })
     }
 }

@@ -48,7 +48,7 @@ CREATE TABLE executions (
     error_code TEXT, error_message TEXT, error_kind INTEGER, abort_cause TEXT, abort_principal TEXT,
     spec BLOB NOT NULL, plan BLOB NOT NULL, plan_digest INTEGER NOT NULL, inputs BLOB NOT NULL,
     user_inputs BLOB NOT NULL, outputs BLOB, data_prefix TEXT NOT NULL, raw_prefix TEXT NOT NULL,
-    skips_end INTEGER NOT NULL, interruptible INTEGER,
+    skips_end INTEGER NOT NULL, interruptible INTEGER, notifications BLOB NOT NULL,
     UNIQUE (project, domain, name)
 );
 CREATE INDEX executions_by_age ON executions (project, domain, created_at);
@@ -87,6 +87,14 @@ CREATE TABLE attempts (
     cached INTEGER NOT NULL DEFAULT 0, pace BLOB, job BLOB, used BLOB,
     PRIMARY KEY (execution, node_id, attempt)
 ) WITHOUT ROWID;
+CREATE TABLE notices (
+    project TEXT NOT NULL, domain TEXT NOT NULL, execution TEXT NOT NULL, notice INTEGER NOT NULL,
+    channel TEXT NOT NULL, phase TEXT NOT NULL, ended_at INTEGER NOT NULL, state INTEGER NOT NULL,
+    tries INTEGER NOT NULL, updated_at INTEGER NOT NULL, again_at INTEGER, reason TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (project, domain, execution, notice)
+) WITHOUT ROWID;
+CREATE INDEX notices_by_age ON notices (ended_at);
+CREATE INDEX notices_that_are_dead ON notices (ended_at) WHERE state = 2;
 CREATE TABLE map_chunks (
     execution INTEGER NOT NULL, node_id TEXT NOT NULL, first INTEGER NOT NULL, attempt INTEGER NOT NULL,
     last INTEGER NOT NULL, failures BLOB NOT NULL, returned BLOB NOT NULL, ended_at INTEGER NOT NULL,

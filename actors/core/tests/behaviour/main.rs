@@ -13,6 +13,7 @@ mod gates;
 mod jobs;
 mod laws;
 mod nested;
+mod notify;
 mod plans;
 mod recovery;
 mod schedule;

@@ -5,6 +5,7 @@
 mod apart;
 mod cached;
 mod chunks;
+mod notices;
 mod rest;
 mod rules;
 mod stored;

@@ -14,7 +14,7 @@ use skein_model::{
     CauseId, Command, DataRef, EntityId, EntityKind, Event, ExecutionId, Failure, Head, JournalId, PoolId,
     Record, TaskRules, Timestamp, Work, WorkId, codec, paths,
 };
-use skein_runtime::{Clock, Config, Engine, Metrics};
+use skein_runtime::{Clock, Config, Engine, Metrics, Notify};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -63,12 +63,31 @@ impl World {
         Self::over(Arc::new(MemoryLog::default()), queue(), blobs, folder, TaskRules::default()).await
     }
 
+    /// As [`World::start`], with somebody to be told of ends.
+    pub async fn start_telling(notify: Notify) -> Self {
+        let folder = TempDir::new().expect("a folder can be made");
+        let blobs = Arc::new(BlobStore::local(folder.path()).expect("the folder is there"));
+        let log = Arc::new(MemoryLog::default());
+        Self::over_telling(log, queue(), blobs, folder, TaskRules::default(), notify).await
+    }
+
     async fn over(
         log: Arc<dyn EventLog>,
         queue: Arc<MemoryQueue>,
         blobs: Arc<BlobStore>,
         folder: TempDir,
         rules: TaskRules,
+    ) -> Self {
+        Self::over_telling(log, queue, blobs, folder, rules, Notify::default()).await
+    }
+
+    async fn over_telling(
+        log: Arc<dyn EventLog>,
+        queue: Arc<MemoryQueue>,
+        blobs: Arc<BlobStore>,
+        folder: TempDir,
+        rules: TaskRules,
+        notify: Notify,
     ) -> Self {
         let inbox = Arc::new(MemoryInbox::new(64, Duration::from_secs(5)));
         let metrics = Metrics::default();
@@ -77,6 +96,7 @@ impl World {
                 rules,
                 outputs_at_once_max: OUTPUTS_AT_ONCE_MAX,
                 reservation: RESERVATION,
+                notify,
                 ..Config::default()
             },
             metrics.clone(),
@@ -100,6 +120,12 @@ impl World {
     pub async fn restart_with(self, rules: TaskRules) -> Self {
         self.engine.stop().await;
         Self::over(self.log, queue(), self.blobs, self.folder, rules).await
+    }
+
+    /// As [`World::restart`], with somebody to be told of ends.
+    pub async fn restart_telling(self, notify: Notify) -> Self {
+        self.engine.stop().await;
+        Self::over_telling(self.log, queue(), self.blobs, self.folder, TaskRules::default(), notify).await
     }
 
     /// Ends the engine, and starts another on the same log and the same queue: its workers go on.
@@ -157,6 +183,17 @@ impl World {
         self.append_created(name, closure, inputs).await
     }
 
+    /// As [`World::create`], with settings.
+    pub async fn create_with(
+        &self,
+        name: &str,
+        closure: &core::CompiledWorkflowClosure,
+        settings: Settings,
+    ) -> ExecutionId {
+        let inputs = encode_literal_map([("x", encode_integer(1).as_ref())]);
+        self.append_created_with(name, closure, inputs, settings).await
+    }
+
     pub async fn create_list(
         &self,
         name: &str,
@@ -192,6 +229,16 @@ impl World {
         closure: &core::CompiledWorkflowClosure,
         inputs: Bytes,
     ) -> ExecutionId {
+        self.append_created_with(name, closure, inputs, Settings::default()).await
+    }
+
+    async fn append_created_with(
+        &self,
+        name: &str,
+        closure: &core::CompiledWorkflowClosure,
+        inputs: Bytes,
+        settings: Settings,
+    ) -> ExecutionId {
         let id = ExecutionId::parse("p", "d", name).expect("a good id");
         let plan =
             self.blobs.put(&self.blobs.url("plan"), closure.encode_to_vec().into()).await.expect("a disk");
@@ -211,7 +258,7 @@ impl World {
             user_inputs: inputs.clone(),
             inputs,
             spec: Bytes::new(),
-            settings: Settings::default(),
+            settings,
             data_prefix: paths::data_prefix(self.blobs.root(), &id),
             raw_prefix: paths::raw_prefix(self.blobs.root(), &id),
             principal: "tester".to_owned(),

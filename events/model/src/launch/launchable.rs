@@ -6,6 +6,7 @@ use crate::data::{BlobRef, DataRef};
 use crate::event::{Created, ParentNode};
 use crate::ids::{EntityId, ExecutionId, NodeId};
 use crate::literals;
+use crate::notification::NotificationError;
 use crate::paths;
 use crate::resources::{Offer, Quota};
 use bytes::Bytes;
@@ -59,6 +60,9 @@ pub enum Refusal {
     /// Resources that its project does not allow, or the machine does not have.
     #[error(transparent)]
     Asked(#[from] AskedError),
+    /// A notification that cannot be asked for.
+    #[error(transparent)]
+    Notification(#[from] NotificationError),
 }
 
 /// An execution that is to be: what is to be stored for it, and the rest of its first record.
@@ -119,7 +123,7 @@ impl Launchable {
         let all = merge_inputs(&self.expected_inputs, &self.fixed_inputs, &given)?;
         asked::check(&self.asked, &quota, server.offer)?;
         let spec = settings::normalise(spec, self, server, id);
-        let (merged, raw_root) = settings::of(&spec, quota);
+        let (merged, raw_root) = settings::of(&spec, self, quota)?;
         let data_prefix = paths::data_prefix(server.root, id);
         let raw_prefix = match raw_root {
             Some(root) => {

@@ -4,6 +4,7 @@
 use super::{Launchable, Server};
 use crate::event::Settings;
 use crate::ids::{EntityKind, ExecutionId};
+use crate::notification::{Notification, NotificationError};
 use crate::resources::Quota;
 use skein_idl::flyteidl::{admin, core};
 use std::collections::BTreeMap;
@@ -78,7 +79,15 @@ fn has_annotations(annotations: &admin::Annotations) -> bool {
 }
 
 /// Answers what the engine goes by of a spec that [`normalise`] made, and the prefix for raw data if one was asked for.
-pub(super) fn of(spec: &admin::ExecutionSpec, quota: Quota) -> (Settings, Option<String>) {
+///
+/// # Errors
+/// [`NotificationError`] for a notification that cannot be asked for.
+pub(super) fn of(
+    spec: &admin::ExecutionSpec,
+    launch: &Launchable,
+    quota: Quota,
+) -> Result<(Settings, Option<String>), NotificationError> {
+    let (notifications, tells_nobody) = told(spec, launch)?;
     let values = |map: Option<&BTreeMap<String, String>>| map.cloned().unwrap_or_default();
     let envs = spec.envs.iter().flat_map(|envs| &envs.values);
     let settings = Settings {
@@ -90,6 +99,25 @@ pub(super) fn of(spec: &admin::ExecutionSpec, quota: Quota) -> (Settings, Option
         annotations: values(spec.annotations.as_ref().map(|annotations| &annotations.values)),
         tags: spec.tags.clone(),
         quota,
+        notifications,
+        tells_nobody,
     };
-    (settings, spec.raw_output_data_config.as_ref().map(|raw| raw.output_location_prefix.clone()))
+    Ok((settings, spec.raw_output_data_config.as_ref().map(|raw| raw.output_location_prefix.clone())))
+}
+
+/// Answers who is told of the end, and whether nobody is: the request's list where it has any, else the launch plan's.
+fn told(
+    spec: &admin::ExecutionSpec,
+    launch: &Launchable,
+) -> Result<(Vec<Notification>, bool), NotificationError> {
+    use admin::execution_spec::NotificationOverrides;
+    let of_plan = launch.defaults.as_ref().and_then(|plan| plan.entity_metadata.as_ref());
+    let given = match &spec.notification_overrides {
+        Some(NotificationOverrides::DisableAll(true)) => return Ok((Vec::new(), true)),
+        Some(NotificationOverrides::Notifications(list)) if !list.notifications.is_empty() => {
+            &list.notifications[..]
+        }
+        Some(_) | None => of_plan.map(|metadata| &metadata.notifications[..]).unwrap_or_default(),
+    };
+    Ok((Notification::read_all(given)?, false))
 }

@@ -14,13 +14,14 @@ use skein_model::codec;
 use skein_model::command::{Began, Outcome};
 use skein_model::envelope::{SCHEMA, TraceContext};
 use skein_model::event::{CachedItems, Created, FinishedChunk, ItemFailure, ItemRange, Settings};
+use skein_model::notification::{Channel, Ended, MailService};
 use skein_model::resources::{Amounts, SharedMemory};
 use skein_model::work::{Isolation, Life, Work, WorkId, WorkKind};
 use skein_model::{
     Actor, Attempt, BlobRef, CacheKey, CacheSource, CatalogEvent, CauseId, Charge, Command, ConnectorWork,
-    DataRef, Dataset, EntityId, EntityKind, Envelope, Event, ExecutionId, Failure, FailureCause, Head, Job,
-    JobPhase, JournalId, NodeId, PoolId, Quota, Record, RegistryEvent, Sealed, SecretId, SecretKind,
-    TaskResources, TimeLimit, Timestamp, Used,
+    DataRef, Dataset, EntityId, EntityKind, Envelope, Event, ExecutionId, ExecutionPhase, Failure,
+    FailureCause, Head, Job, JobPhase, JournalId, NodeId, Notification, NotificationEvent, PoolId, Quota,
+    Record, RegistryEvent, Sealed, SecretId, SecretKind, TaskResources, TimeLimit, Timestamp, Used,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -145,6 +146,8 @@ fn created() -> Created {
             annotations: pairs(),
             tags: vec!["tag".to_owned()],
             quota: Quota::default(),
+            notifications: Vec::new(),
+            tells_nobody: false,
         },
         data_prefix: "file:///store/metadata/x".to_owned(),
         raw_prefix: "file:///store/raw/x".to_owned(),
@@ -185,6 +188,35 @@ fn cache_answers() -> Vec<(Option<CacheKey>, CacheFound)> {
 
 fn cached_items() -> CachedItems {
     CachedItems { range: ItemRange { start: 100, end: 200 }, absent: vec![150, 151], outputs: blob() }
+}
+
+fn notification_events() -> Vec<(&'static str, Vec<NotificationEvent>)> {
+    let ended = Box::new(Ended {
+        execution: execution(),
+        launched: entity(EntityKind::LaunchPlan),
+        workflow: entity(EntityKind::Workflow),
+        phase: ExecutionPhase::Failed,
+        at: Timestamp::from_micros(7),
+        code: "USER:RuntimeError".to_owned(),
+        message: "boom".to_owned(),
+    });
+    let mail = |service| Channel::Mail { service, recipient: "a@example.org".to_owned() };
+    let services = [MailService::Email, MailService::PagerDuty, MailService::Slack];
+    let webhook = Channel::Webhook { name: "ops".to_owned() };
+    let channels = services.into_iter().map(mail).chain([webhook]).collect();
+    let not_sent = |again| NotificationEvent::NotSent {
+        notice: 1,
+        tries: 2,
+        reason: "it answers 500".to_owned(),
+        again,
+    };
+    vec![
+        ("Awaited", vec![NotificationEvent::Awaited]),
+        ("Ended", vec![NotificationEvent::Ended { ended, channels }]),
+        ("Sent", vec![NotificationEvent::Sent { notice: 0, tries: 1 }]),
+        ("NotSent", vec![not_sent(Some(Timestamp::from_micros(9))), not_sent(None)]),
+        ("ResendAsked", vec![NotificationEvent::ResendAsked { notice: 1, principal: "somebody".to_owned() }]),
+    ]
 }
 
 fn catalog_events() -> Vec<(&'static str, Vec<CatalogEvent>)> {
@@ -557,6 +589,11 @@ fn every_catalog_event_is_read_and_written_as_ever() {
 }
 
 #[test]
+fn every_event_of_notices_is_read_and_written_as_ever() {
+    check("notification", &variants_of::<NotificationEvent>(), &notification_events());
+}
+
+#[test]
 fn every_registry_event_is_read_and_written_as_ever() {
     check("registry", &variants_of::<RegistryEvent>(), &registry_events());
 }
@@ -618,6 +655,16 @@ fn what_was_added_to_a_form_is_read_and_written_as_ever() {
         .map(|work| Work { connector: Some(Box::new(connector.clone())), ..work })
         .collect();
     check("added", &BTreeSet::from(["Connector".to_owned()]), &[("Connector", elsewhere)]);
+    let told = Settings {
+        notifications: vec![Notification {
+            phases: vec![ExecutionPhase::Failed, ExecutionPhase::TimedOut],
+            service: MailService::PagerDuty,
+            recipients: vec!["a@example.org".to_owned()],
+        }],
+        tells_nobody: true,
+        ..Settings::default()
+    };
+    check("added", &BTreeSet::from(["Told".to_owned()]), &[("Told", vec![told])]);
     let quota = Quota { defaults: resources().requests, limits: resources().limits };
     check("added", &BTreeSet::from(["Quota".to_owned()]), &[("Quota", vec![quota])]);
 }

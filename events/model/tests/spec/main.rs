@@ -11,6 +11,7 @@ mod fixtures;
 mod golden;
 mod launch;
 mod literals;
+mod notifications;
 mod resources;
 mod sdk;
 mod stored;

@@ -58,9 +58,9 @@ fn insert(
         "INSERT OR IGNORE INTO executions (project, domain, name, created_at, updated_at, phase, mode, state_at, principal,
             launch_kind, launch_project, launch_domain, launch_name, launch_version,
             workflow_project, workflow_domain, workflow_name, workflow_version, parent_node,
-            spec, plan, plan_digest, inputs, user_inputs, data_prefix, raw_prefix, skips_end, interruptible)
+            spec, plan, plan_digest, inputs, user_inputs, data_prefix, raw_prefix, skips_end, interruptible, notifications)
         VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?4, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
-            ?22, ?23, ?24, ?25, ?26)",
+            ?22, ?23, ?24, ?25, ?26, ?27)",
     )?
     .execute(params![
         execution.project,
@@ -89,6 +89,7 @@ fn insert(
         created.raw_prefix,
         plan.skips_end,
         settings.interruptible,
+        encode(&settings.notifications),
     ])?;
     let key = tx.last_insert_rowid();
     let mut tag = tx.prepare_cached("INSERT OR IGNORE INTO execution_tags VALUES (?1, ?2, ?3, ?4)")?;

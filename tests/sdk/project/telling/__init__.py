@@ -1,0 +1,1 @@
+"""Workflows of whose end somebody is to be told."""
