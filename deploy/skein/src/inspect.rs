@@ -7,7 +7,9 @@ use futures::StreamExt as _;
 use serde::Serialize;
 use skein_log::embedded::EmbeddedReader;
 use skein_log::{Cursor, EventLog as _, Followed, ReadError, jetstream};
-use skein_model::{CatalogEvent, Category, Envelope, Event, Head, JournalId, RegistryEvent, codec};
+use skein_model::{
+    CatalogEvent, Category, Envelope, Event, Head, JournalId, RegistryEvent, ScheduleEvent, codec,
+};
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -70,6 +72,7 @@ enum Events<'a> {
     Execution(Vec<Event>),
     Registry(Vec<RegistryEvent>),
     Catalog(Vec<CatalogEvent>),
+    Schedule(Vec<ScheduleEvent>),
     Unreadable { unreadable: String, bytes: &'a [u8] },
 }
 
@@ -96,6 +99,7 @@ fn events(envelope: &Envelope) -> Events<'_> {
         Category::Execution => codec::decode(envelope.schema, bytes).map(Events::Execution),
         Category::Registry => codec::decode(envelope.schema, bytes).map(Events::Registry),
         Category::Catalog => codec::decode(envelope.schema, bytes).map(Events::Catalog),
+        Category::Schedule => codec::decode(envelope.schema, bytes).map(Events::Schedule),
     };
     read.unwrap_or_else(|error| Events::Unreadable { unreadable: error.to_string(), bytes })
 }

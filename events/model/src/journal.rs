@@ -16,11 +16,13 @@ pub enum Category {
     Execution,
     /// What cached tasks produced: [`crate::CatalogEvent`].
     Catalog,
+    /// The ticks of schedules: [`crate::ScheduleEvent`].
+    Schedule,
 }
 
 impl Category {
     /// Every category.
-    pub const ALL: [Self; 3] = [Self::Registry, Self::Execution, Self::Catalog];
+    pub const ALL: [Self; 4] = [Self::Registry, Self::Execution, Self::Catalog, Self::Schedule];
 
     /// Answers the word used in keys and subjects.
     pub const fn word(self) -> &'static str {
@@ -28,6 +30,7 @@ impl Category {
             Self::Registry => "registry",
             Self::Execution => "execution",
             Self::Catalog => "catalog",
+            Self::Schedule => "schedule",
         }
     }
 }
@@ -63,6 +66,28 @@ impl JournalId {
             category: Category::Registry,
             key: format!("{}/{project}/{domain}/{name}", kind.word()).into(),
         }
+    }
+
+    /// One of the journals of the ticks of a launch plan, whichever of its versions is active: they follow one another, see
+    /// [`crate::schedule::SEGMENT_TICKS_MAX`].
+    pub fn ticks(project: &str, domain: &str, launch_plan: &str, segment: u32) -> Self {
+        Self {
+            category: Category::Schedule,
+            key: format!("{project}/{domain}/{launch_plan}/{segment}").into(),
+        }
+    }
+
+    /// Answers the project, domain and name of a launch plan of which this is the journal that all its versions share.
+    pub fn as_launch_plan_name(&self) -> Option<(&str, &str, &str)> {
+        if self.category != Category::Registry {
+            return None;
+        }
+        let mut parts = self.key.split('/');
+        if parts.next()? != EntityKind::LaunchPlan.word() {
+            return None;
+        }
+        let name = (parts.next()?, parts.next()?, parts.next()?);
+        parts.next().is_none().then_some(name)
     }
 
     /// The journal of a project.

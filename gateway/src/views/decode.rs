@@ -49,8 +49,8 @@ pub(super) async fn decode(
     let decoded = match category {
         Category::Execution => decode_execution(envelope, blobs, plans).await,
         Category::Registry => decode_registry(envelope, blobs).await,
-        // The catalog is asked, not followed.
-        Category::Catalog => Ok(None),
+        // These are asked, not followed.
+        Category::Catalog | Category::Schedule => Ok(None),
     };
     decoded.unwrap_or_else(|error| {
         let version = envelope.version.0;

@@ -14,4 +14,5 @@ mod laws;
 mod plans;
 mod schedule;
 mod specification;
+mod ticks;
 mod time;

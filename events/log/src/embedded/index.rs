@@ -13,6 +13,7 @@ pub(super) struct Index {
     registry: Family,
     execution: Family,
     catalog: Family,
+    schedule: Family,
 }
 
 /// The journals of one category.
@@ -108,6 +109,7 @@ impl Index {
             Category::Registry => &self.registry,
             Category::Execution => &self.execution,
             Category::Catalog => &self.catalog,
+            Category::Schedule => &self.schedule,
         }
     }
 
@@ -116,6 +118,7 @@ impl Index {
             Category::Registry => &mut self.registry,
             Category::Execution => &mut self.execution,
             Category::Catalog => &mut self.catalog,
+            Category::Schedule => &mut self.schedule,
         }
     }
 }

@@ -176,6 +176,7 @@ pub(super) const fn number_of(category: Category) -> i64 {
         Category::Registry => 0,
         Category::Execution => 1,
         Category::Catalog => 2,
+        Category::Schedule => 3,
     }
 }
 

@@ -12,6 +12,7 @@ mod golden;
 mod launch;
 mod literals;
 mod resources;
+mod schedule;
 mod sdk;
 mod stored;
 mod task_rules;
