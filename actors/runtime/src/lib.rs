@@ -5,6 +5,7 @@
 //!  inbox ──mail────►   │                     │ effects
 //!                      └ supervises          ├──► perform: inputs, attempts, outputs (tasks that end in a command)
 //!                                            └──► MapActor: cuts chunks, keeps a few on offer
+//!  log ──activations──► schedules ──ticks, first records──► log
 //! ```
 //!
 //! # Never
@@ -22,7 +23,6 @@ mod engine;
 mod execution;
 mod intake;
 mod journal;
-#[cfg_attr(not(test), expect(dead_code, reason = "schedules and nodes that launch come next"))]
 mod launch;
 mod map;
 pub mod metrics;
@@ -30,6 +30,7 @@ mod perform;
 mod plans;
 mod ports;
 mod replay;
+mod schedules;
 mod settings;
 mod stored;
 pub mod system;

@@ -1,7 +1,7 @@
 //! Journals that follow one another: when one is full, the next begins. Where they end is found without reading them.
 
 use crate::event_log::{EventLog, ReadError};
-use skein_model::{Head, JournalId};
+use skein_model::{Envelope, Head, JournalId};
 
 /// Answers the number of the last journal of a row that has records, and where that ends; none when not even the first has.
 /// A row has no holes: a journal is begun when the one before is full.
@@ -39,6 +39,24 @@ pub async fn last_segment(
     Ok(Some((found, end)))
 }
 
+/// Reads the last two journals of a row; answers the number of the last, where it ends, and the records of both. None when not
+/// even the first has records.
+///
+/// # Errors
+/// When the log cannot be read.
+pub async fn read_last_two(
+    log: &dyn EventLog,
+    journal: impl Fn(u32) -> JournalId,
+) -> Result<Option<(u32, Head, Vec<Envelope>)>, ReadError> {
+    let Some((last, head)) = last_segment(log, &journal).await? else { return Ok(None) };
+    let mut records = match last.checked_sub(1) {
+        Some(before) => log.read(&journal(before), Head::EMPTY).await?,
+        None => Vec::new(),
+    };
+    records.extend(log.read(&journal(last), Head::EMPTY).await?);
+    Ok(Some((last, head, records)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,8 +76,7 @@ mod tests {
                 closes: true,
                 body: bytes::Bytes::new(),
             };
-            let appended =
-                log.append(&journal(segment), Head::EMPTY, record).await.expect("it is in memory");
+            let appended = log.append(&journal(segment), Head::EMPTY, record).await.expect("it is in memory");
             let found = last_segment(&log, journal).await.expect("it is in memory");
             assert_eq!(found, Some((segment, appended.head)));
         }

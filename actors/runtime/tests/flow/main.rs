@@ -6,6 +6,7 @@ mod apart;
 mod cached;
 mod chunks;
 mod rules;
+mod schedules;
 mod stored;
 mod world;
 

@@ -1,5 +1,7 @@
 //! What has happened to a schedule: the ticks of one name of a launch plan, whichever of its versions was active.
 
+use crate::codec::{self, CodecError};
+use crate::envelope::Envelope;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -119,6 +121,19 @@ pub struct History {
 }
 
 impl History {
+    /// Folds records, or the last of them.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub fn of<'a>(records: impl IntoIterator<Item = &'a Envelope>) -> Result<Self, CodecError> {
+        let mut history = Self::default();
+        for record in records {
+            let events: Vec<ScheduleEvent> = codec::decode(record.schema, &record.record.body)?;
+            events.iter().for_each(|event| history.apply(event));
+        }
+        Ok(history)
+    }
+
     /// Takes what happened next.
     pub fn apply(&mut self, event: &ScheduleEvent) {
         match event {
