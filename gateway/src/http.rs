@@ -1,5 +1,5 @@
 //! What is served over plain HTTP beside gRPC: health, metrics, objects by signed URL, logs, progress, why, what was used, the
-//! cache, and which secrets there are.
+//! cache, and which schedules and secrets there are.
 
 mod cache;
 mod data;
@@ -7,6 +7,7 @@ mod json;
 mod logs;
 mod metrics;
 mod progress;
+mod schedules;
 mod secrets;
 mod usage;
 mod why;
@@ -65,6 +66,7 @@ pub(crate) fn routes(shared: Arc<Shared>, registry: Arc<Registry>) -> Router {
         .route("/api/v1/executions/{project}/{domain}/{name}/usage/{node}", get(usage::of_node))
         .route("/api/v1/executions/{project}/{domain}/{name}/why", get(why::of_execution))
         .route("/api/v1/executions/{project}/{domain}/{name}/why/{node}", get(why::of_node))
+        .route("/api/v1/schedules", get(schedules::list))
         .route("/api/v1/secrets", get(secrets::list))
         .route("/api/v1/secrets/rotate", post(secrets::rotate))
         .with_state(shared)

@@ -36,6 +36,7 @@ pub mod printed;
 pub mod progress;
 mod projects;
 mod registry;
+pub mod schedules;
 pub mod secrets;
 mod server;
 mod services;

@@ -40,6 +40,9 @@ pub enum Command {
     /// List what cached tasks have left for others, or have it no longer count.
     #[command(subcommand)]
     Cache(crate::cache::Cache),
+    /// List the launch plans that start by themselves: when next, when last, and why not.
+    #[command(subcommand)]
+    Schedule(crate::schedule::ScheduleCommand),
     /// Show which secrets there are, or encrypt all of them by a new key. `union create secret` makes one.
     #[command(subcommand)]
     Secrets(crate::secrets::Secrets),

@@ -22,6 +22,7 @@ mod parts;
 mod places;
 mod profile;
 mod python;
+mod schedule;
 mod secrets;
 mod signals;
 mod up;
@@ -58,6 +59,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Why(why) => Ok(runtime()?.block_on(why::run(&why))),
         Command::Usage(usage) => Ok(runtime()?.block_on(usage::run(&usage))),
         Command::Cache(cache) => Ok(runtime()?.block_on(cache::run(&cache))),
+        Command::Schedule(schedule) => Ok(runtime()?.block_on(schedule::run(&schedule))),
         Command::Secrets(secrets) => Ok(runtime()?.block_on(secrets::run(&secrets))),
         Command::Logs(logs) => Ok(runtime()?.block_on(logs::run(&logs))),
         Command::Log(LogCommand::Cat(cat)) => runtime()?.block_on(inspect::cat(&cat)),
