@@ -228,6 +228,25 @@ def test_a_launch_plan_that_activates_itself_says_its_time_zone_and_what_to_catc
     plans.turn("--deactivate", "cron", "v1").expect_success()
 
 
+def test_a_backfill_is_made_of_the_times_of_the_schedule(client: Client, plans: Plans) -> None:
+    """`pyflyte backfill` registers a workflow with one launch plan node for each time of a range, as flytekit counts them."""
+    plans.register("v1", cron("0 */6 * * *")).expect_success()
+    window = ("--from-date", "2026-11-20", "--backfill-window", "1d", "--do-not-execute")
+    version = unique("backfill")
+    name = f"{plans.name}.cron"
+    plans.pyflyte(
+        "backfill", "-p", PROJECT, "-d", DOMAIN, *window, "--version", version, name, "v1"
+    ).expect_success()
+    listed = client.admin.ListWorkflows(list_request(100, f"eq(workflow.version,{version})")).workflows
+    [found] = listed
+    workflow = client.admin.GetWorkflow(common_pb2.ObjectGetRequest(id=found.id))
+    template = workflow.closure.compiled_workflow.primary.template
+    nodes = [node for node in template.nodes if node.HasField("workflow_node")]
+    assert {node.workflow_node.launchplan_ref.name for node in nodes} == {name}
+    given = [node.inputs[0].binding.scalar.primitive.datetime.ToDatetime() for node in nodes]
+    assert sorted(given) == [datetime(2026, 11, 20) + timedelta(hours=6 * hour) for hour in range(1, 4)]
+
+
 def test_101_a_schedule_that_leaves_an_input_open_is_refused(plans: Plans) -> None:
     """A launch plan with a schedule and an unbound required input is INVALID_ARGUMENT, named."""
     plan = 'LaunchPlan.get_or_create(plain, "NAME.left", schedule=CronSchedule(schedule="@daily"), default_inputs={"y": 1})\n'
