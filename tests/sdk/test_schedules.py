@@ -229,7 +229,7 @@ def test_a_launch_plan_that_activates_itself_says_its_time_zone_and_what_to_catc
 
 
 def test_a_backfill_is_made_of_the_times_of_the_schedule(client: Client, plans: Plans) -> None:
-    """`pyflyte backfill` registers a workflow with one launch plan node for each time of a range, as flytekit counts them."""
+    """`pyflyte backfill` registers a workflow with a launch plan node for each time of a range."""
     plans.register("v1", cron("0 */6 * * *")).expect_success()
     window = ("--from-date", "2026-11-20", "--backfill-window", "1d", "--do-not-execute")
     version = unique("backfill")
@@ -249,7 +249,8 @@ def test_a_backfill_is_made_of_the_times_of_the_schedule(client: Client, plans: 
 
 def test_101_a_schedule_that_leaves_an_input_open_is_refused(plans: Plans) -> None:
     """A launch plan with a schedule and an unbound required input is INVALID_ARGUMENT, named."""
-    plan = 'LaunchPlan.get_or_create(plain, "NAME.left", schedule=CronSchedule(schedule="@daily"), default_inputs={"y": 1})\n'
+    schedule = 'schedule=CronSchedule(schedule="@daily")'
+    plan = f'LaunchPlan.get_or_create(plain, "NAME.left", {schedule}, default_inputs={{"y": 1}})\n'
     answer = plans.register("v1", plan)
     assert answer.status != 0
     assert 'a launch plan with a schedule needs a value for input "x"' in answer.output
@@ -312,7 +313,7 @@ def minutes(executions: list[execution_pb2.Execution]) -> list[datetime]:
 def test_098_to_100_ticks_come_at_the_minute_once_each_through_a_crash_until_it_is_deactivated(
     new_server: Callable[[], Skein], tmp_path: Path
 ) -> None:
-    """Mode SCHEDULED, `scheduled_at`, the kickoff input; none doubled or lost by a kill -9; none after a deactivation."""
+    """Mode, `scheduled_at`, the kickoff input; none doubled or lost by a kill -9; none after a deactivation."""
     server = new_server()
     client, plans = Client(server), Plans(server, tmp_path)
     plans.register("v1", cron("*/1 * * * *")).expect_success()

@@ -41,7 +41,7 @@ pub(crate) struct Launch {
 /// An execution that is there now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Launched {
-    /// Whether it came to be by this call; an earlier try of the same launch counts as well.
+    /// Whether it came to be by this call; false when an earlier try of the same launch made it.
     pub(crate) is_new: bool,
 }
 

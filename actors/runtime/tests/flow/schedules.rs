@@ -206,7 +206,7 @@ impl World {
         self.started().await.into_iter().map(|(at, _)| at).collect()
     }
 
-    /// How often each execution was begun, which is once.
+    /// Where the schedule is, from its journals.
     async fn history(&self) -> History {
         let ticks = |segment| JournalId::ticks("p", "development", "lp", segment);
         match read_last_two(&*self.log, ticks).await.expect("the log is there") {
