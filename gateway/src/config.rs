@@ -1,6 +1,6 @@
 //! Settings of the gateway: each with its unit, its range, its default, and why that.
 
-use skein_model::{Gpu, Offer, TaskRules};
+use skein_model::{Gpu, Offer, ScheduleRules, TaskRules};
 use std::time::Duration;
 
 /// How the gateway answers. Made once at start; nothing here changes while it runs.
@@ -22,6 +22,8 @@ pub struct Config {
     /// What the engine goes by of tasks that do not say it themselves: here only to tell how long something may still wait.
     /// Default: nothing.
     pub rules: TaskRules,
+    /// What the engine goes by of schedules: here to check them, and to tell what comes next. Default: nothing.
+    pub schedule_rules: ScheduleRules,
     /// Why tasks that are containers of their own cannot be run, with what to do; they are refused then before anything
     /// runs. None when they can, or when it is for the workers to say. Default none.
     pub no_containers: Option<String>,
@@ -47,6 +49,7 @@ impl Default for Config {
             max_parallelism: skein_model::launch::MAX_PARALLELISM,
             offer: None,
             rules: TaskRules::default(),
+            schedule_rules: ScheduleRules::default(),
             no_containers: None,
             connectors: None,
             log_links: Vec::new(),

@@ -1,5 +1,5 @@
 //! What is served over plain HTTP beside gRPC: health, metrics, objects by signed URL, logs, progress, why, how it was, what was used, the
-//! cache, who was told of ends, and which secrets there are.
+//! cache, who was told of ends, and which schedules and secrets there are.
 
 mod cache;
 mod data;
@@ -8,6 +8,7 @@ mod logs;
 mod metrics;
 mod notifications;
 mod progress;
+mod schedules;
 mod secrets;
 mod show;
 mod usage;
@@ -74,6 +75,7 @@ pub(crate) fn routes(shared: Arc<Shared>, registry: Arc<Registry>) -> Router {
         .route("/api/v1/executions/{project}/{domain}/{name}/why/{node}", get(why::of_node))
         .route("/api/v1/notifications", get(notifications::list))
         .route("/api/v1/notifications/{project}/{domain}/{name}/{notice}/resend", post(notifications::resend))
+        .route("/api/v1/schedules", get(schedules::list))
         .route("/api/v1/secrets", get(secrets::list))
         .route("/api/v1/secrets/rotate", post(secrets::rotate))
         .with_state(shared)

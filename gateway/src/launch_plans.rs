@@ -35,7 +35,7 @@ pub(crate) async fn create(
     let default_inputs = spec.default_inputs.take().unwrap_or_default();
     let fixed_inputs = spec.fixed_inputs.clone().unwrap_or_default();
     let (expected_inputs, outputs) = launch_plan_interface(&default_inputs, &fixed_inputs, &interface)?;
-    check::schedule(&spec, &expected_inputs)?;
+    check::schedule(shared, &id, &spec, &expected_inputs)?;
     check::notifications(&spec)?;
     let envs = spec.envs.iter().flat_map(|envs| &envs.values);
     variables::check(&format!("launch plan {}", id.name), envs)?;

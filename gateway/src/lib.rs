@@ -38,6 +38,7 @@ pub mod printed;
 pub mod progress;
 mod projects;
 mod registry;
+pub mod schedules;
 pub mod secrets;
 mod server;
 mod services;

@@ -11,7 +11,7 @@
 //! One question, one file: *what next* ([`decide`]), *what all follows from a command* ([`advance`]), *what is now true* ([`apply`]), *what is asked of the world*
 //! ([`effects`]), *which nodes are ready* ([`graph`]), *what is inside what* ([`inside`]), *which case of a branch holds* ([`condition`]), *which items run* ([`map_task`], [`chunk`]), *try again, when*
 //! ([`retry`]), *what takes too long* ([`clocks`]), *what is a node given* ([`resolve`]), *what is handed to user code* ([`render`]), *whose work goes first*
-//! ([`schedule`]), *who is told of an end, and when again* ([`notify`]).
+//! ([`schedule`]), *who is told of an end, and when again* ([`notify`]), *which time of a launch plan is next* ([`ticks`]).
 //!
 //! Three laws hold, each a property test in `tests/behaviour/laws.rs`:
 //!
@@ -44,6 +44,7 @@ pub mod render;
 pub mod resolve;
 pub mod retry;
 pub mod schedule;
+pub mod ticks;
 
 pub use advance::Transition;
 pub use clocks::{Clocks, Limits, NodeLimits};

@@ -2,7 +2,7 @@
 
 use crate::notify::Notify;
 use skein_log::TaskQueue;
-use skein_model::{ExecutionRules, Gpu, Offer, PoolId, ServedTypes, TaskRules};
+use skein_model::{ExecutionRules, Gpu, Offer, PoolId, ScheduleRules, ServedTypes, TaskRules};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +45,8 @@ pub struct Config {
     pub rules: TaskRules,
     /// What this server says of executions. Default: nothing. May be others at each start.
     pub execution_rules: ExecutionRules,
+    /// What this server says of schedules. Default: nothing. May be others at each start.
+    pub schedule_rules: ScheduleRules,
     /// Where attempts run that may be interrupted. Default: none, and then they run as all others do.
     pub interruptible: Option<InterruptiblePool>,
     /// The accelerators of the machine that attempts can be given, of which no more are handed out than there are. Default:
@@ -97,6 +99,7 @@ impl Default for Config {
             restart_max: Duration::from_secs(30),
             rules: TaskRules::default(),
             execution_rules: ExecutionRules::default(),
+            schedule_rules: ScheduleRules::default(),
             interruptible: None,
             gpus: Vec::new(),
             offer: None,

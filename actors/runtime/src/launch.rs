@@ -42,7 +42,7 @@ pub(crate) struct Launch {
 /// An execution that is there now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Launched {
-    /// Whether it came to be by this call; an earlier try of the same launch counts as well.
+    /// Whether it came to be by this call; false when an earlier try of the same launch made it.
     pub(crate) is_new: bool,
 }
 
@@ -228,23 +228,27 @@ async fn append(
     }
 }
 
-/// Says whether an execution is of the same launch. What a server says of all may have changed since an earlier try.
+/// Says whether an execution is of the same launch. What a server says of all, and where it keeps values, may have changed
+/// since an earlier try.
 fn is_same(there: &Created, wanted: &Created) -> bool {
+    let is_same = |one: &DataRef, other: &DataRef| match (one, other) {
+        (DataRef::Blob(one), DataRef::Blob(other)) => (one.size, one.digest) == (other.size, other.digest),
+        (one, other) => one == other,
+    };
     there.launched == wanted.launched
-        && there.inputs == wanted.inputs
-        && there.user_inputs == wanted.user_inputs
+        && is_same(&there.inputs, &wanted.inputs)
+        && is_same(&there.user_inputs, &wanted.user_inputs)
 }
 
 /// Finds a launch plan and what it runs.
 ///
 /// # Errors
 /// [`LaunchError::NoLaunchPlan`] when it is not registered, or what cannot be read.
-pub(crate) async fn look_up(ports: &Ports, id: &EntityId) -> Result<Arc<Launchable>, LaunchError> {
+async fn look_up(ports: &Ports, id: &EntityId) -> Result<Arc<Launchable>, LaunchError> {
     if let Some(known) = ports.launchables.get(id) {
         return Ok(known);
     }
-    let closure = registry::closure(ports, id).await?.ok_or_else(|| LaunchError::NoLaunchPlan(id.clone()))?;
-    let stored = admin::LaunchPlan::decode(ports.blobs.load(&closure).await?)?;
+    let stored = stored(ports, id).await?;
     let malformed = || LaunchError::Malformed(id.clone());
     let workflow = stored.spec.as_ref().and_then(|spec| spec.workflow_id.as_ref()).ok_or_else(malformed)?;
     let workflow = EntityId::parse(EntityKind::Workflow, workflow).map_err(|_| malformed())?;
@@ -256,6 +260,15 @@ pub(crate) async fn look_up(ports: &Ports, id: &EntityId) -> Result<Arc<Launchab
     let asked = asked::of(&closure, &ports.config.gpus)?;
     let launchable = Launchable::of_launch_plan(id.clone(), stored, workflow, plan, asked);
     Ok(ports.launchables.put(id.clone(), launchable))
+}
+
+/// Reads a launch plan as it was registered.
+///
+/// # Errors
+/// As [`look_up`].
+pub(crate) async fn stored(ports: &Ports, id: &EntityId) -> Result<admin::LaunchPlan, LaunchError> {
+    let closure = registry::closure(ports, id).await?.ok_or_else(|| LaunchError::NoLaunchPlan(id.clone()))?;
+    Ok(admin::LaunchPlan::decode(ports.blobs.load(&closure).await?)?)
 }
 
 /// Answers what a project says; of one that was never changed, nothing.

@@ -5,6 +5,7 @@
 //!  inbox ──mail────►   │                     │ effects
 //!                      └ supervises          ├──► perform: inputs, attempts, outputs (tasks that end in a command)
 //!                                            └──► MapActor: cuts chunks, keeps a few on offer
+//!  log ──activations──► schedules ──ticks, first records──► log
 //! ```
 //!
 //! Beside them [`notify`] tells people and services of ends that are recorded.
@@ -35,6 +36,7 @@ mod recovery;
 mod registry;
 mod replay;
 mod resting;
+mod schedules;
 mod settings;
 mod stored;
 pub mod system;

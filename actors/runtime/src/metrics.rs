@@ -19,6 +19,12 @@ pub struct Metrics {
     pub executions_active: Gauge,
     /// `skein_engine_actor_failures_total`: actors that ended with an error and were started again.
     pub actor_failures: Counter,
+    /// `skein_engine_ticks_total`: times of schedules for which an execution was started.
+    pub ticks: Counter,
+    /// `skein_engine_ticks_refused_total`: times of schedules whose execution cannot be started.
+    pub ticks_refused: Counter,
+    /// `skein_engine_ticks_skipped_total`: times of schedules that were missed and left out, as far as they are counted.
+    pub ticks_skipped: Counter,
     /// `skein_engine_replays_that_differ_total`: executions whose journal, read again at their end, gave another state.
     /// Only debug builds look.
     pub replays_that_differ: Counter,
@@ -44,6 +50,17 @@ impl Metrics {
             "skein_engine_actor_failures",
             "Actors that failed and were started again",
             &self.actor_failures,
+        );
+        count("skein_engine_ticks", "Times of schedules for which an execution was started", &self.ticks);
+        count(
+            "skein_engine_ticks_refused",
+            "Times of schedules whose execution cannot be started",
+            &self.ticks_refused,
+        );
+        count(
+            "skein_engine_ticks_skipped",
+            "Times of schedules that were missed and left out",
+            &self.ticks_skipped,
         );
         count(
             "skein_engine_replays_that_differ",

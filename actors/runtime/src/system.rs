@@ -11,6 +11,7 @@ use crate::perform::announce::Announced;
 use crate::perform::cache::Reservations;
 use crate::plans::Plans;
 use crate::ports::{Clock, Ports, Templates};
+use crate::schedules;
 use ractor::{Actor, ActorRef};
 use skein_catalog::Catalog;
 use skein_log::{BlobStore, EventLog, Inbox, QueueError, ReadError, TaskQueue};
@@ -110,6 +111,7 @@ impl Engine {
         let mut tasks = vec![
             running,
             tokio::spawn(intake::follow(Arc::clone(&ports), supervisor.clone(), cursor)),
+            tokio::spawn(schedules::run(Arc::clone(&ports))),
             tokio::spawn(intake::mail(ports, supervisor.clone(), inbox)),
         ];
         tasks.extend(telling);

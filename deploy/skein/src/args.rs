@@ -47,6 +47,9 @@ pub enum Command {
     /// List who was told that executions have ended and who could not be, or have somebody told again.
     #[command(subcommand)]
     Notifications(crate::notifications::Notifications),
+    /// List the launch plans that start by themselves: when next, when last, and why not.
+    #[command(subcommand)]
+    Schedule(crate::schedule::ScheduleCommand),
     /// Show which secrets there are, or encrypt all of them by a new key. `union create secret` makes one.
     #[command(subcommand)]
     Secrets(crate::secrets::Secrets),

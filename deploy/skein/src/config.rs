@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use skein_connectors::Connector;
 use skein_gateway::LogLink;
 use skein_model::task_settings::{Given, SettingError};
-use skein_model::{ExecutionRule, ExecutionRules, PoolId, TaskRule, TaskRules};
+use skein_model::{ExecutionRule, ExecutionRules, PoolId, ScheduleRule, ScheduleRules, TaskRule, TaskRules};
 use skein_runtime::{InterruptiblePool, Notify};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,8 @@ const VARIABLE: &str = "SKEIN_CONFIG";
 const TASKS: &str = "tasks";
 /// The file's rules for executions.
 const EXECUTIONS: &str = "executions";
+/// The file's rules for schedules.
+const SCHEDULES: &str = "schedules";
 /// What it says of capacity that can be taken away.
 const INTERRUPTIBLE: &str = "interruptible";
 const POOL: &str = "pool";
@@ -43,6 +45,8 @@ pub struct Config {
     pub rules: TaskRules,
     /// What it says of executions.
     pub execution_rules: ExecutionRules,
+    /// What it says of schedules.
+    pub schedule_rules: ScheduleRules,
     /// Where attempts run that may be interrupted, if that is elsewhere.
     pub interruptible: Option<InterruptiblePool>,
     /// Where logs are kept beside ours.
@@ -73,15 +77,16 @@ fn parse(path: &Path, text: &str) -> anyhow::Result<Config> {
     let table: toml::Table =
         text.parse().with_context(|| format!("the configuration file {file} is not TOML"))?;
     let mut faults = Vec::new();
-    let known = [TASKS, EXECUTIONS, INTERRUPTIBLE, LOGS, CONNECTORS, NOTIFICATIONS];
+    let known = [TASKS, EXECUTIONS, SCHEDULES, INTERRUPTIBLE, LOGS, CONNECTORS, NOTIFICATIONS];
     let unknown = table.keys().filter(|key| !known.contains(&key.as_str()));
     faults.extend(unknown.map(|key| {
         format!(
-            "{key} is unknown; there are {TASKS}, {EXECUTIONS}, {INTERRUPTIBLE}, {LOGS}, {CONNECTORS} and {NOTIFICATIONS}"
+            "{key} is unknown; there are {TASKS}, {EXECUTIONS}, {SCHEDULES}, {INTERRUPTIBLE}, {LOGS}, {CONNECTORS} and {NOTIFICATIONS}"
         )
     }));
     let rules = rules(&table, TASKS, TaskRule::read, &mut faults);
     let execution_rules = self::rules(&table, EXECUTIONS, ExecutionRule::read, &mut faults);
+    let schedule_rules = self::rules(&table, SCHEDULES, ScheduleRule::read, &mut faults);
     let interruptible = interruptible(table.get(INTERRUPTIBLE), &mut faults);
     let connectors = connectors::read(table.get(CONNECTORS), &mut faults);
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
@@ -95,6 +100,7 @@ fn parse(path: &Path, text: &str) -> anyhow::Result<Config> {
         path: path.to_owned(),
         rules: TaskRules::new(rules),
         execution_rules: ExecutionRules::new(execution_rules),
+        schedule_rules: ScheduleRules::new(schedule_rules),
         interruptible,
         log_links,
         log_bytes_max,
@@ -304,7 +310,7 @@ mod tests {
         assert_eq!(
             refused(text),
             "the configuration file skein.toml is not right\n  \
-             server is unknown; there are tasks, executions, interruptible, logs, connectors and notifications\n  \
+             server is unknown; there are tasks, executions, schedules, interruptible, logs, connectors and notifications\n  \
              rule 1 of [[tasks]]: priority is 1000; it has to be a whole number from -100 to 100\n  \
              rule 3 of [[tasks]]: isolation is true; it has to be one of \"fresh\", \"fork\" and \"reuse\""
         );
@@ -340,6 +346,36 @@ mod tests {
              interruptible.pool is \"default\"; it has to be the name of a pool, as in skein worker --pool NAME, and \
              not \"default\"\n  \
              interruptible.wait_seconds_max is 0; it has to be a whole number from 1 to 31536000"
+        );
+    }
+
+    #[test]
+    fn what_is_said_of_schedules_is_taken() {
+        let text = "
+            [[schedules]]
+            catch_up = 'last'
+            time_zone = 'Europe/Berlin'
+            [[schedules]]
+            name = 'etl.*'
+            catch_up = 3
+        ";
+        assert_eq!(parsed(text).expect("it is right").schedule_rules.len(), 2);
+        let text = "
+            [[schedules]]
+            catch_up = 0
+            [[schedules]]
+            time_zone = 'Mars/Base'
+            [[schedules]]
+            catchup = 'all'
+        ";
+        assert_eq!(
+            refused(text),
+            "the configuration file skein.toml is not right\n  \
+             rule 1 of [[schedules]]: catch_up is \"0\"; it has to be \"none\", \"last\", \"all\", or a whole number \
+             from 1 to 1000\n  \
+             rule 2 of [[schedules]]: time_zone is \"Mars/Base\"; it has to be a time zone of the IANA database, such as \
+             \"Europe/Berlin\"\n  \
+             rule 3 of [[schedules]]: catchup is unknown; there are project, domain, name, catch_up and time_zone"
         );
     }
 

@@ -8,7 +8,8 @@ use serde::Serialize;
 use skein_log::embedded::EmbeddedReader;
 use skein_log::{Cursor, EventLog as _, Followed, ReadError, jetstream};
 use skein_model::{
-    CatalogEvent, Category, Envelope, Event, Head, JournalId, NotificationEvent, RegistryEvent, codec,
+    CatalogEvent, Category, Envelope, Event, Head, JournalId, NotificationEvent, RegistryEvent,
+    ScheduleEvent, codec,
 };
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -73,6 +74,7 @@ enum Events<'a> {
     Registry(Vec<RegistryEvent>),
     Catalog(Vec<CatalogEvent>),
     Notification(Vec<NotificationEvent>),
+    Schedule(Vec<ScheduleEvent>),
     Unreadable { unreadable: String, bytes: &'a [u8] },
 }
 
@@ -100,6 +102,7 @@ fn events(envelope: &Envelope) -> Events<'_> {
         Category::Registry => codec::decode(envelope.schema, bytes).map(Events::Registry),
         Category::Catalog => codec::decode(envelope.schema, bytes).map(Events::Catalog),
         Category::Notification => codec::decode(envelope.schema, bytes).map(Events::Notification),
+        Category::Schedule => codec::decode(envelope.schema, bytes).map(Events::Schedule),
     };
     read.unwrap_or_else(|error| Events::Unreadable { unreadable: error.to_string(), bytes })
 }

@@ -24,6 +24,7 @@ mod parts;
 mod places;
 mod profile;
 mod python;
+mod schedule;
 mod secrets;
 mod show;
 mod signals;
@@ -64,6 +65,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Usage(usage) => Ok(runtime()?.block_on(usage::run(&usage))),
         Command::Cache(cache) => Ok(runtime()?.block_on(cache::run(&cache))),
         Command::Notifications(what) => Ok(runtime()?.block_on(notifications::run(&what))),
+        Command::Schedule(schedule) => Ok(runtime()?.block_on(schedule::run(&schedule))),
         Command::Secrets(secrets) => Ok(runtime()?.block_on(secrets::run(&secrets))),
         Command::Logs(logs) => Ok(runtime()?.block_on(logs::run(&logs))),
         Command::Log(LogCommand::Cat(cat)) => runtime()?.block_on(inspect::cat(&cat)),

@@ -176,6 +176,7 @@ async fn start(
             // What workers of their own can run is for them to say.
             no_containers: python.and_then(|(_, found)| found.no_containers()),
             rules: config.map(|config| config.rules.clone()).unwrap_or_default(),
+            schedule_rules: config.map(|config| config.schedule_rules.clone()).unwrap_or_default(),
             connectors: Some(to_gateway),
             log_links: config.map(|config| config.log_links.clone()).unwrap_or_default(),
             ..skein_gateway::Config::default()
@@ -230,7 +231,8 @@ fn engine_config(up: &Up, given: Option<&Config>, machine: Option<&Machine>) -> 
         offer: machine.map(Machine::offer),
         ..skein_runtime::Config::default()
     };
-    if let Some(Config { rules, execution_rules, interruptible, notify, .. }) = given {
+    if let Some(Config { rules, execution_rules, schedule_rules, interruptible, notify, .. }) = given {
+        config.schedule_rules.clone_from(schedule_rules);
         (config.rules, config.execution_rules) = (rules.clone(), execution_rules.clone());
         config.interruptible = interruptible.clone();
         config.notify = notify.clone();

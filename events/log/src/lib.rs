@@ -20,6 +20,7 @@ pub mod jetstream;
 pub mod lease;
 pub mod memory;
 pub mod printed;
+pub mod segments;
 pub mod task_queue;
 pub mod usage;
 
@@ -27,4 +28,5 @@ pub use blob_store::{BlobError, BlobStore, Method, S3Keys, S3Settings, Signature
 pub use event_log::{AppendError, Appended, Cursor, EventLog, Followed, Position, ReadError};
 pub use inbox::{Delivery, Inbox, Mail, Refusal, SendError};
 pub use lease::{LeaseError, LeaseStore, Revision};
+pub use segments::{last_segment, read_last_two};
 pub use task_queue::{Lease, LeaseId, QueueError, Stop, TaskQueue};

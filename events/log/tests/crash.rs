@@ -433,12 +433,14 @@ async fn a_log_in_use_can_be_looked_into_and_so_can_a_copy() {
         let verified = reader.verify().unwrap();
         assert_eq!((verified.records, verified.damages), (3, vec![]));
         let stats = reader.stats().unwrap();
-        let [(_, registry), (_, execution), (_, catalog), (_, notification)] = stats.categories[..] else {
+        let [(_, registry), (_, execution), (_, catalog), (_, notification), (_, schedule)] =
+            stats.categories[..]
+        else {
             panic!("{stats:?}")
         };
         assert_eq!((registry.journals, registry.open_journals, registry.total.bytes), (1, 0, 5));
         assert_eq!((execution.journals, execution.open_journals, execution.total.records), (1, 1, 2));
-        assert_eq!((catalog.journals, notification.journals), (0, 0));
+        assert_eq!((catalog.journals, notification.journals, schedule.journals), (0, 0, 0));
         assert_eq!(stats.largest.unwrap().0, one);
     }
     append(&log, &journal("three"), Head::EMPTY).await;

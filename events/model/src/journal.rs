@@ -18,11 +18,14 @@ pub enum Category {
     Catalog,
     /// Who is told of the end of an execution: [`crate::NotificationEvent`].
     Notification,
+    /// The ticks of schedules: [`crate::ScheduleEvent`].
+    Schedule,
 }
 
 impl Category {
     /// Every category.
-    pub const ALL: [Self; 4] = [Self::Registry, Self::Execution, Self::Catalog, Self::Notification];
+    pub const ALL: [Self; 5] =
+        [Self::Registry, Self::Execution, Self::Catalog, Self::Notification, Self::Schedule];
 
     /// Answers the word used in keys and subjects.
     pub const fn word(self) -> &'static str {
@@ -31,6 +34,7 @@ impl Category {
             Self::Execution => "execution",
             Self::Catalog => "catalog",
             Self::Notification => "notification",
+            Self::Schedule => "schedule",
         }
     }
 }
@@ -71,6 +75,28 @@ impl JournalId {
             category: Category::Registry,
             key: format!("{}/{project}/{domain}/{name}", kind.word()).into(),
         }
+    }
+
+    /// One of the journals of the ticks of a launch plan, whichever of its versions is active: they follow one another, see
+    /// [`crate::schedule::SEGMENT_TICKS_MAX`].
+    pub fn ticks(project: &str, domain: &str, launch_plan: &str, segment: u32) -> Self {
+        Self {
+            category: Category::Schedule,
+            key: format!("{project}/{domain}/{launch_plan}/{segment}").into(),
+        }
+    }
+
+    /// Answers the project, domain and name of a launch plan of which this is the journal that all its versions share.
+    pub fn as_launch_plan_name(&self) -> Option<(&str, &str, &str)> {
+        if self.category != Category::Registry {
+            return None;
+        }
+        let mut parts = self.key.split('/');
+        if parts.next()? != EntityKind::LaunchPlan.word() {
+            return None;
+        }
+        let name = (parts.next()?, parts.next()?, parts.next()?);
+        parts.next().is_none().then_some(name)
     }
 
     /// The journal of a project.

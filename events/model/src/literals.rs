@@ -19,7 +19,8 @@ pub use collection::{
     collection_len, encode_collection, slice_collection,
 };
 pub use encode::{
-    NONE_LITERAL, encode_boolean, encode_float, encode_integer, encode_literal_map, encode_map, encode_string,
+    NONE_LITERAL, encode_boolean, encode_datetime, encode_float, encode_integer, encode_literal_map,
+    encode_map, encode_string,
 };
 pub(crate) use encode::{encode_nested, encode_scalar};
 pub use stored::{StoredCollection, StoredScan};

@@ -51,8 +51,8 @@ pub(super) async fn decode(
         Category::Execution => decode_execution(envelope, blobs, plans).await,
         Category::Registry => decode_registry(envelope, blobs).await,
         Category::Notification => decode_notices(envelope),
-        // The catalog is asked, not followed.
-        Category::Catalog => Ok(None),
+        // These are asked, not followed.
+        Category::Catalog | Category::Schedule => Ok(None),
     };
     decoded.unwrap_or_else(|error| {
         let version = envelope.version.0;

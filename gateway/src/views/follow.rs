@@ -51,14 +51,15 @@ impl Drop for Views {
     }
 }
 
-/// The categories that are folded into the tables. The catalog is asked when somebody wants to know, and not followed.
+/// The categories that are folded into the tables. The catalog and the ticks of schedules are asked
+/// when somebody wants to know, and not followed.
 pub(crate) const FOLLOWED: [Category; 3] = [Category::Registry, Category::Execution, Category::Notification];
 
 /// Answers the place of what tells how far a category is; of one that is not followed, that of the executions that fill it.
 const fn index(category: Category) -> usize {
     match category {
         Category::Registry => 0,
-        Category::Execution | Category::Catalog => 1,
+        Category::Execution | Category::Catalog | Category::Schedule => 1,
         Category::Notification => 2,
     }
 }

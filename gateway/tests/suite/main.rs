@@ -21,6 +21,7 @@ mod logs;
 mod progress;
 mod registration;
 mod resources;
+mod schedules;
 mod secrets;
 mod single_calls;
 mod usage;

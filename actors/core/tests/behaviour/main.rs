@@ -18,4 +18,5 @@ mod plans;
 mod recovery;
 mod schedule;
 mod specification;
+mod ticks;
 mod time;

@@ -3,6 +3,9 @@
 use super::*;
 use crate::config::Config;
 use crate::dispatch::Dispatch;
+use crate::metrics::Metrics;
+use crate::notify::{Notifier, Notify};
+use crate::ports::Clock;
 use skein_catalog::Catalog;
 use skein_idl::flyteidl::core::literal::Value;
 use skein_idl::flyteidl::core::parameter::Behavior;
@@ -19,14 +22,20 @@ struct World {
     _folder: TempDir,
 }
 
-fn ports(log: Arc<dyn EventLog>, blobs: Arc<BlobStore>) -> Ports {
+async fn ports(log: Arc<dyn EventLog>, blobs: Arc<BlobStore>) -> Ports {
     let queue = Arc::new(MemoryQueue::new(Duration::from_secs(60)));
+    let clock: Clock = Arc::new(|| Timestamp::from_micros(1_000_000));
+    // Nobody is to be told of anything here; a log of its own has no faults.
+    let quiet: Arc<dyn EventLog> = Arc::new(MemoryLog::default());
+    let (notifier, _) =
+        Notifier::start(Notify::default(), quiet, Arc::clone(&clock), Metrics::default()).await.unwrap();
     Ports {
+        notifier,
         config: Config::default(),
         dispatch: Arc::new(Dispatch::new(queue, PoolId("default".to_owned()), 1)),
         to_connectors: None,
         blobs,
-        clock: Arc::new(|| Timestamp::from_micros(1_000_000)),
+        clock,
         plans: Default::default(),
         templates: Default::default(),
         launchables: Default::default(),
@@ -135,7 +144,7 @@ impl World {
     async fn over(log: impl EventLog) -> Self {
         let folder = TempDir::new().expect("a folder can be made");
         let blobs = Arc::new(BlobStore::local(folder.path()).expect("the folder is there"));
-        let world = Self { ports: ports(Arc::new(log), blobs), _folder: folder };
+        let world = Self { ports: ports(Arc::new(log), blobs).await, _folder: folder };
         let blobs = &world.ports.blobs;
         let closure = blobs.put(&blobs.url("w"), closure().encode_to_vec().into()).await.expect("a disk");
         world.register(workflow(), DataRef::Blob(closure)).await;

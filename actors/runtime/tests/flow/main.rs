@@ -8,6 +8,7 @@ mod chunks;
 mod notices;
 mod rest;
 mod rules;
+mod schedules;
 mod stored;
 mod world;
 

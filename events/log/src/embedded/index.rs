@@ -14,6 +14,7 @@ pub(super) struct Index {
     execution: Family,
     catalog: Family,
     notification: Family,
+    schedule: Family,
 }
 
 /// The journals of one category.
@@ -110,6 +111,7 @@ impl Index {
             Category::Execution => &self.execution,
             Category::Catalog => &self.catalog,
             Category::Notification => &self.notification,
+            Category::Schedule => &self.schedule,
         }
     }
 
@@ -119,6 +121,7 @@ impl Index {
             Category::Execution => &mut self.execution,
             Category::Catalog => &mut self.catalog,
             Category::Notification => &mut self.notification,
+            Category::Schedule => &mut self.schedule,
         }
     }
 }

@@ -177,6 +177,7 @@ pub(super) const fn number_of(category: Category) -> i64 {
         Category::Execution => 1,
         Category::Catalog => 2,
         Category::Notification => 3,
+        Category::Schedule => 4,
     }
 }
 

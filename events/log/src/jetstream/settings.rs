@@ -62,7 +62,7 @@ impl Settings {
         match category {
             Category::Registry => self.registry_shards,
             Category::Execution => self.execution_shards,
-            Category::Catalog | Category::Notification => 1,
+            Category::Catalog | Category::Notification | Category::Schedule => 1,
         }
     }
 

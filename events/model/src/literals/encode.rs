@@ -1,6 +1,7 @@
 //! Makes encoded literals of what is at hand.
 
 use super::number;
+use crate::time::Timestamp;
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message as _;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
@@ -47,6 +48,11 @@ pub fn encode_string(value: &str) -> Bytes {
 /// Encodes a truth value.
 pub fn encode_boolean(value: bool) -> Bytes {
     encode_primitive(primitive::Value::Boolean(value))
+}
+
+/// Encodes a point in time.
+pub fn encode_datetime(value: Timestamp) -> Bytes {
+    encode_primitive(primitive::Value::Datetime(value.into()))
 }
 
 fn encode_primitive(value: primitive::Value) -> Bytes {

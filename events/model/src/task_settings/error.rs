@@ -89,6 +89,10 @@ pub enum Right {
     Name,
     /// The name of an image.
     Image,
+    /// What is done about times of a schedule that were missed.
+    CatchUp,
+    /// A time zone.
+    TimeZone,
 }
 
 impl fmt::Display for Right {
@@ -104,6 +108,8 @@ impl fmt::Display for Right {
                 f.write_str("a name, such as letters, digits, dots, dashes and underscores; no slashes")
             }
             Self::Image => f.write_str("the name of an image, as a string"),
+            Self::CatchUp => f.write_str("\"none\", \"last\", \"all\", or a whole number from 1 to 1000"),
+            Self::TimeZone => f.write_str("a time zone of the IANA database, such as \"Europe/Berlin\""),
             Self::Pattern => f.write_str("a name, in which * stands for any characters"),
         }
     }

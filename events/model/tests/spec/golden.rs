@@ -16,12 +16,14 @@ use skein_model::envelope::{SCHEMA, TraceContext};
 use skein_model::event::{CachedItems, Created, FinishedChunk, ItemFailure, ItemRange, Settings};
 use skein_model::notification::{Channel, Ended, MailService};
 use skein_model::resources::{Amounts, SharedMemory};
+use skein_model::schedule::Skip;
 use skein_model::work::{Isolation, Life, Work, WorkId, WorkKind};
 use skein_model::{
-    Actor, Attempt, BlobRef, CacheKey, CacheSource, CatalogEvent, CauseId, Charge, Command, ConnectorWork,
-    DataRef, Dataset, EntityId, EntityKind, Envelope, Event, ExecutionId, ExecutionPhase, Failure,
-    FailureCause, Head, Job, JobPhase, JournalId, NodeId, Notification, NotificationEvent, PoolId, Quota,
-    Record, RegistryEvent, Sealed, SecretId, SecretKind, TaskResources, TimeLimit, Timestamp, Used,
+    Actor, Attempt, BlobRef, CacheKey, CacheSource, CatalogEvent, CatchUp, CauseId, Charge, Command,
+    ConnectorWork, DataRef, Dataset, EntityId, EntityKind, Envelope, Event, ExecutionId, ExecutionPhase,
+    Failure, FailureCause, Head, Job, JobPhase, JournalId, NodeId, Notification, NotificationEvent, PoolId,
+    Quota, Record, RegistryEvent, ScheduleEvent, Sealed, SecretId, SecretKind, TaskResources, TimeLimit,
+    Timestamp, Used,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -596,6 +598,19 @@ fn every_event_of_notices_is_read_and_written_as_ever() {
 #[test]
 fn every_registry_event_is_read_and_written_as_ever() {
     check("registry", &variants_of::<RegistryEvent>(), &registry_events());
+}
+
+#[test]
+fn every_event_of_a_schedule_is_read_and_written_as_ever() {
+    let (version, at) = ("v1".to_owned(), Timestamp::from_micros(1_700_000_000_000_000));
+    let ticked = ScheduleEvent::Ticked { version: version.clone(), at, execution: "f0".to_owned() };
+    let refused = ScheduleEvent::Refused { at, reason: "no".to_owned() };
+    let skipped = [CatchUp::None, CatchUp::Latest(3), CatchUp::All].map(|catch_up| {
+        let skip = Skip { first: at, last: at, ticks: 1, catch_up };
+        ScheduleEvent::Skipped { version: version.clone(), skip }
+    });
+    let examples = [("Ticked", vec![ticked]), ("Refused", vec![refused]), ("Skipped", skipped.to_vec())];
+    check("schedule", &variants_of::<ScheduleEvent>(), &examples);
 }
 
 #[test]

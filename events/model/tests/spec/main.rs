@@ -13,6 +13,7 @@ mod launch;
 mod literals;
 mod notifications;
 mod resources;
+mod schedule;
 mod sdk;
 mod stored;
 mod task_rules;
