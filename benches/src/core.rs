@@ -53,7 +53,12 @@ fn run_chain(plan: &Arc<Plan>) -> (u64, Vec<Event>) {
     let mut world = World::new(plan);
     for place in 0..CHAIN {
         let node = NodeId::new(format!("n{place}"));
-        world.send(&Command::InputsResolved { node: node.clone(), inputs: DataRef::empty(), items: None });
+        world.send(&Command::InputsResolved {
+            node: node.clone(),
+            inputs: DataRef::empty(),
+            items: None,
+            case: None,
+        });
         world.send(&Command::AttemptStarted {
             node: node.clone(),
             attempt: Attempt(0),
@@ -71,7 +76,12 @@ fn run_chain(plan: &Arc<Plan>) -> (u64, Vec<Event>) {
 fn run_map(plan: &Arc<Plan>) -> u64 {
     let mut world = World::new(plan);
     let node = NodeId::new("n0");
-    world.send(&Command::InputsResolved { node: node.clone(), inputs: DataRef::empty(), items: Some(ITEMS) });
+    world.send(&Command::InputsResolved {
+        node: node.clone(),
+        inputs: DataRef::empty(),
+        items: Some(ITEMS),
+        case: None,
+    });
     for start in (0..ITEMS).step_by(CHUNK as usize) {
         let chunk = FinishedChunk {
             range: ItemRange { start, end: start + CHUNK },
@@ -136,6 +146,7 @@ fn created() -> Created {
         data_prefix: String::new(),
         raw_prefix: String::new(),
         principal: String::new(),
+        parent: None,
     }
 }
 

@@ -287,6 +287,7 @@ async fn create(
         data_prefix: paths::data_prefix(root, &id),
         raw_prefix: paths::raw_prefix(root, &id),
         principal: "bench".to_owned(),
+        parent: None,
     };
     let body = codec::encode(&[Event::Created(Box::new(created))]).expect("it is small");
     let record = Record { time: clock()(), cause: CauseId(0), trace: None, closes: false, body };

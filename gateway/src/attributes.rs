@@ -7,6 +7,7 @@ use prost::Message as _;
 use rusqlite::types::Value;
 use skein_idl::flyteidl::admin::{self, matching_attributes::Target};
 use skein_model::ids::check_name;
+use skein_model::launch::project::{self, scopes};
 use skein_model::{Category, CauseId, JournalId, Quota, Record, RegistryEvent, codec};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -128,24 +129,15 @@ pub(crate) async fn quota(
 ) -> Result<Quota, ApiError> {
     let resource = Value::Integer(admin::MatchableResource::TaskResource as i64);
     let tail = "FROM attributes WHERE project = ? AND domain = ? AND workflow = ? AND resource = ?";
-    let mut quota = Quota::default();
-    let mut scopes = vec![("", ""), (domain, "")];
-    if !workflow.is_empty() {
-        scopes.push((domain, workflow));
-    }
-    for (domain, workflow) in scopes {
+    let mut said = Vec::new();
+    for (domain, workflow) in scopes(domain, workflow) {
         let [project, domain, workflow] =
             [project, domain, workflow].map(|part| Value::Text(part.to_owned()));
         let row: Option<AttributeRow> =
             shared.views.find(tail, &[project, domain, workflow, resource.clone()]).await?;
-        let Some(row) = row else { continue };
-        let attributes = admin::MatchingAttributes::decode(row.value.as_slice())?;
-        if let Some(Target::TaskResourceAttributes(attributes)) = attributes.target {
-            // What was set before amounts were checked, and is none, counts as not set.
-            quota = quota.overlaid(&Quota::read(&attributes).unwrap_or_default());
-        }
+        said.extend(row.map(|row| row.value.into()));
     }
-    Ok(quota)
+    Ok(project::quota(said)?)
 }
 
 /// Sets attributes of a project and domain.

@@ -44,7 +44,7 @@ impl Default for Config {
             public_url: "http://127.0.0.1:8090".to_owned(),
             limits: Limits::default(),
             principal: "anonymous".to_owned(),
-            max_parallelism: 25,
+            max_parallelism: skein_model::launch::MAX_PARALLELISM,
             offer: None,
             rules: TaskRules::default(),
             no_containers: None,

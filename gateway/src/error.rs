@@ -149,6 +149,18 @@ impl From<skein_model::launch::InputError> for ApiError {
     }
 }
 
+impl From<skein_model::launch::asked::AskedError> for ApiError {
+    fn from(error: skein_model::launch::asked::AskedError) -> Self {
+        Self::InvalidArgument(error.to_string())
+    }
+}
+
+impl From<skein_model::launch::Refusal> for ApiError {
+    fn from(error: skein_model::launch::Refusal) -> Self {
+        Self::InvalidArgument(error.to_string())
+    }
+}
+
 impl From<AppendError> for ApiError {
     fn from(error: AppendError) -> Self {
         match error {

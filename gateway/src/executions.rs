@@ -5,11 +5,10 @@ mod create;
 mod encoded;
 mod launch;
 mod read;
-mod settings;
 mod spans;
 mod supported;
 
-pub(crate) use control::{archive, terminate};
+pub(crate) use control::{archive, send, terminate};
 pub(crate) use create::{Launches, create, relaunch};
 pub(crate) use encoded::{PATH as CREATE_PATH, serve as serve_create};
 pub(crate) use read::{cut, data, error_to_proto, get, list};

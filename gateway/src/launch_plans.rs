@@ -13,7 +13,6 @@ use crate::variables;
 use crate::views::EntityRow;
 use prost::Message as _;
 use skein_idl::flyteidl::{admin, core};
-use skein_model::compile::LaunchPlanInterface;
 use skein_model::launch::launch_plan_interface;
 use skein_model::{EntityId, EntityKind};
 use xxhash_rust::xxh3::xxh3_128;
@@ -66,16 +65,6 @@ async fn workflow_interface(shared: &Shared, id: &EntityId) -> Result<core::Type
     let closure: core::CompiledWorkflowClosure = shared.load(&row.closure).await?;
     let template = closure.primary.and_then(|primary| primary.template).unwrap_or_default();
     Ok(template.interface.unwrap_or_default())
-}
-
-/// Answers what a stored launch plan takes and gives, as the compiler needs it.
-pub(crate) fn interface(stored: admin::LaunchPlan) -> LaunchPlanInterface {
-    let closure = stored.closure.unwrap_or_default();
-    LaunchPlanInterface {
-        expected_inputs: closure.expected_inputs.unwrap_or_default(),
-        fixed_inputs: stored.spec.and_then(|spec| spec.fixed_inputs).unwrap_or_default(),
-        outputs: closure.expected_outputs.unwrap_or_default(),
-    }
 }
 
 /// Gets a launch plan.

@@ -13,7 +13,6 @@
 //! - It never answers the value of a secret, nor keeps one anywhere but encrypted in the log.
 
 mod admin;
-mod asked;
 mod attributes;
 pub mod cache;
 mod config;
@@ -44,6 +43,7 @@ mod server;
 mod services;
 mod shared;
 pub mod show;
+mod signals;
 mod task_executions;
 mod tasks;
 pub mod usage;

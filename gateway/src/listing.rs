@@ -7,7 +7,7 @@ mod values;
 
 pub(crate) use columns::{
     ENTITIES_LAUNCH_PLAN, ENTITIES_TASK, ENTITIES_WORKFLOW, EXECUTIONS, NAMED_ENTITIES, NODES, PROJECTS,
-    TASK_EXECUTIONS,
+    SIGNALS, TASK_EXECUTIONS,
 };
 
 use crate::error::ApiError;

@@ -2,7 +2,7 @@
 
 use crate::cache;
 use crate::error::ApiError;
-use crate::executions::{self, cut, error_to_proto};
+use crate::executions::{cut, error_to_proto};
 use crate::listing::{Asked, NODES};
 use crate::shared::{Shared, execution_id, proto_duration, select_execution};
 use crate::values::{self, Pair, pair};
@@ -78,15 +78,20 @@ pub(crate) async fn list(
         sort_by: request.sort_by.as_ref(),
     };
     let query = NODES.query(&asked, shared.config.limits.page_rows_max)?;
-    // Nodes within nodes are not run yet, so that no node has children.
-    if !request.unique_parent_id.is_empty() {
-        return Ok(admin::NodeExecutionList::default());
-    }
+    let parent = request.unique_parent_id;
     let (condition, values) = select_execution(&id);
     let tail = format!("FROM executions WHERE {condition}");
     let found = shared.views.read(move |tables| {
         let Some(execution) = tables.find::<ExecutionRow>(&tail, &values)? else { return Ok(None) };
-        let scope = ("nodes.execution = ?", vec![Value::Integer(execution.key)]);
+        let key = Value::Integer(execution.key);
+        let scope = if parent.is_empty() {
+            ("nodes.execution = ? AND nodes.parent = ''", vec![key])
+        } else {
+            (
+                "nodes.execution = ? AND nodes.parent = ? AND nodes.parent != ''",
+                vec![key, Value::Text(parent)],
+            )
+        };
         Ok(Some((execution, NODES.page::<NodeRow>(tables, scope, &query)?)))
     });
     let Some((execution, page)) = found.await? else { return Ok(admin::NodeExecutionList::default()) };
@@ -125,7 +130,7 @@ pub(crate) async fn data(
         outputs,
         full_inputs,
         full_outputs,
-        dynamic_workflow: None,
+        dynamic_workflow: dynamic_workflow_of(shared, &node).await?,
         flyte_urls: Some(flyte_urls(&execution.id, &node.node_id, None, has_deck)),
     })
 }
@@ -148,20 +153,39 @@ pub(crate) async fn deck(
     Ok(shared.blobs.size(&uri).await?.map(|_| uri))
 }
 
-/// Says what became of asking for the workflow that a dynamic node made.
+/// Gets the workflow that a dynamic node made.
 ///
 /// # Errors
-/// Always: dynamic nodes are run as the tasks they are, and make no workflow yet.
+/// [`ApiError::NotFound`] when there is no such node, or its task has made none.
 pub(crate) async fn dynamic_workflow(
     shared: &Shared,
     request: admin::GetDynamicNodeWorkflowRequest,
 ) -> Result<admin::DynamicNodeWorkflowResponse, ApiError> {
     let (execution, node) = node_id(request.id.as_ref())?;
-    find(shared, &execution, &node).await?;
-    Err(ApiError::NotFound("node does not contain dynamic workflow".to_owned()))
+    let (_, node) = find(shared, &execution, &node).await?;
+    let made = dynamic_workflow_of(shared, &node).await?;
+    let compiled_workflow = made.and_then(|made| made.compiled_workflow);
+    let Some(compiled_workflow) = compiled_workflow else {
+        return Err(ApiError::NotFound("node does not contain dynamic workflow".to_owned()));
+    };
+    Ok(admin::DynamicNodeWorkflowResponse { compiled_workflow: Some(compiled_workflow) })
 }
 
-/// Lists the nodes that a task made: none does yet.
+async fn dynamic_workflow_of(
+    shared: &Shared,
+    node: &NodeRow,
+) -> Result<Option<admin::DynamicWorkflowNodeMetadata>, ApiError> {
+    let Some(made) = &node.made else { return Ok(None) };
+    let closure: core::CompiledWorkflowClosure = shared.load(&DataRef::Blob(made.plan.clone())).await?;
+    let primary = closure.primary.as_ref().and_then(|primary| primary.template.as_ref());
+    Ok(Some(admin::DynamicWorkflowNodeMetadata {
+        id: primary.and_then(|template| template.id.clone()),
+        compiled_workflow: Some(closure),
+        dynamic_job_spec_uri: made.spec.clone(),
+    }))
+}
+
+/// Lists the nodes that a try of a task made: those inside its node.
 ///
 /// # Errors
 /// What is wrong with the request.
@@ -170,16 +194,21 @@ pub(crate) async fn list_for_task(
     request: admin::NodeExecutionForTaskListRequest,
 ) -> Result<admin::NodeExecutionList, ApiError> {
     let task = request.task_execution_id.as_ref().ok_or_else(|| ApiError::missing("task_execution_id"))?;
-    let (execution, _) = node_id(task.node_execution_id.as_ref())?;
-    let asked = Asked {
+    let (execution, node) = node_id(task.node_execution_id.as_ref())?;
+    let (_, node) = find(shared, &execution, &node).await?;
+    let made_by_it = node.made.is_some() && node.last_attempt == Some(task.retry_attempt);
+    if !made_by_it {
+        return Ok(admin::NodeExecutionList::default());
+    }
+    let request = admin::NodeExecutionListRequest {
+        workflow_execution_id: Some(execution.to_proto()),
         limit: request.limit,
-        token: &request.token,
-        filters: &request.filters,
-        sort_by: request.sort_by.as_ref(),
+        token: request.token,
+        filters: request.filters,
+        sort_by: request.sort_by,
+        unique_parent_id: node.node_id,
     };
-    NODES.query(&asked, shared.config.limits.page_rows_max)?;
-    executions::find(shared, &execution).await?;
-    Ok(admin::NodeExecutionList::default())
+    list(shared, request).await
 }
 
 /// Answers the addresses under which `GetData` finds what a node, or one of its attempts, took and gave.
@@ -208,10 +237,11 @@ fn taken_and_given<'r>(
     if node.node_id == NodeId::START {
         return (None, Some(&execution.inputs));
     }
-    if node.node_id == NodeId::END {
-        return (node.inputs.as_ref(), None);
+    match node.edge.as_str() {
+        NodeId::START => (None, node.outputs.as_ref()),
+        NodeId::END => (node.inputs.as_ref(), None),
+        _ => (node.inputs.as_ref(), node.outputs.as_ref()),
     }
-    (node.inputs.as_ref(), node.outputs.as_ref())
 }
 
 /// Adds where the last try leaves its checkpoint; a map's items have each their own.
@@ -240,6 +270,13 @@ fn to_proto(
         Some(error) => Some(OutputResult::Error(error_to_proto(error, node.ended_at))),
         None => output_uri.map(OutputResult::OutputUri),
     };
+    let dynamic_job_spec_uri = node.made.as_ref().map(|made| made.spec.clone()).unwrap_or_default();
+    let target_metadata = match &node.child {
+        Some(child) => Some(TargetMetadata::WorkflowNodeMetadata(admin::WorkflowNodeMetadata {
+            execution_id: Some(child.to_proto()),
+        })),
+        None => metadata.map(TargetMetadata::TaskNodeMetadata),
+    };
     let duration = node.ended_at.zip(node.started_at).map(|(end, start)| proto_duration(end.since(start)));
     admin::NodeExecution {
         id: Some(core::NodeExecutionIdentifier {
@@ -255,12 +292,17 @@ fn to_proto(
             created_at: Some(node.created_at.into()),
             updated_at: Some(node.updated_at.into()),
             deck_uri: node.deck.unwrap_or_default(),
-            target_metadata: metadata.map(TargetMetadata::TaskNodeMetadata),
+            target_metadata,
+            dynamic_job_spec_uri,
             ..Default::default()
         }),
         metadata: Some(admin::NodeExecutionMetaData {
-            spec_node_id: node.node_id,
+            spec_node_id: node.spec_id,
             is_array: node.is_array,
+            is_parent_node: node.is_parent,
+            is_dynamic: node.made.is_some(),
+            // A parent has one try, whose children these are.
+            retry_group: if node.parent.is_empty() { String::new() } else { "0".to_owned() },
             ..Default::default()
         }),
     }

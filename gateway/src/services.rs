@@ -3,9 +3,9 @@
 use crate::admin::answer;
 use crate::data_proxy;
 use crate::error::ApiError;
-use crate::executions;
 use crate::secrets;
-use crate::shared::{Shared, execution_id};
+use crate::shared::Shared;
+use crate::signals;
 use skein_idl::cloudidl::secret::secret_service_server::SecretService;
 use skein_idl::cloudidl::secret::{
     CreateSecretRequest, CreateSecretResponse, DeleteSecretRequest, DeleteSecretResponse, GetSecretRequest,
@@ -98,31 +98,11 @@ impl SignalService for Signals {
     }
 
     async fn list_signals(&self, request: Request<SignalListRequest>) -> Answer<SignalList> {
-        let request = request.into_inner();
-        answer(
-            async {
-                let id = execution_id(request.workflow_execution_id.as_ref())?;
-                if request.limit == 0 {
-                    return Err(ApiError::invalid("invalid value for limit"));
-                }
-                executions::find(&self.0, &id).await?;
-                Ok(SignalList::default())
-            }
-            .await,
-        )
+        answer(signals::list(&self.0, request.into_inner()).await)
     }
 
     async fn set_signal(&self, request: Request<SignalSetRequest>) -> Answer<SignalSetResponse> {
-        let request = request.into_inner();
-        answer((|| {
-            let id = request.id.as_ref().ok_or_else(|| ApiError::missing("id"))?;
-            let execution = execution_id(id.execution_id.as_ref())?;
-            let signal: String = id.signal_id.chars().take(128).collect();
-            Err(ApiError::invalid(format!(
-                "failed to validate that signal [{{{{{} {} {}}} {signal}}}] exists, err: [signal does not exist]",
-                execution.project, execution.domain, execution.name
-            )))
-        })())
+        answer(signals::set(&self.0, request.into_inner()).await)
     }
 }
 

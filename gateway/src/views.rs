@@ -19,13 +19,13 @@ mod rows;
 mod schema;
 mod tree;
 
-pub(crate) use apply::{Plan, PlanNode};
+pub(crate) use apply::{Plan, PlanNode, PlanNodeKind};
 pub(crate) use decode::plan_of;
 pub(crate) use follow::{FOLLOWED, Views};
 pub(crate) use pace::{Pace, rate};
 pub(crate) use read::{Reader, Row};
 pub(crate) use rows::{
     AttemptRow, CacheRow, ChunkRow, EntityRow, ErrorRow, ExecutionRow, NodeProgressRow, NodeRow, ProgressRow,
-    ProjectRow, TryRow,
+    ProjectRow, SignalRow, TryRow,
 };
 pub(crate) use tree::Tree;

@@ -120,7 +120,7 @@ pub(crate) async fn read(shared: &Shared, id: &ExecutionId, node: Option<&str>) 
         for event in &events {
             match (&mut fold, event) {
                 (None, Event::Created(created)) => {
-                    let plan = plan_of(&shared.blobs.get_checked(&created.plan).await?);
+                    let plan = plan_of(&shared.blobs.get_checked(&created.plan).await?, None);
                     let limits = limits(shared, id, &plan);
                     fold = Some(Fold::new(
                         plan,
@@ -131,7 +131,15 @@ pub(crate) async fn read(shared: &Shared, id: &ExecutionId, node: Option<&str>) 
                         limits,
                     ));
                 }
-                (Some(fold), event) => fold.apply(event, envelope.record.time),
+                (Some(fold), event) => {
+                    if let Event::NodesMade { node, attempt, plan, .. } = event {
+                        let made = shared.blobs.get_checked(plan).await?;
+                        let made = plan_of(&made, Some((node, *attempt)));
+                        let limits = limits(shared, id, &made);
+                        fold.extend(made, limits);
+                    }
+                    fold.apply(event, envelope.record.time);
+                }
                 (None, _) => {}
             }
         }

@@ -1,16 +1,15 @@
 //! Registers, gets and lists workflows.
 
-use crate::asked;
 use crate::error::ApiError;
 use crate::listing::{Asked, ENTITIES_WORKFLOW};
 use crate::registry::{self, Definition, Outcome};
 use crate::shared::{Shared, entity_id};
-use crate::{launch_plans, tasks};
+use crate::tasks;
 use prost::Message as _;
 use skein_idl::flyteidl::{admin, core};
-use skein_model::compile::{self, Definitions, LaunchPlanInterface};
+use skein_model::compile::{self, Known, LaunchPlanInterface};
+use skein_model::launch::asked;
 use skein_model::{EntityId, EntityKind};
-use std::collections::HashMap;
 
 /// Registers a workflow: compiles it, and keeps what came out.
 ///
@@ -62,23 +61,6 @@ pub(crate) async fn register(
     registry::register(shared, definition).await
 }
 
-/// Definitions that a workflow refers to, looked up before it is compiled.
-#[derive(Default)]
-struct Known {
-    tasks: HashMap<core::Identifier, core::TaskTemplate>,
-    launch_plans: HashMap<core::Identifier, LaunchPlanInterface>,
-}
-
-impl Definitions for Known {
-    fn task(&self, id: &core::Identifier) -> Option<core::TaskTemplate> {
-        self.tasks.get(id).cloned()
-    }
-
-    fn launch_plan(&self, id: &core::Identifier) -> Option<LaunchPlanInterface> {
-        self.launch_plans.get(id).cloned()
-    }
-}
-
 async fn look_up(shared: &Shared, references: compile::References) -> Result<Known, ApiError> {
     let mut known = Known::default();
     for id in references.tasks {
@@ -92,7 +74,7 @@ async fn look_up(shared: &Shared, references: compile::References) -> Result<Kno
         let Ok(entity) = EntityId::parse(EntityKind::LaunchPlan, &id) else { continue };
         if let Some(row) = registry::find(shared, &entity).await? {
             let stored: admin::LaunchPlan = shared.load(&row.closure).await?;
-            known.launch_plans.insert(id, launch_plans::interface(stored));
+            known.launch_plans.insert(id, LaunchPlanInterface::of(stored));
         }
     }
     Ok(known)

@@ -58,7 +58,9 @@ impl Execution {
     fn at_hand(&self, effect: &Effect) -> Option<Command> {
         let wanted = match effect {
             Effect::ResolveInputs { node } => Wanted::of_node(self, node)?,
+            Effect::ResolveInside { node } => Wanted::of_inside(self, node)?,
             Effect::ResolveOutputs => Wanted::of_outputs(self)?,
+            Effect::PassGate { node } => return Some(Command::PassGate { node: node.clone() }),
             Effect::LookUpCache { .. }
             | Effect::StoreCache { .. }
             | Effect::HoldReservation { .. }
@@ -66,6 +68,9 @@ impl Execution {
             | Effect::RunAttempt { .. }
             | Effect::RunItems { .. }
             | Effect::AssembleMap { .. }
+            | Effect::CompileNodes { .. }
+            | Effect::RunChild { .. }
+            | Effect::Wait { .. }
             | Effect::Withdraw { .. } => return None,
         };
         let mut values: BTreeMap<&str, Bytes> = BTreeMap::new();
@@ -74,11 +79,11 @@ impl Execution {
             values.insert(node, bytes.clone());
         }
         match wanted.resolve(&values) {
-            Ok(Resolved { values, lists })
+            Ok(Resolved { values, lists, case })
                 if values.len() <= INLINE_BYTES_MAX
                     && lists.as_ref().is_none_or(|lists| lists.stored().is_empty()) =>
             {
-                Some(wanted.answer(DataRef::Inline(values), lists.map(|lists| lists.items())))
+                Some(wanted.answer(DataRef::Inline(values), lists.map(|lists| lists.items()), case))
             }
             Ok(_) => None,
             Err(failure) => Some(wanted.refuse(failure)),

@@ -4,7 +4,7 @@
 //! what a clock asks for when it rings is, and the state decides whether that still means something.
 
 use crate::execution::Execution;
-use crate::plan::NodeIndex;
+use crate::plan::{Gate, NodeIndex, Target};
 use skein_model::{Attempt, Command, Event, NodeId, TimeLimit, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -60,14 +60,20 @@ impl Clocks {
         Self { limits, ..Self::default() }
     }
 
+    /// Takes other limits, of more nodes than there were.
+    pub fn limit(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     /// Takes what has happened next, at `at`: starts and stops clocks.
     pub fn note(&mut self, execution: &Execution, event: &Event, at: Timestamp) {
         match event {
             Event::Started => self.start(TimeLimit::Execution, self.limits.execution, at),
             Event::NodeQueued { node } => {
-                let limit = execution.plan().find(node).and_then(|place| self.limits.of(place).node);
+                let limit = execution.find(node).and_then(|place| self.limits.of(place).node);
                 self.start(TimeLimit::Node { node: node.clone() }, limit, at);
             }
+            Event::NodeStarted { node, .. } => self.node_started(execution, node, at),
             Event::AttemptQueued { node, attempt, not_before } => {
                 let ready = not_before.map_or(at, |not_before| not_before.max(at));
                 self.attempt_queued(execution, node, *attempt, ready);
@@ -83,7 +89,7 @@ impl Clocks {
             | Event::NodeFailed { node, .. }
             | Event::NodeTimedOut { node, .. }
             | Event::NodeAborted { node, .. }
-            | Event::NodeSkipped { node } => self.stop(&TimeLimit::Node { node: node.clone() }),
+            | Event::NodeSkipped { node } => self.node_ended(node),
             // A node that handles the failure still has limits of its own.
             Event::Failing { .. }
             | Event::Aborting { .. }
@@ -91,7 +97,15 @@ impl Clocks {
             | Event::Failed { .. }
             | Event::Aborted => self.stop(&TimeLimit::Execution),
             Event::Created(_)
-            | Event::NodeStarted { .. }
+            | Event::InsideStarted { .. }
+            | Event::InsideSucceeded { .. }
+            | Event::BranchTaken { .. }
+            | Event::AttemptMadeNodes { .. }
+            | Event::NodesMade { .. }
+            | Event::InsideFailing { .. }
+            | Event::ChildLaunched { .. }
+            | Event::SignalAsked { .. }
+            | Event::SignalSet { .. }
             | Event::CacheLookedUp { .. }
             | Event::CacheStored { .. }
             | Event::ItemsCached { .. }
@@ -104,8 +118,29 @@ impl Clocks {
         }
     }
 
+    fn node_started(&mut self, execution: &Execution, node: &NodeId, at: Timestamp) {
+        let Some(place) = execution.find(node).filter(|_| execution.plan().is_nested) else { return };
+        let planned = &execution.plan().nodes[place];
+        match &planned.target {
+            // What workers watch.
+            Target::Task { .. } | Target::Map { .. } => {}
+            Target::Gate(Gate::Sleep(duration)) => {
+                self.start(TimeLimit::Sleep { node: node.clone() }, Some(*duration), at);
+            }
+            Target::Workflow { .. } | Target::Branch { .. } | Target::Gate(_) | Target::Launch { .. } => {
+                self.start(TimeLimit::Inside { node: node.clone() }, planned.timeout, at);
+            }
+        }
+    }
+
+    fn node_ended(&mut self, node: &NodeId) {
+        self.stop(&TimeLimit::Node { node: node.clone() });
+        self.stop(&TimeLimit::Inside { node: node.clone() });
+        self.stop(&TimeLimit::Sleep { node: node.clone() });
+    }
+
     fn attempt_queued(&mut self, execution: &Execution, node: &NodeId, attempt: Attempt, ready: Timestamp) {
-        let Some(place) = execution.plan().find(node) else { return };
+        let Some(place) = execution.find(node) else { return };
         let limits = self.limits.of(place);
         self.start(TimeLimit::Queued { node: node.clone(), attempt }, limits.queued, ready);
         if execution.is_interruptible(place, attempt) {
@@ -139,7 +174,10 @@ impl Clocks {
     pub fn resume(&mut self, now: Timestamp) {
         let is_wait = |limit: &&TimeLimit| match limit {
             TimeLimit::Queued { .. } | TimeLimit::Interruptible { .. } => true,
-            TimeLimit::Node { .. } | TimeLimit::Execution => false,
+            TimeLimit::Node { .. }
+            | TimeLimit::Inside { .. }
+            | TimeLimit::Sleep { .. }
+            | TimeLimit::Execution => false,
         };
         let waits: Vec<TimeLimit> = self.running.keys().filter(is_wait).cloned().collect();
         for limit in waits {

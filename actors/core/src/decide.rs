@@ -2,15 +2,18 @@
 
 mod attempt;
 mod cache;
+mod child;
 mod finish;
+mod gate;
 mod inputs;
+mod inside;
 mod map;
 mod time;
 
 use crate::execution::{Execution, NodeState};
-use crate::plan::NodeIndex;
+use crate::plan::{NodeIndex, ROOT};
 use attempt::End;
-use skein_model::{Attempt, Command, Event, ExecutionPhase, NodeId, Timestamp};
+use skein_model::{Attempt, Command, Event, ExecutionId, ExecutionPhase, NodeId, Timestamp};
 
 /// A command that cannot apply. Nothing is recorded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +36,34 @@ pub enum Rejection {
         /// The number of the try.
         attempt: Attempt,
     },
+    /// Nobody waits for the execution that asks.
+    #[error("node {node} does not wait for execution {child}")]
+    NotWaitedFor {
+        /// The node that launched it.
+        node: NodeId,
+        /// The execution.
+        child: ExecutionId,
+    },
+    /// No gate has waited for the signal yet, or there is none of that name.
+    #[error("no gate of the execution has asked for signal {signal} yet")]
+    UnknownSignal {
+        /// The signal.
+        signal: String,
+    },
+    /// The value of a signal has another type than its gate asks for.
+    #[error("signal {signal}: {fault}")]
+    WrongSignal {
+        /// The signal.
+        signal: String,
+        /// What does not fit.
+        fault: String,
+    },
+    /// The execution has ended, and no gate of it waits.
+    #[error("signal {signal} comes too late: the execution has ended")]
+    SignalLate {
+        /// The signal.
+        signal: String,
+    },
     /// The command does not fit what the node is.
     #[error("node {node} is not {expected}")]
     WrongKind {
@@ -51,8 +82,18 @@ impl Execution {
     pub fn decide(&self, command: &Command, now: Timestamp) -> Result<Vec<Event>, Rejection> {
         match command {
             Command::Start => Ok(self.decide_start()),
-            Command::InputsResolved { node, inputs, items } => self.decide_inputs(node, inputs, *items),
+            Command::InputsResolved { node, inputs, items, case } => {
+                self.decide_inputs(node, inputs, *items, *case)
+            }
             Command::InputsFailed { node, failure } => self.decide_inputs_failed(node, failure),
+            Command::InsideResolved { node, outputs } => self.decide_inside(node, outputs),
+            Command::InsideFailed { node, failure } => self.decide_inside_failed(node, failure),
+            Command::NodesCompiled { node, plan } => self.decide_nodes_compiled(node, plan),
+            Command::NodesRefused { node, failure } => self.decide_nodes_refused(node, failure),
+            Command::ChildEnded { node, child, outcome } => self.decide_child_ended(node, child, outcome),
+            Command::ChildAsks { node, child } => self.decide_child_asks(node, child),
+            Command::SetSignal { signal, value, principal } => self.decide_signal(signal, value, principal),
+            Command::PassGate { node } => self.decide_pass(node),
             Command::CacheLookedUp { node, key, found } => self.decide_looked_up(node, *key, found),
             Command::CacheStored { node, failure } => self.decide_stored(node, failure.as_deref()),
             Command::ItemsCached { node, items } => self.decide_cached(node, items),
@@ -82,10 +123,10 @@ impl Execution {
         if let Some(failure) = &self.plan.unrunnable {
             events.push(Event::Failing { failure: failure.clone() });
             events.push(Event::Failed { failure: failure.clone() });
-        } else if self.unfinished == 0 {
+        } else if self.scopes[ROOT].unfinished == 0 {
             events.push(Event::Succeeding);
         } else {
-            self.queue(self.roots().into_iter(), self.room(0), &mut events);
+            self.queue(&self.roots(ROOT), |_| false, self.room(0), &mut events);
         }
         events
     }
@@ -98,7 +139,7 @@ impl Execution {
     }
 
     pub(crate) fn place_of(&self, node: &NodeId) -> Result<NodeIndex, Rejection> {
-        self.plan.find(node).ok_or_else(|| Rejection::UnknownNode { node: node.clone() })
+        self.find(node).ok_or_else(|| Rejection::UnknownNode { node: node.clone() })
     }
 
     pub(crate) fn is_resolving(&self, place: NodeIndex) -> bool {

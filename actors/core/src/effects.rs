@@ -2,7 +2,7 @@
 
 use crate::execution::{Caching, Execution, NodeState, TaskRun};
 use crate::map_task::MapRun;
-use skein_model::{Attempt, CacheKey, Event, ExecutionPhase, NodeId, Timestamp};
+use skein_model::{Attempt, CacheKey, Event, ExecutionId, ExecutionPhase, NodeId, Timestamp};
 
 /// Something the shell is to do. All are answered by a command, but for those that say that they are not.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,6 +59,35 @@ pub enum Effect {
         /// The node.
         node: NodeId,
     },
+    /// Put the outputs of the nodes inside a node together; answered by `InsideResolved` or `InsideFailed`.
+    ResolveInside {
+        /// The node that they are inside of.
+        node: NodeId,
+    },
+    /// Read and compile what a dynamic task made; answered by `NodesCompiled` or `NodesRefused`.
+    CompileNodes {
+        /// The node.
+        node: NodeId,
+        /// Where it is, an encoded `DynamicJobSpec`.
+        spec: String,
+    },
+    /// Launch the execution of a launch plan node, unless there is one, and wait for its end; answered by `ChildEnded`.
+    RunChild {
+        /// The node.
+        node: NodeId,
+        /// The execution.
+        child: ExecutionId,
+    },
+    /// Wait: for a clock that was started with the node, or for somebody who gives a signal its value.
+    Wait {
+        /// The gate.
+        node: NodeId,
+    },
+    /// Let a gate go on whose signal has its value; answered by `PassGate`.
+    PassGate {
+        /// The gate.
+        node: NodeId,
+    },
     /// Put the execution's outputs together; answered by `OutputsResolved` or `OutputsFailed`.
     ResolveOutputs,
     /// Take back what was offered for a node, and stop what runs of it. Not answered: a result that still comes is
@@ -90,18 +119,34 @@ impl Execution {
             }],
             // What most executions do not have costs them no search for the node.
             Event::NodeStarted { .. } | Event::AttemptSucceeded { .. } | Event::NodeSucceeded { .. }
-                if !self.plan.has_cache =>
+                if !self.plan.has_cache && !self.plan.is_nested =>
             {
                 Vec::new()
             }
-            Event::NodeStarted { node, .. } => self.look_up(node),
-            Event::CacheLookedUp { node, .. } => self.after_look_up(node),
-            Event::AttemptSucceeded { node, .. } => match self.caching_of(node) {
-                Some(Caching::Storing { .. }) => vec![Effect::StoreCache { node: node.clone() }],
-                Some(Caching::Off | Caching::Asked | Caching::Waiting | Caching::Running { .. }) | None => {
-                    Vec::new()
-                }
+            Event::NodeStarted { node, .. } => match self.node(node) {
+                Some(NodeState::Task(_)) => self.look_up(node),
+                Some(NodeState::Gate { .. }) => self.begun(node),
+                _ => Vec::new(),
             },
+            Event::NodesMade { node, .. } | Event::InsideStarted { node } => self.begun(node),
+            Event::AttemptMadeNodes { node, spec, .. } => {
+                vec![Effect::CompileNodes { node: node.clone(), spec: spec.clone() }]
+            }
+            Event::ChildLaunched { node, child } => {
+                vec![Effect::RunChild { node: node.clone(), child: child.clone() }]
+            }
+            Event::SignalSet { signal, .. } => {
+                let pass = |place| Effect::PassGate { node: self.id_of(place) };
+                self.gates_for(signal).map(pass).collect()
+            }
+            Event::CacheLookedUp { node, .. } => self.after_look_up(node),
+            Event::AttemptSucceeded { node, .. } | Event::InsideSucceeded { node, .. } => {
+                match self.caching_of(node) {
+                    Some(Caching::Storing { .. }) => vec![Effect::StoreCache { node: node.clone() }],
+                    Some(Caching::Off | Caching::Asked | Caching::Waiting | Caching::Running { .. })
+                    | None => Vec::new(),
+                }
+            }
             Event::MapStarted { node, size: 0 } => vec![Effect::AssembleMap { node: node.clone() }],
             Event::MapStarted { node, .. } => vec![Effect::RunItems { node: node.clone() }],
             Event::ItemsFinished { node, .. } | Event::ItemsCached { node, .. } => match self.map_of(node) {
@@ -109,7 +154,11 @@ impl Execution {
                 Some(_) | None => Vec::new(),
             },
             Event::Succeeding => vec![Effect::ResolveOutputs],
-            Event::NodeSucceeded { node, .. } => self.release_of(node),
+            Event::NodeSucceeded { node, .. } => {
+                let mut effects = self.release_of(node);
+                effects.extend(self.inside_completed_by(node));
+                effects
+            }
             Event::NodeAborted { node, .. }
             | Event::NodeFailed { node, .. }
             | Event::NodeTimedOut { node, .. } => {
@@ -119,9 +168,12 @@ impl Execution {
             }
             Event::Created(_)
             | Event::Started
+            | Event::SignalAsked { .. }
             | Event::CacheStored { .. }
             | Event::AttemptStarted { .. }
             | Event::JobReported { .. }
+            | Event::BranchTaken { .. }
+            | Event::InsideFailing { .. }
             | Event::AttemptFailed { .. }
             | Event::AttemptAborted { .. }
             | Event::LateResultIgnored { .. }
@@ -153,15 +205,53 @@ impl Execution {
             NodeState::Resolving => vec![Effect::ResolveInputs { node }],
             NodeState::Task(run) => outstanding_of_task(node, run),
             NodeState::Map(map) => vec![outstanding_of_map(node, map)],
-            NodeState::Waiting | NodeState::Ended { .. } => Vec::new(),
+            NodeState::Making(making) => {
+                let mut effects = outstanding_of_cache(&node, &making.caching);
+                effects.push(Effect::CompileNodes { node, spec: making.spec.clone() });
+                effects
+            }
+            NodeState::Inside(inside) => {
+                let mut effects = outstanding_of_cache(&node, &inside.caching);
+                effects.extend(self.begun(&node));
+                effects
+            }
+            NodeState::Gate { .. } => self.begun(&node),
+            NodeState::Child(run) => {
+                run.execution.clone().map(|child| Effect::RunChild { node, child }).into_iter().collect()
+            }
+            NodeState::Branch { .. } | NodeState::Waiting | NodeState::Ended { .. } => Vec::new(),
         }
     }
 
     fn caching_of(&self, node: &NodeId) -> Option<&Caching> {
-        match self.node(node)? {
-            NodeState::Task(run) => Some(&run.caching),
-            NodeState::Waiting | NodeState::Resolving | NodeState::Map(_) | NodeState::Ended { .. } => None,
+        self.node(node)?.caching()
+    }
+
+    /// Answers what a gate waits for, and what a node wants that has nothing left inside.
+    fn begun(&self, node: &NodeId) -> Vec<Effect> {
+        let Some(place) = self.find(node) else { return Vec::new() };
+        let node = node.clone();
+        match &self.nodes[place] {
+            NodeState::Gate { .. } if self.signal_for(place).is_some() => vec![Effect::PassGate { node }],
+            NodeState::Gate { .. } => vec![Effect::Wait { node }],
+            NodeState::Inside(_) if self.resolving_inside(place).is_some() => {
+                vec![Effect::ResolveInside { node }]
+            }
+            _ => Vec::new(),
         }
+    }
+
+    /// Answers what is wanted when a node that has succeeded was the last inside another one.
+    fn inside_completed_by(&self, node: &NodeId) -> Option<Effect> {
+        if !self.plan.is_nested {
+            return None;
+        }
+        let place = self.find(node)?;
+        if self.branch_of(place).is_some() || self.is_failure_node(place) {
+            return None;
+        }
+        let node = self.id_of(self.complete_inside(self.plan.nodes[place].scope)?);
+        Some(Effect::ResolveInside { node })
     }
 
     fn look_up(&self, node: &NodeId) -> Vec<Effect> {
@@ -184,7 +274,7 @@ impl Execution {
 
     /// Whether it holds one is for the shell to know: the state of a node that has ended does not say.
     fn release_of(&self, node: &NodeId) -> Vec<Effect> {
-        let rule = self.plan.find(node).and_then(|place| self.plan.nodes[place].cache.as_ref());
+        let rule = self.find(node).and_then(|place| self.plan.nodes[place].cache.as_ref());
         match rule {
             Some(rule) if rule.serialize => vec![Effect::ReleaseReservation { node: node.clone() }],
             Some(_) | None => Vec::new(),
@@ -192,19 +282,22 @@ impl Execution {
     }
 }
 
-fn outstanding_of_task(node: NodeId, run: &TaskRun) -> Vec<Effect> {
+fn outstanding_of_cache(node: &NodeId, caching: &Caching) -> Vec<Effect> {
     let mut effects = Vec::new();
-    match &run.caching {
+    match caching {
         Caching::Asked => effects.push(Effect::LookUpCache { node: node.clone(), wait: false }),
         Caching::Waiting => effects.push(Effect::LookUpCache { node: node.clone(), wait: true }),
         Caching::Storing { .. } => effects.push(Effect::StoreCache { node: node.clone() }),
         Caching::Off | Caching::Running { .. } => {}
     }
-    if let Caching::Running { key, reserved: true } | Caching::Storing { key, reserved: true, .. } =
-        &run.caching
-    {
+    if let Caching::Running { key, reserved: true } | Caching::Storing { key, reserved: true, .. } = caching {
         effects.push(Effect::HoldReservation { node: node.clone(), key: *key });
     }
+    effects
+}
+
+fn outstanding_of_task(node: NodeId, run: &TaskRun) -> Vec<Effect> {
+    let mut effects = outstanding_of_cache(&node, &run.caching);
     if run.queued {
         let TaskRun { attempt, not_before, started, on_demand, .. } = *run;
         // What was moved was ready by then.

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! One question, one file: *what next* ([`decide`]), *what all follows from a command* ([`advance`]), *what is now true* ([`apply`]), *what is asked of the world*
-//! ([`effects`]), *which nodes are ready* ([`graph`]), *which items run* ([`map_task`], [`chunk`]), *try again, when*
+//! ([`effects`]), *which nodes are ready* ([`graph`]), *what is inside what* ([`inside`]), *which case of a branch holds* ([`condition`]), *which items run* ([`map_task`], [`chunk`]), *try again, when*
 //! ([`retry`]), *what takes too long* ([`clocks`]), *what is a node given* ([`resolve`]), *what is handed to user code* ([`render`]), *whose work goes first*
 //! ([`schedule`]), *who is told of an end, and when again* ([`notify`]).
 //!
@@ -29,10 +29,12 @@ pub mod advance;
 pub mod apply;
 pub mod chunk;
 pub mod clocks;
+pub mod condition;
 pub mod decide;
 pub mod effects;
 pub mod execution;
 pub mod graph;
+pub mod inside;
 pub mod items;
 pub mod map_task;
 pub mod notify;

@@ -1,50 +1,67 @@
-//! The workflow as the engine sees it: nodes by number, with what each waits for and how it is run.
+//! The workflow as the engine sees it: nodes by number, those of its sub-workflows and branches among them, with what each
+//! waits for and how it is run.
 
+mod graft;
 mod parse;
 
 pub use parse::PlanError;
 
 use skein_idl::flyteidl::core;
 use skein_model::cache::CacheRule;
-use skein_model::{ActorEnvironment, Failure, Interruptible, NodeId, TaskResources, TaskSettings};
+use skein_model::{ActorEnvironment, EntityId, Failure, Interruptible, NodeId, TaskResources, TaskSettings};
 use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 /// A node of a plan, by its place in it.
 pub type NodeIndex = usize;
+/// A workflow of a plan, by its place in it.
+pub type ScopeIndex = usize;
 
 /// How many of the tasks that follow on a node are prepared for: as many as a few workers could begin with at once.
 pub const FOLLOWS_MAX: usize = 4;
 
+/// The workflow itself, among the workflows of a plan.
+pub const ROOT: ScopeIndex = 0;
+
 /// A workflow that can be run, or the reason why this one cannot.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Plan {
-    /// The nodes that user code or children stand behind, in the order of the workflow; the failure node last.
-    pub nodes: Vec<PlanNode>,
+    /// All nodes, at any depth; a node comes after the one that it is inside of.
+    pub nodes: Vec<Arc<PlanNode>>,
+    /// The workflow itself, and each sub-workflow as often as it is used.
+    pub scopes: Vec<Arc<Scope>>,
     /// The tasks that nodes refer to.
-    pub tasks: Vec<core::TaskTemplate>,
-    /// Where the execution's outputs come from.
-    pub outputs: Vec<core::Binding>,
-    /// What a failed node does to the others.
-    pub on_failure: FailurePolicy,
-    /// The node that runs when the execution fails.
-    pub failure_node: Option<NodeIndex>,
+    pub tasks: Vec<Arc<core::TaskTemplate>>,
     /// Whether any node's outputs are kept for others.
     pub has_cache: bool,
+    /// Whether there are other nodes than tasks and maps of tasks, or nodes inside of nodes.
+    pub is_nested: bool,
     /// Why it cannot be run at all; an execution of it fails with this at once.
     pub unrunnable: Option<Failure>,
-    index: BTreeMap<NodeId, NodeIndex>,
+    index: Arc<BTreeMap<NodeId, NodeIndex>>,
 }
 
+/// What a node has that runs no task.
+static NO_TASK: LazyLock<core::TaskTemplate> = LazyLock::new(core::TaskTemplate::default);
+
 impl Plan {
-    /// Finds a node.
-    pub fn find(&self, id: &NodeId) -> Option<NodeIndex> {
+    /// Finds a node that was there before any task made others; see [`crate::Execution::find`] for those.
+    pub(crate) fn find(&self, id: &NodeId) -> Option<NodeIndex> {
         self.index.get(id).copied()
     }
 
-    /// Answers the nodes that make up the workflow's normal way, without the failure node.
-    pub fn main_nodes(&self) -> impl Iterator<Item = NodeIndex> + '_ {
-        (0..self.nodes.len()).filter(|node| Some(*node) != self.failure_node)
+    /// Finds the node of a workflow that its bindings name.
+    pub(crate) fn named(&self, scope: ScopeIndex, name: &str) -> Option<NodeIndex> {
+        self.scopes[scope].names.get(name).copied()
+    }
+
+    /// Answers the task that a node runs, or runs for each item; an empty one when it runs none.
+    pub fn template(&self, place: NodeIndex) -> &core::TaskTemplate {
+        match self.nodes[place].target.task() {
+            Some(task) => &self.tasks[task],
+            None => &NO_TASK,
+        }
     }
 
     /// Lists what waits for `node` and runs another task than that, one node for each task: what is worth preparing while
@@ -54,25 +71,54 @@ impl Plan {
         let mut seen = vec![task_of(node)];
         let mut follows = Vec::new();
         for next in self.nodes[node].downstream.iter().copied() {
-            if follows.len() < FOLLOWS_MAX && !seen.contains(&task_of(next)) {
-                seen.push(task_of(next));
+            let task = task_of(next);
+            if follows.len() < FOLLOWS_MAX && task.is_some() && !seen.contains(&task) {
+                seen.push(task);
                 follows.push(next);
             }
         }
         follows
     }
 
+    /// Says whether anything of it has a limit of time, or lets time pass, that stands in the workflow itself.
+    pub fn is_timed(&self) -> bool {
+        self.is_nested && self.nodes.iter().any(|node| node.is_timed())
+    }
+
     /// A plan that cannot be run, for the reason given.
     pub fn unrunnable(failure: Failure) -> Self {
-        Self { unrunnable: Some(failure), ..Self::default() }
+        Self { scopes: vec![Arc::default()], unrunnable: Some(failure), ..Self::default() }
     }
 }
 
+/// A workflow: the one that is run, or one in it.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    /// The node that runs it; none for the workflow itself.
+    pub parent: Option<NodeIndex>,
+    /// The nodes of its normal way, in the order of the workflow, without its failure node.
+    pub nodes: Vec<NodeIndex>,
+    /// The same by the names that bindings have for them.
+    pub names: BTreeMap<String, NodeIndex>,
+    /// Where its outputs come from.
+    pub outputs: Vec<core::Binding>,
+    /// What it is given.
+    pub inputs: Option<core::VariableMap>,
+    /// What a failed node does to the others.
+    pub on_failure: FailurePolicy,
+    /// The node that runs when it fails.
+    pub failure_node: Option<NodeIndex>,
+}
+
 /// One node.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct PlanNode {
     /// Its id in the execution.
     pub id: NodeId,
+    /// The workflow that it is a node of.
+    pub scope: ScopeIndex,
+    /// The node that it is inside of.
+    pub parent: Option<NodeIndex>,
     /// Where its inputs come from.
     pub inputs: Vec<core::Binding>,
     /// The nodes that must have succeeded before it starts.
@@ -99,8 +145,21 @@ pub struct PlanNode {
     pub image: Option<String>,
 }
 
+impl PlanNode {
+    /// Says whether the engine watches a time of it that stands in the workflow: workers watch that of tasks.
+    fn is_timed(&self) -> bool {
+        match &self.target {
+            Target::Task { .. } | Target::Map { .. } => false,
+            Target::Gate(Gate::Sleep(_)) => true,
+            Target::Workflow { .. } | Target::Branch { .. } | Target::Gate(_) | Target::Launch { .. } => {
+                self.timeout.is_some()
+            }
+        }
+    }
+}
+
 /// What a node runs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Target {
     /// One try after another of a task.
     Task {
@@ -117,14 +176,84 @@ pub enum Target {
         min_successes: MinSuccesses,
         /// The inputs that each item gets whole.
         bound: Vec<String>,
+        /// Whether all items run to their end when too many have failed already.
+        run_all: bool,
+    },
+    /// The nodes of another workflow, as part of this execution.
+    Workflow {
+        /// Its place in [`Plan::scopes`].
+        scope: ScopeIndex,
+    },
+    /// The first of its cases that holds.
+    Branch {
+        /// Conditions, each with the node that runs when it is the first to hold.
+        cases: Vec<(core::BooleanExpression, NodeIndex)>,
+        /// What becomes of it when none holds.
+        otherwise: Otherwise,
+    },
+    /// Nothing: it waits.
+    Gate(Gate),
+    /// An execution of its own.
+    Launch {
+        /// The launch plan.
+        launch_plan: EntityId,
+    },
+}
+
+/// What becomes of a branch of which no case holds.
+#[derive(Clone, Debug)]
+pub enum Otherwise {
+    /// This node runs.
+    Node(NodeIndex),
+    /// It fails with this.
+    Fail(String),
+}
+
+/// What a gate waits for.
+#[derive(Clone, Debug)]
+pub enum Gate {
+    /// This long.
+    Sleep(Duration),
+    /// A value, which becomes an output.
+    Signal {
+        /// The signal, unique in the execution.
+        id: String,
+        /// The type of the value.
+        r#type: core::LiteralType,
+        /// The name of the output.
+        output: String,
+    },
+    /// That somebody says yes to its inputs, which become its outputs.
+    Approve {
+        /// The signal, unique in the execution.
+        id: String,
     },
 }
 
 impl Target {
-    /// Answers the task's place in [`Plan::tasks`].
-    pub const fn task(&self) -> usize {
+    /// Answers the place in [`Plan::tasks`] of the task that is run; none when none is.
+    pub const fn task(&self) -> Option<usize> {
         match self {
-            Self::Task { task } | Self::Map { task, .. } => *task,
+            Self::Task { task } | Self::Map { task, .. } => Some(*task),
+            Self::Workflow { .. } | Self::Branch { .. } | Self::Gate(_) | Self::Launch { .. } => None,
+        }
+    }
+
+    /// Answers the node of a branch that is meant by a number: those of its cases in order, then the one for none of them.
+    pub fn case(&self, case: u32) -> Option<NodeIndex> {
+        let Self::Branch { cases, otherwise } = self else { return None };
+        match (cases.get(case as usize), otherwise) {
+            (Some((_, node)), _) => Some(*node),
+            (None, Otherwise::Node(node)) if case as usize == cases.len() => Some(*node),
+            (None, Otherwise::Node(_) | Otherwise::Fail(_)) => None,
+        }
+    }
+
+    /// Says whether it counts among what may run at once: what waits or only has other nodes inside does not.
+    pub const fn is_limited(&self) -> bool {
+        match self {
+            Self::Task { .. } | Self::Map { .. } | Self::Launch { .. } => true,
+            Self::Workflow { .. } | Self::Branch { .. } | Self::Gate(_) => false,
         }
     }
 }

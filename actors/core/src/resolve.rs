@@ -3,14 +3,15 @@
 //! Only puts together; whoever has the values at hand calls. Small ones stand in the state itself, so that most nodes
 //! need nothing from outside (see [`crate::advance`]); large ones are fetched first by the shell.
 
+use crate::condition;
 use crate::execution::{Execution, NodeState};
-use crate::plan::{Plan, Target};
+use crate::plan::{NodeIndex, Otherwise, Plan, ROOT, ScopeIndex, Target};
 use bytes::Bytes;
 use prost::Message as _;
 use skein_idl::flyteidl::core::{self, Binding, VariableMap};
 use skein_model::event::Created;
 use skein_model::{
-    Charge, Command, DataRef, Failure, FailureCause, NodeId, NodePhase, bindings, literals, paths,
+    Attempt, Charge, Command, DataRef, Failure, FailureCause, NodeId, NodePhase, bindings, literals, paths,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,12 +21,22 @@ use std::sync::Arc;
 pub struct Wanted {
     plan: Arc<Plan>,
     created: Arc<Created>,
-    /// The node's place; none for the outputs of the execution.
-    place: Option<usize>,
+    of: Of,
     /// Where the values are that bindings name, by node.
     sources: BTreeMap<String, DataRef>,
     /// For a failure node: which node failed, and with what.
     failed: Option<(NodeId, Failure)>,
+}
+
+/// Whose values are put together.
+#[derive(Clone, Debug)]
+enum Of {
+    /// The inputs of a node, by its place in the plan.
+    Node(NodeIndex),
+    /// The outputs of what is inside a node: a workflow, by its place in the plan, the node, and the try that made it.
+    Inside(ScopeIndex, NodeId, Attempt),
+    /// The outputs of the execution.
+    Execution,
 }
 
 /// Values that are put together.
@@ -35,6 +46,8 @@ pub struct Resolved {
     pub values: Bytes,
     /// For the inputs of a map: its lists.
     pub lists: Option<Lists>,
+    /// For the inputs of a branch: the number of the case that holds.
+    pub case: Option<u32>,
 }
 
 /// The lists that a map goes through, side by side.
@@ -88,21 +101,29 @@ impl Lists {
 impl Wanted {
     /// Takes what the inputs of a node need; none when the execution has no such node.
     pub fn of_node(execution: &Execution, node: &NodeId) -> Option<Self> {
-        let place = execution.plan().find(node)?;
-        let mut wanted = Self::of(execution, &execution.plan().nodes[place].inputs)?;
-        wanted.place = Some(place);
-        if execution.plan().failure_node == Some(place) {
-            wanted.failed = failed_node(execution);
+        let place = execution.find(node)?;
+        let planned = &execution.plan().nodes[place];
+        let mut wanted = Self::of(execution, planned.scope, &planned.inputs, Of::Node(place))?;
+        if execution.is_failure_node(place) {
+            wanted.failed = failed_node(execution, planned.scope);
         }
         Some(wanted)
     }
 
-    /// Takes what the outputs of the execution need.
-    pub fn of_outputs(execution: &Execution) -> Option<Self> {
-        Self::of(execution, &execution.plan().outputs)
+    /// Takes what the outputs of the nodes inside a node need; none when there are none inside.
+    pub fn of_inside(execution: &Execution, node: &NodeId) -> Option<Self> {
+        let NodeState::Inside(inside) = execution.node(node)? else { return None };
+        let bindings = &execution.plan().scopes[inside.scope].outputs;
+        let of = Of::Inside(inside.scope, node.clone(), inside.attempt);
+        Self::of(execution, inside.scope, bindings, of)
     }
 
-    fn of(execution: &Execution, bindings: &[Binding]) -> Option<Self> {
+    /// Takes what the outputs of the execution need.
+    pub fn of_outputs(execution: &Execution) -> Option<Self> {
+        Self::of(execution, ROOT, &execution.plan().scopes[ROOT].outputs, Of::Execution)
+    }
+
+    fn of(execution: &Execution, scope: ScopeIndex, bindings: &[Binding], of: Of) -> Option<Self> {
         let created = execution.created()?;
         let mut names = BTreeSet::new();
         bindings
@@ -112,16 +133,16 @@ impl Wanted {
         let mut sources = BTreeMap::new();
         for name in names {
             let source = if name == NodeId::START || name.is_empty() {
-                Some(&created.inputs)
+                given_to(execution, scope, created)
             } else {
-                execution.outputs_of(&NodeId::new(name.as_str()))
+                execution.plan().named(scope, &name).and_then(|place| execution.at(place).outputs())
             };
             if let Some(source) = source {
                 sources.insert(name, source.clone());
             }
         }
         let plan = Arc::clone(execution.plan());
-        Some(Self { plan, created: Arc::clone(created), place: None, sources, failed: None })
+        Some(Self { plan, created: Arc::clone(created), of, sources, failed: None })
     }
 
     /// Answers where the values are that have to be at hand, by the node that produced them.
@@ -133,12 +154,17 @@ impl Wanted {
     /// anything else. Such outputs need not be put together, nor stored once more.
     pub fn same(&self) -> Option<&DataRef> {
         use core::binding_data::Value;
-        if self.place.is_some() || self.sources.len() != 1 {
+        let scope = match &self.of {
+            Of::Node(_) => return None,
+            Of::Inside(scope, ..) => *scope,
+            Of::Execution => ROOT,
+        };
+        if self.sources.len() != 1 {
             return None;
         }
         let (source, data) = self.sources.first_key_value()?;
-        let place = self.plan.find(&NodeId::new(source.as_str()))?;
-        let interface = self.plan.tasks[self.plan.nodes[place].target.task()].interface.as_ref()?;
+        let place = self.plan.named(scope, source)?;
+        let interface = self.plan.template(place).interface.as_ref()?;
         let mut left: BTreeSet<&str> =
             interface.outputs.as_ref()?.variables.keys().map(String::as_str).collect();
         for binding in self.bindings() {
@@ -156,27 +182,32 @@ impl Wanted {
     /// Answers where what is put together lies when it is too large for an event.
     pub fn uri(&self) -> String {
         let prefix = &self.created.data_prefix;
-        match self.place {
-            Some(place) => paths::node_inputs(prefix, &self.plan.nodes[place].id),
-            None => paths::outputs(&format!("{prefix}/{}/data/0", NodeId::END)),
+        match &self.of {
+            Of::Node(place) => paths::node_inputs(prefix, &self.plan.nodes[*place].id),
+            Of::Inside(_, node, attempt) => paths::outputs(&paths::attempt_prefix(prefix, node, *attempt)),
+            Of::Execution => paths::outputs(&format!("{prefix}/{}/data/0", NodeId::END)),
         }
     }
 
-    /// Answers the execution with what was put together.
-    pub fn answer(&self, data: DataRef, items: Option<u32>) -> Command {
-        match self.place {
-            Some(place) => {
-                Command::InputsResolved { node: self.plan.nodes[place].id.clone(), inputs: data, items }
+    /// Answers the execution with what was put together: `data`, and of what was resolved how many items there are for a map,
+    /// or which case of a branch holds.
+    pub fn answer(&self, data: DataRef, items: Option<u32>, case: Option<u32>) -> Command {
+        match &self.of {
+            Of::Node(place) => {
+                let node = self.plan.nodes[*place].id.clone();
+                Command::InputsResolved { node, inputs: data, items, case }
             }
-            None => Command::OutputsResolved { outputs: data },
+            Of::Inside(_, node, _) => Command::InsideResolved { node: node.clone(), outputs: data },
+            Of::Execution => Command::OutputsResolved { outputs: data },
         }
     }
 
     /// Answers the execution that it cannot be put together.
     pub fn refuse(&self, failure: Failure) -> Command {
-        match self.place {
-            Some(place) => Command::InputsFailed { node: self.plan.nodes[place].id.clone(), failure },
-            None => Command::OutputsFailed { failure },
+        match &self.of {
+            Of::Node(place) => Command::InputsFailed { node: self.plan.nodes[*place].id.clone(), failure },
+            Of::Inside(_, node, _) => Command::InsideFailed { node: node.clone(), failure },
+            Of::Execution => Command::OutputsFailed { failure },
         }
     }
 
@@ -197,23 +228,81 @@ impl Wanted {
             Some((node, failure)) => with_error(&resolved, self.expected(), node, failure),
             None => resolved,
         };
-        let lists = match self.place {
-            Some(place) => lists(&self.plan.nodes[place].target, &values)?,
-            None => None,
+        let (lists, case) = match &self.of {
+            Of::Node(place) => {
+                let target = &self.plan.nodes[*place].target;
+                (lists(target, &values)?, case_of(target, &values)?)
+            }
+            Of::Inside(..) | Of::Execution => (None, None),
         };
-        Ok(Resolved { values, lists })
+        Ok(Resolved { values, lists, case })
     }
 
     fn bindings(&self) -> &[Binding] {
-        match self.place {
-            Some(place) => &self.plan.nodes[place].inputs,
-            None => &self.plan.outputs,
+        match &self.of {
+            Of::Node(place) => &self.plan.nodes[*place].inputs,
+            Of::Inside(scope, ..) => &self.plan.scopes[*scope].outputs,
+            Of::Execution => &self.plan.scopes[ROOT].outputs,
         }
     }
 
     fn expected(&self) -> Option<&VariableMap> {
-        let task = &self.plan.tasks[self.plan.nodes[self.place?].target.task()];
-        task.interface.as_ref()?.inputs.as_ref()
+        let Of::Node(place) = &self.of else { return None };
+        match &self.plan.nodes[*place].target {
+            Target::Workflow { scope } => self.plan.scopes[*scope].inputs.as_ref(),
+            _ => self.plan.template(*place).interface.as_ref()?.inputs.as_ref(),
+        }
+    }
+}
+
+/// Answers what a workflow is given: the inputs of the execution, or of the node that runs it.
+fn given_to<'e>(execution: &'e Execution, scope: ScopeIndex, created: &'e Created) -> Option<&'e DataRef> {
+    match execution.plan().scopes[scope].parent {
+        None => Some(&created.inputs),
+        Some(parent) => match execution.at(parent) {
+            NodeState::Inside(inside) => Some(&inside.inputs),
+            _ => None,
+        },
+    }
+}
+
+/// Answers the number of the first case of a branch that holds; none for any other node.
+fn case_of(target: &Target, inputs: &Bytes) -> Result<Option<u32>, Failure> {
+    let Target::Branch { cases, otherwise } = target else { return Ok(None) };
+    let entries: BTreeMap<String, Bytes> = literals::literal_map_entries(inputs)
+        .map_err(|fault| invalid(fault.to_string()))?
+        .into_iter()
+        .collect();
+    let input = |name: &str| core::Literal::decode(entries.get(name)?.clone()).ok();
+    for (number, (condition, _)) in (0..).zip(cases) {
+        match condition::holds(condition, &input) {
+            Ok(true) => return Ok(Some(number)),
+            Ok(false) => {}
+            Err(fault) => return Err(unanswerable(&fault)),
+        }
+    }
+    match otherwise {
+        Otherwise::Node(_) => Ok(u32::try_from(cases.len()).ok()),
+        Otherwise::Fail(message) => Err(said_by_user(message)),
+    }
+}
+
+/// The failure that a workflow asks for when no case of a branch holds; the text is the original's.
+fn said_by_user(message: &str) -> Failure {
+    Failure {
+        code: "UserProvidedError".to_owned(),
+        message: format!("[UserProvidedError] {message}"),
+        cause: FailureCause::Refused,
+        charge: Charge::User,
+    }
+}
+
+fn unanswerable(fault: &condition::Unanswerable) -> Failure {
+    Failure {
+        code: "MalformedBranch".to_owned(),
+        message: format!("a case of the branch cannot be decided: {fault}"),
+        cause: FailureCause::InvalidRequest,
+        charge: Charge::User,
     }
 }
 
@@ -228,16 +317,17 @@ fn named(data: &core::BindingData, names: &mut BTreeSet<String>) {
     }
 }
 
-fn failed_node(execution: &Execution) -> Option<(NodeId, Failure)> {
-    let failure = execution.failure()?.clone();
-    let failed = |id: &NodeId| {
+/// Answers the first node of a workflow that has failed, and what that fails with.
+fn failed_node(execution: &Execution, scope: ScopeIndex) -> Option<(NodeId, Failure)> {
+    let failure = execution.scopes[scope].failure.clone()?;
+    let failed = |place: &&NodeIndex| {
         matches!(
-            execution.node(id),
-            Some(NodeState::Ended { phase: NodePhase::Failed | NodePhase::TimedOut, .. })
+            execution.at(**place),
+            NodeState::Ended { phase: NodePhase::Failed | NodePhase::TimedOut, .. }
         )
     };
-    let node = execution.plan().nodes.iter().map(|node| &node.id).find(|id| failed(id))?;
-    Some((node.clone(), failure))
+    let place = execution.plan().scopes[scope].nodes.iter().find(failed)?;
+    Some((execution.id_of(*place), failure))
 }
 
 fn unreadable(node: &str, fault: &str) -> Failure {

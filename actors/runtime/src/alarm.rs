@@ -19,8 +19,16 @@ pub(crate) struct Alarm {
 impl Alarm {
     /// Answers the alarm of an execution whose creation is known; none when nothing of it is limited.
     pub(crate) fn of(ports: &Ports, execution: &Execution) -> Option<Self> {
-        let limits = limits(ports, execution)?;
-        (!limits.are_none()).then(|| Self { clocks: Clocks::new(limits), set: None })
+        let is_timed = execution.plan().is_timed();
+        let limits = limits(ports, execution).or_else(|| is_timed.then(Limits::default))?;
+        (is_timed || !limits.are_none()).then(|| Self { clocks: Clocks::new(limits), set: None })
+    }
+
+    /// Takes the limits of nodes that a task made.
+    pub(crate) fn limit(&mut self, ports: &Ports, execution: &Execution) {
+        if let Some(limits) = limits(ports, execution) {
+            self.clocks.limit(limits);
+        }
     }
 
     /// Takes what has happened next, at `at`.
@@ -84,7 +92,7 @@ fn limits(ports: &Ports, execution: &Execution) -> Option<Limits> {
         NodeLimits {
             queued: seconds(settings.queued_seconds_max),
             // A connector knows no such capacity.
-            interruptible: wait_max.filter(|_| is_runnable(&plan.tasks[plan.nodes[place].target.task()])),
+            interruptible: wait_max.filter(|_| is_runnable(plan.template(place))),
             node: seconds(settings.node_seconds_max),
         }
     };

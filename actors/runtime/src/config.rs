@@ -2,7 +2,7 @@
 
 use crate::notify::Notify;
 use skein_log::TaskQueue;
-use skein_model::{ExecutionRules, Gpu, PoolId, ServedTypes, TaskRules};
+use skein_model::{ExecutionRules, Gpu, Offer, PoolId, ServedTypes, TaskRules};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +50,12 @@ pub struct Config {
     /// The accelerators of the machine that attempts can be given, of which no more are handed out than there are. Default:
     /// none, and then they are not counted here.
     pub gpus: Vec<Gpu>,
+    /// What the machine has that runs attempts: what asks for more is not launched. None when that is not known here. Default:
+    /// none.
+    pub offer: Option<Offer>,
+    /// How many nodes of an execution that the engine launches may run at once when neither its parent nor its launch plan
+    /// says. Default 25, as the original has it; 0 is no limit.
+    pub max_parallelism: u32,
     /// Where tasks go that connectors do. Default: nowhere, and then such tasks fail.
     pub connectors: Option<ToConnectors>,
     /// Who is told of ends, and how. Default: whoever an execution names, and by no way.
@@ -93,6 +99,8 @@ impl Default for Config {
             execution_rules: ExecutionRules::default(),
             interruptible: None,
             gpus: Vec::new(),
+            offer: None,
+            max_parallelism: skein_model::launch::MAX_PARALLELISM,
             connectors: None,
             notify: Notify::default(),
         }

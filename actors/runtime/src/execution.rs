@@ -8,9 +8,12 @@ use crate::perform;
 use crate::ports::Ports;
 use crate::replay;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use skein_core::{Effect, Execution, Plan, Rejection, Transition};
-use skein_log::{Mail, Refusal};
-use skein_model::{Command, Envelope, Event, ExecutionId, ExecutionPhase, JournalId, NodeId, WorkId};
+use skein_core::{Effect, Execution, NodeState, Plan, Rejection, Transition};
+use skein_log::{BlobError, Mail, Refusal};
+use skein_model::{
+    Attempt, BlobRef, Command, Envelope, Event, ExecutionId, ExecutionPhase, JournalId, NodeId, Timestamp,
+    WorkId,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -137,18 +140,22 @@ impl ExecutionActor {
         let mut execution = Execution::new(plan);
         let mut alarm = None;
         for (at, event) in &events {
-            execution.apply(event);
-            match (&mut alarm, event) {
-                (_, Event::Created(_)) => alarm = Alarm::of(&self.ports, &execution),
-                (Some(alarm), event) => alarm.note(&execution, event, *at),
-                (None, _) => {}
+            if let Event::NodesMade { node, attempt, plan, .. } = event {
+                provide(&self.ports, &mut execution, (node, *attempt), plan).await?;
             }
+            execution.apply(event);
+            note_time(&self.ports, &mut alarm, &execution, event, *at);
         }
         if !execution.phase().is_terminal() {
             self.ports.notifier.await_the_end_of(created).await?;
         }
         if let Some(alarm) = &mut alarm {
             alarm.resume((self.ports.clock)());
+        }
+        if let Some(created) = execution.created().filter(|_| !execution.phase().is_terminal())
+            && let Some(parent) = &created.parent
+        {
+            perform::child::ask_parent(&self.ports, parent, created);
         }
         let outstanding = execution.outstanding();
         let is_new = execution.phase() == ExecutionPhase::Queued;
@@ -185,6 +192,12 @@ impl ExecutionActor {
         answer: Option<oneshot::Sender<Result<(), Refusal>>>,
     ) -> Result<(), ActorProcessingErr> {
         let Some(live) = state.live.as_mut() else { return Err(JournalError::Empty.into()) };
+        if let Command::NodesCompiled { node, plan } = command
+            && let Some(NodeState::Making(making)) = live.execution.node(node)
+        {
+            let attempt = making.attempt;
+            provide(&self.ports, &mut live.execution, (node, attempt), plan).await?;
+        }
         let was_terminal = live.execution.phase().is_terminal();
         let transition = match live.execution.advance(command, (self.ports.clock)()) {
             Ok(transition) => transition,
@@ -209,11 +222,16 @@ impl ExecutionActor {
             let closes = was_terminal || events.iter().any(is_last);
             // An error here ends this actor, and with it the state that is ahead of the journal.
             let at = live.journal.append(&self.ports, command.cause(), &events, closes).await?;
-            if let Some(alarm) = &mut live.alarm {
-                events.iter().for_each(|event| alarm.note(&live.execution, event, at));
+            for event in &events {
+                note_time(&self.ports, &mut live.alarm, &live.execution, event, at);
             }
         }
+        let mut cause = "";
         for event in &events {
+            if let Event::Aborting { cause: why, .. } = event {
+                cause = why;
+            }
+            self.tell_parent(&live.execution, event, cause);
             self.note(&state.id, live, event);
             if let Some((work, micros)) = ended(&state.id, event) {
                 for way in self.ports.ways_out() {
@@ -231,6 +249,15 @@ impl ExecutionActor {
         }
         confirm(answer, Ok(()));
         Ok(())
+    }
+
+    /// Tells whoever launched the execution how it has ended, if it has.
+    fn tell_parent(&self, execution: &Execution, event: &Event, cause: &str) {
+        let Some(created) = execution.created() else { return };
+        let Some(parent) = &created.parent else { return };
+        if let Some(outcome) = perform::child::how_it_ended(event, cause) {
+            perform::child::tell_parent(&self.ports, parent, created.execution.clone(), outcome);
+        }
     }
 
     /// Tells of phases in the log of the program, and maps of their chunks.
@@ -256,6 +283,15 @@ impl ExecutionActor {
                 self.ports.metrics.items.inc_by(u64::from(found));
             }
             Event::Created(_)
+            | Event::InsideStarted { .. }
+            | Event::InsideSucceeded { .. }
+            | Event::BranchTaken { .. }
+            | Event::AttemptMadeNodes { .. }
+            | Event::NodesMade { .. }
+            | Event::InsideFailing { .. }
+            | Event::ChildLaunched { .. }
+            | Event::SignalAsked { .. }
+            | Event::SignalSet { .. }
             | Event::CacheLookedUp { .. }
             | Event::CacheStored { .. }
             | Event::NodeQueued { .. }
@@ -322,6 +358,19 @@ impl ExecutionActor {
             Effect::ResolveInputs { node } => {
                 perform::resolve_inputs(&self.ports, &live.execution, &node, myself.clone());
             }
+            Effect::ResolveInside { node } => {
+                perform::resolve_inside(&self.ports, &live.execution, &node, myself.clone());
+            }
+            Effect::CompileNodes { node, spec } => {
+                perform::compile_nodes(&self.ports, &live.execution, node, spec, myself.clone());
+            }
+            Effect::RunChild { node, child } => {
+                let trace = live.journal.trace;
+                perform::run_child(&self.ports, &live.execution, (node, child), trace, myself.clone());
+            }
+            // The alarm rings, or somebody sends the signal.
+            Effect::Wait { .. } => {}
+            Effect::PassGate { node } => drop(myself.cast(Msg::Answered(Command::PassGate { node }))),
             Effect::LookUpCache { node, wait } => {
                 perform::cache::look_up(&self.ports, &live.execution, &node, wait, myself.clone());
             }
@@ -342,6 +391,28 @@ impl ExecutionActor {
             Effect::ResolveOutputs => perform::resolve_outputs(&self.ports, &live.execution, myself.clone()),
         }
         Ok(())
+    }
+}
+
+/// Brings the plan of nodes that a task made before what is said of it is folded or decided.
+async fn provide(
+    ports: &Ports,
+    execution: &mut Execution,
+    made: (&NodeId, Attempt),
+    blob: &BlobRef,
+) -> Result<(), BlobError> {
+    let plan = ports.plans.load_made(&ports.blobs, blob, made).await?;
+    execution.provide(blob.clone(), plan);
+    Ok(())
+}
+
+/// Tells the clocks what has happened, and makes them where something is limited from now on.
+fn note_time(ports: &Ports, alarm: &mut Option<Alarm>, execution: &Execution, event: &Event, at: Timestamp) {
+    match (event, alarm) {
+        (Event::Created(_) | Event::NodesMade { .. }, alarm @ None) => *alarm = Alarm::of(ports, execution),
+        (Event::NodesMade { .. }, Some(alarm)) => alarm.limit(ports, execution),
+        (_, Some(alarm)) => alarm.note(execution, event, at),
+        (_, None) => {}
     }
 }
 
@@ -370,7 +441,9 @@ fn ended(execution: &ExecutionId, event: &Event) -> Option<(WorkId, Option<u64>)
 
 fn refusal(rejection: Rejection) -> Refusal {
     match rejection {
-        Rejection::AlreadyTerminated => Refusal::FailedPrecondition(rejection.to_string()),
+        Rejection::AlreadyTerminated | Rejection::NotWaitedFor { .. } | Rejection::SignalLate { .. } => {
+            Refusal::FailedPrecondition(rejection.to_string())
+        }
         _ => Refusal::Invalid(rejection.to_string()),
     }
 }

@@ -79,6 +79,7 @@ impl Ended {
 pub(crate) struct Args {
     node: NodeId,
     plan: Arc<Plan>,
+    place: usize,
     created: Arc<Created>,
     inputs: DataRef,
     items: Items,
@@ -100,6 +101,7 @@ impl Args {
         Some(Self {
             node: node.clone(),
             plan: Arc::clone(execution.plan()),
+            place: execution.find(node)?,
             created: Arc::clone(execution.created()?),
             inputs: map.inputs.clone(),
             items: Items::new(map.pending()),
@@ -113,13 +115,13 @@ impl Args {
 impl Args {
     fn source(&self, attempt: Attempt) -> Result<work::Source<'_>, ActorProcessingErr> {
         let Self { plan, created, trace, .. } = self;
-        Ok(work::Source { plan, created, place: place(self)?, attempt, on_demand: false, trace: *trace })
+        Ok(work::Source { plan, created, place: self.place, attempt, on_demand: false, trace: *trace })
     }
 
     /// Takes over the chunks that are out from before. Whoever calls has recorded nothing since the state was looked at, so
     /// that what has ended is in neither.
     pub(crate) fn adopt(&mut self, ports: &Ports) -> Result<(), ActorProcessingErr> {
-        let place = place(self)?;
+        let place = self.place;
         let settings = settings_of(&ports.config, &self.plan, place, &self.created.execution);
         let actor = actor_of(&self.plan, place, &self.created.execution);
         let task = work::task_name(&self.plan, place);
@@ -168,7 +170,7 @@ impl Actor for MapActor {
 
     async fn pre_start(&self, myself: ActorRef<Msg>, args: Args) -> Result<State, ActorProcessingErr> {
         myself.cast(Msg::Load)?;
-        let settings = settings_of(&self.ports.config, &args.plan, place(&args)?, &args.created.execution);
+        let settings = settings_of(&self.ports.config, &args.plan, args.place, &args.created.execution);
         let bounds = Bounds::of(&settings);
         let measured = Measured::default();
         Ok(State { args, inputs: Vec::new(), measured, settings, bounds, cache: None })
@@ -211,9 +213,9 @@ impl Actor for MapActor {
 impl MapActor {
     async fn load(&self, args: &Args) -> Result<Vec<Input>, ActorProcessingErr> {
         let bytes = self.ports.blobs.load(&args.inputs).await?;
-        let bound = match &args.plan.nodes[place(args)?].target {
+        let bound = match &args.plan.nodes[args.place].target {
             Target::Map { bound, .. } => bound,
-            Target::Task { .. } => return Err("a map's actor was made for a task".into()),
+            _ => return Err("a map's actor was made for something else".into()),
         };
         let mut inputs = Vec::new();
         for (name, value) in literals::literal_map_entries(&bytes)? {
@@ -255,10 +257,10 @@ impl MapActor {
 
     fn limit(&self, args: &Args) -> Result<u32, ActorProcessingErr> {
         let most = self.ports.config.chunks_on_offer.max(1);
-        Ok(match &args.plan.nodes[place(args)?].target {
+        Ok(match &args.plan.nodes[args.place].target {
             // A chunk runs its items one after the other, so as many run at once as there are chunks out.
             Target::Map { concurrency: Some(limit), .. } => most.min(*limit),
-            Target::Map { concurrency: None, .. } | Target::Task { .. } => most,
+            _ => most,
         })
     }
 }
@@ -284,14 +286,10 @@ impl State {
     }
 }
 
-fn place(args: &Args) -> Result<usize, ActorProcessingErr> {
-    args.plan.find(&args.node).ok_or_else(|| "a map's node is not in its plan".into())
-}
-
 /// How work of a map is marked.
 pub(crate) fn kind(plan: &Plan, place: usize, of: u32, within: Option<Duration>) -> WorkKind {
     match &plan.nodes[place].target {
         Target::Map { bound, .. } => WorkKind::Items { bound: bound.clone(), of, within },
-        Target::Task { .. } => WorkKind::Task,
+        _ => WorkKind::Task,
     }
 }

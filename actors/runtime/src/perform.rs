@@ -3,7 +3,9 @@
 pub(crate) mod announce;
 mod assemble;
 pub(crate) mod cache;
+pub(crate) mod child;
 mod connectors;
+mod dynamic;
 mod inputs;
 mod outcome;
 pub(crate) mod work;
@@ -11,10 +13,10 @@ pub(crate) mod work;
 use crate::execution::Msg;
 use crate::ports::Ports;
 use ractor::ActorRef;
-use skein_core::{Execution, resolve};
+use skein_core::{Execution, Target, resolve};
 use skein_log::{BlobError, Stop};
 use skein_model::envelope::TraceContext;
-use skein_model::{Attempt, Charge, Command, Failure, FailureCause, NodeId, Timestamp};
+use skein_model::{Attempt, Charge, Command, ExecutionId, Failure, FailureCause, NodeId, Timestamp};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +39,41 @@ pub(crate) struct Wanted {
 /// Puts a node's inputs together.
 pub(crate) fn resolve_inputs(ports: &Arc<Ports>, execution: &Execution, node: &NodeId, to: ActorRef<Msg>) {
     resolve(ports, resolve::Wanted::of_node(execution, node), to);
+}
+
+/// Puts the outputs of the nodes inside a node together.
+pub(crate) fn resolve_inside(ports: &Arc<Ports>, execution: &Execution, node: &NodeId, to: ActorRef<Msg>) {
+    resolve(ports, resolve::Wanted::of_inside(execution, node), to);
+}
+
+/// Reads and compiles what a dynamic task made.
+pub(crate) fn compile_nodes(
+    ports: &Arc<Ports>,
+    execution: &Execution,
+    node: NodeId,
+    spec: String,
+    to: ActorRef<Msg>,
+) {
+    let Some(wanted) = dynamic::Wanted::of(execution, node, spec).map(Arc::new) else { return };
+    answer(to, Arc::clone(ports), move |ports| {
+        let wanted = Arc::clone(&wanted);
+        async move { dynamic::compile_nodes(&ports, &wanted).await }
+    });
+}
+
+/// Launches the execution of a launch plan node, and answers when that has ended already.
+pub(crate) fn run_child(
+    ports: &Arc<Ports>,
+    execution: &Execution,
+    (node, child): (NodeId, ExecutionId),
+    trace: Option<TraceContext>,
+    to: ActorRef<Msg>,
+) {
+    let Some(wanted) = child::Wanted::of(execution, node, child, trace).map(Arc::new) else { return };
+    answer(to, Arc::clone(ports), move |ports| {
+        let wanted = Arc::clone(&wanted);
+        async move { child::run(&ports, &wanted).await }
+    });
 }
 
 /// Puts the execution's outputs together.
@@ -86,6 +123,11 @@ pub(crate) fn run_attempt(ports: &Arc<Ports>, execution: &Execution, wanted: Wan
 /// Takes back what was offered for a node.
 pub(crate) fn withdraw(ports: &Arc<Ports>, execution: &Execution, node: NodeId) {
     let Some(created) = execution.created() else { return };
+    if execution.find(&node).is_some_and(|place| is_launch(execution, place)) {
+        let parent = created.execution.clone();
+        let child = parent.child(&node);
+        return child::end_child(ports, parent, child, created.principal.clone());
+    }
     let stop = Stop::Node(created.execution.clone(), node);
     let ports = Arc::clone(ports);
     tokio::spawn(async move {
@@ -95,6 +137,10 @@ pub(crate) fn withdraw(ports: &Arc<Ports>, execution: &Execution, node: NodeId) 
             }
         }
     });
+}
+
+fn is_launch(execution: &Execution, place: usize) -> bool {
+    matches!(execution.plan().nodes[place].target, Target::Launch { .. })
 }
 
 /// What became of carrying out an effect once.

@@ -4,7 +4,8 @@ use prost::Message as _;
 use skein_core::{Plan, PlanError};
 use skein_idl::flyteidl::core::CompiledWorkflowClosure;
 use skein_log::{BlobError, BlobStore};
-use skein_model::{BlobRef, Charge, Failure, FailureCause};
+use skein_model::nested::Made;
+use skein_model::{Attempt, BlobRef, Charge, Failure, FailureCause, NodeId};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -37,7 +38,7 @@ impl Plans {
             return Ok(plan);
         }
         let bytes = blobs.get_checked(blob).await?;
-        let plan = Arc::new(parse(&bytes));
+        let plan = Arc::new(parse(&bytes, None));
         let mut known = self.known();
         if known.plans.len() >= SWEEP_AT {
             known.plans.retain(|_, plan| plan.strong_count() > 0);
@@ -52,23 +53,38 @@ impl Plans {
         Ok(plan)
     }
 
+    /// Answers the plan of nodes that a task made, which stands in `blob`; `made` is its node, and the try that made them.
+    pub(crate) async fn load_made(
+        &self,
+        blobs: &BlobStore,
+        blob: &BlobRef,
+        (node, attempt): (&NodeId, Attempt),
+    ) -> Result<Arc<Plan>, BlobError> {
+        let bytes = blobs.get_checked(blob).await?;
+        let node = node.clone();
+        // 50 000 nodes take long enough to hold up everything else on this thread.
+        let plan = tokio::task::spawn_blocking(move || parse(&bytes, Some((&node, attempt))));
+        Ok(Arc::new(plan.await.unwrap_or_else(|panic| refused("WorkflowNotRunnable", panic.to_string()))))
+    }
+
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
         // Nothing in here is left half-done by a panic: entries are inserted whole.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn parse(bytes: &[u8]) -> Plan {
-    let refused = |code: &str, message: String| {
-        Plan::unrunnable(Failure {
-            code: code.to_owned(),
-            message,
-            cause: FailureCause::InvalidRequest,
-            charge: Charge::System,
-        })
-    };
+fn refused(code: &str, message: String) -> Plan {
+    Plan::unrunnable(Failure {
+        code: code.to_owned(),
+        message,
+        cause: FailureCause::InvalidRequest,
+        charge: Charge::System,
+    })
+}
+
+fn parse(bytes: &[u8], made: Made<'_>) -> Plan {
     match CompiledWorkflowClosure::decode(bytes) {
-        Ok(closure) => Plan::parse(closure).unwrap_or_else(|error| match error {
+        Ok(closure) => Plan::parse_made(closure, made).unwrap_or_else(|error| match error {
             PlanError::Unsupported { .. } | PlanError::UnsupportedTask { .. } => {
                 refused("Unsupported", error.to_string())
             }

@@ -2,13 +2,14 @@
 
 use crate::config::Config;
 use crate::dispatch::Dispatch;
+use crate::launch::Launchables;
 use crate::metrics::Metrics;
 use crate::notify::Notifier;
 use crate::perform::announce::Announced;
 use crate::perform::cache::Reservations;
 use crate::plans::Plans;
 use skein_catalog::Catalog;
-use skein_log::{BlobStore, EventLog};
+use skein_log::{BlobStore, EventLog, Inbox};
 use skein_model::{BlobRef, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +21,8 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 pub(crate) struct Ports {
     pub(crate) config: Config,
     pub(crate) log: Arc<dyn EventLog>,
+    /// The way to executions: those that launch each other speak by it.
+    pub(crate) inbox: Arc<dyn Inbox>,
     pub(crate) dispatch: Arc<Dispatch>,
     /// The same for what connectors do, which takes no room at the workers; none where there are none.
     pub(crate) to_connectors: Option<Arc<Dispatch>>,
@@ -27,6 +30,7 @@ pub(crate) struct Ports {
     pub(crate) clock: Clock,
     pub(crate) plans: Plans,
     pub(crate) templates: Templates,
+    pub(crate) launchables: Launchables,
     pub(crate) announced: Announced,
     pub(crate) metrics: Metrics,
     pub(crate) catalog: Catalog,

@@ -5,8 +5,8 @@
 use crate::journal::{Journal, JournalError};
 use crate::ports::Ports;
 use skein_core::Execution;
-use skein_model::ExecutionId;
-use std::sync::Arc;
+use skein_log::BlobError;
+use skein_model::{Event, ExecutionId};
 
 /// A state that its journal does not give. The actor ends, and the journal is right.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +15,8 @@ pub(crate) enum ReplayError {
     Differs { execution: ExecutionId, parts: Vec<String> },
     #[error(transparent)]
     Journal(#[from] JournalError),
+    #[error(transparent)]
+    Blob(#[from] BlobError),
 }
 
 /// Reads the journal of an execution again and compares.
@@ -28,8 +30,14 @@ pub(crate) async fn check(
     journal: &Journal,
     live: &Execution,
 ) -> Result<(), ReplayError> {
-    let mut replayed = Execution::new(Arc::clone(live.plan()));
+    let created = live.created().ok_or(JournalError::Empty)?;
+    // The plan that it began with: nodes that tasks made come with their events.
+    let mut replayed = Execution::new(ports.plans.load(&ports.blobs, &created.plan).await?);
     for event in &journal.read_again(ports).await? {
+        if let Event::NodesMade { node, attempt, plan, .. } = event {
+            let made = ports.plans.load_made(&ports.blobs, plan, (node, *attempt)).await?;
+            replayed.provide(plan.clone(), made);
+        }
         replayed.apply(event);
     }
     let parts = live.differences(&replayed);

@@ -14,7 +14,7 @@ pub(crate) fn settings_of(
     execution: &ExecutionId,
 ) -> TaskSettings {
     let node = &plan.nodes[place];
-    let task = plan.tasks[node.target.task()].id.as_ref().map_or("", |id| id.name.as_str());
+    let task = plan.template(place).id.as_ref().map_or("", |id| id.name.as_str());
     let mut settings = config.rules.resolve(execution, task, &node.settings);
     if node.actor.is_some() {
         // What shares the processes of an environment does so by its type, whatever a rule says of tasks.

@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::dispatch::Dispatch;
 use crate::engine::{EngineActor, Msg};
 use crate::intake;
+use crate::launch::Launchables;
 use crate::metrics::Metrics;
 use crate::notify::Notifier;
 use crate::perform::announce::Announced;
@@ -84,12 +85,14 @@ impl Engine {
         let ports = Arc::new(Ports {
             config,
             log,
+            inbox: Arc::clone(&inbox),
             dispatch,
             to_connectors,
             blobs,
             clock,
             plans: Plans::default(),
             templates: Templates::default(),
+            launchables: Launchables::default(),
             announced: Announced::default(),
             metrics,
             catalog,

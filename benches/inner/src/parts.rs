@@ -66,7 +66,12 @@ fn map(items: u32, chunk: u32) -> Box<dyn FnMut()> {
         let node = NodeId::new("n0");
         send(
             &mut execution,
-            &Command::InputsResolved { node: node.clone(), inputs: inputs.clone(), items: Some(items) },
+            &Command::InputsResolved {
+                node: node.clone(),
+                inputs: inputs.clone(),
+                items: Some(items),
+                case: None,
+            },
         );
         for start in (0..items).step_by(chunk as usize) {
             let chunk = finished(ItemRange { start, end: items.min(start + chunk) });
@@ -251,6 +256,7 @@ fn created(inputs: DataRef) -> Created {
         data_prefix: String::new(),
         raw_prefix: String::new(),
         principal: String::new(),
+        parent: None,
     }
 }
 

@@ -225,7 +225,11 @@ async fn start(
 /// What the engine hands out at once goes by the cores of this machine, or by the slots of the workers that are apart.
 fn engine_config(up: &Up, given: Option<&Config>, machine: Option<&Machine>) -> skein_runtime::Config {
     let gpus = machine.and_then(|machine| machine.gpus.as_deref()).map(kinds).unwrap_or_default();
-    let mut config = skein_runtime::Config { gpus, ..skein_runtime::Config::default() };
+    let mut config = skein_runtime::Config {
+        gpus,
+        offer: machine.map(Machine::offer),
+        ..skein_runtime::Config::default()
+    };
     if let Some(Config { rules, execution_rules, interruptible, notify, .. }) = given {
         (config.rules, config.execution_rules) = (rules.clone(), execution_rules.clone());
         config.interruptible = interruptible.clone();

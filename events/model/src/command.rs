@@ -1,13 +1,14 @@
 //! What an execution is asked to do. Decided by the core, answered by events or by a rejection.
 
 use crate::cache::{CacheFound, CacheKey};
-use crate::data::DataRef;
+use crate::data::{BlobRef, DataRef};
 use crate::event::{CachedItems, FinishedChunk};
 use crate::failure::Failure;
-use crate::ids::{Attempt, CauseId, NodeId};
+use crate::ids::{Attempt, CauseId, ExecutionId, NodeId};
 use crate::job::Job;
 use crate::time_limit::TimeLimit;
 use crate::used::Used;
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -24,6 +25,9 @@ pub enum Command {
         inputs: DataRef,
         /// For a map: how many items there are.
         items: Option<u32>,
+        /// For a branch: which of its nodes runs, counted as in [`crate::Event::BranchTaken`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        case: Option<u32>,
     },
     /// The inputs of a node cannot be put together.
     InputsFailed {
@@ -31,6 +35,64 @@ pub enum Command {
         node: NodeId,
         /// Why.
         failure: Failure,
+    },
+    /// The outputs of the nodes inside a node are put together.
+    InsideResolved {
+        /// The node that they are inside of.
+        node: NodeId,
+        /// Its outputs, an encoded `LiteralMap`.
+        outputs: DataRef,
+    },
+    /// The outputs of the nodes inside a node cannot be put together.
+    InsideFailed {
+        /// The node that they are inside of.
+        node: NodeId,
+        /// Why.
+        failure: Failure,
+    },
+    /// The nodes that a dynamic task made are compiled, and the execution was given them.
+    NodesCompiled {
+        /// The node.
+        node: NodeId,
+        /// They, an encoded `CompiledWorkflowClosure`.
+        plan: BlobRef,
+    },
+    /// The nodes that a dynamic task made cannot be run.
+    NodesRefused {
+        /// The node.
+        node: NodeId,
+        /// Why.
+        failure: Failure,
+    },
+    /// The execution that a node launched has ended, or cannot be launched.
+    ChildEnded {
+        /// The node.
+        node: NodeId,
+        /// The execution.
+        child: ExecutionId,
+        /// How.
+        outcome: ChildOutcome,
+    },
+    /// An execution that a node launched asks whether the node still waits for it. Refused when it does not.
+    ChildAsks {
+        /// The node.
+        node: NodeId,
+        /// The execution.
+        child: ExecutionId,
+    },
+    /// Give a signal its value, or another one.
+    SetSignal {
+        /// The signal, unique in the execution.
+        signal: String,
+        /// The value, an encoded `Literal`.
+        value: Bytes,
+        /// Who asks.
+        principal: String,
+    },
+    /// The signal that a gate is for has its value.
+    PassGate {
+        /// The gate.
+        node: NodeId,
     },
     /// The cache was asked for a node's outputs.
     CacheLookedUp {
@@ -152,6 +214,14 @@ impl Command {
             Self::Start => "start",
             Self::InputsResolved { .. } => "inputs resolved",
             Self::InputsFailed { .. } => "inputs failed",
+            Self::InsideResolved { .. } => "inside resolved",
+            Self::InsideFailed { .. } => "inside failed",
+            Self::NodesCompiled { .. } => "nodes compiled",
+            Self::NodesRefused { .. } => "nodes refused",
+            Self::ChildEnded { .. } => "child ended",
+            Self::ChildAsks { .. } => "child asks",
+            Self::SetSignal { .. } => "set signal",
+            Self::PassGate { .. } => "pass gate",
             Self::CacheLookedUp { .. } => "cache looked up",
             Self::CacheStored { .. } => "cache stored",
             Self::ItemsCached { .. } => "items cached",
@@ -193,4 +263,22 @@ pub enum Outcome {
     },
     /// Without.
     Failed(Failure),
+    /// With nodes that are to run in the place of outputs: a dynamic task.
+    MadeNodes {
+        /// Where they are, an encoded `DynamicJobSpec`.
+        spec: String,
+        /// Where its deck is, if it left one.
+        deck: Option<String>,
+    },
+}
+
+/// How an execution that a node launched ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ChildOutcome {
+    /// With outputs, an encoded `LiteralMap`.
+    Succeeded(DataRef),
+    /// Without, or it was never launched.
+    Failed(Failure),
+    /// Somebody ended it, for this reason.
+    Aborted(String),
 }

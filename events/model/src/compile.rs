@@ -17,9 +17,10 @@ mod single_task;
 mod subworkflows;
 mod workflow;
 
-pub use catalog::{Definitions, LaunchPlanInterface};
+pub use catalog::{Definitions, Known, LaunchPlanInterface};
 pub use errors::{Code, CompileError, CompileErrors, MESSAGE_BYTES_MAX, id_text};
 pub use nodes::{References, references};
+pub(crate) use nodes::{inner_nodes, visit};
 pub use single_task::{single_task, single_task_node_id};
 
 use catalog::Catalog;

@@ -16,7 +16,8 @@ use std::collections::BTreeMap;
 /// One thing that happened. When it happened stands on the record that holds it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Event {
-    /// Somebody asked for the execution; always the first event of a journal, written by the gateway.
+    /// Somebody asked for the execution; always the first event of a journal, written by the
+    /// gateway, or by the engine for what it launches itself.
     Created(Box<Created>),
     /// The engine took it up.
     Started,
@@ -146,6 +147,84 @@ pub enum Event {
         /// What it has.
         items: CachedItems,
     },
+    /// The nodes of the workflow that a node runs can begin.
+    InsideStarted {
+        /// The node.
+        node: NodeId,
+    },
+    /// The nodes inside a node are done.
+    InsideSucceeded {
+        /// The node that they are inside of.
+        node: NodeId,
+        /// The number of the try that made them; 0 for a sub-workflow.
+        attempt: Attempt,
+        /// What they give, an encoded `LiteralMap`.
+        outputs: DataRef,
+    },
+    /// A branch runs one of its nodes.
+    BranchTaken {
+        /// The branch.
+        node: NodeId,
+        /// Which of its nodes: those of its cases in order, then the one for none of them.
+        case: u32,
+    },
+    /// A try of a dynamic task ended with nodes in the place of outputs; what they are is being read.
+    AttemptMadeNodes {
+        /// The node.
+        node: NodeId,
+        /// The number of the try.
+        attempt: Attempt,
+        /// Where they are, an encoded `DynamicJobSpec`.
+        spec: String,
+        /// Where its deck is, if it left one.
+        deck: Option<String>,
+        /// What it used of the machine, when it ran long enough to be looked at.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        used: Option<Used>,
+    },
+    /// The nodes that a dynamic task made are part of the execution, as children of its node.
+    NodesMade {
+        /// The node.
+        node: NodeId,
+        /// The number of the try that made them.
+        attempt: Attempt,
+        /// Where they were made, an encoded `DynamicJobSpec`.
+        spec: String,
+        /// They, compiled: an encoded `CompiledWorkflowClosure`.
+        plan: BlobRef,
+    },
+    /// The nodes inside a node have failed; what runs of them is being stopped, and the node that handles it follows.
+    InsideFailing {
+        /// The node that they are inside of.
+        node: NodeId,
+        /// The failure.
+        failure: Failure,
+    },
+    /// A gate waits for a signal, which can be set from now on.
+    SignalAsked {
+        /// The gate.
+        node: NodeId,
+        /// The signal, unique in the execution.
+        signal: String,
+        /// The type of its value, an encoded `LiteralType`.
+        r#type: Bytes,
+    },
+    /// A launch plan node has an execution of its own.
+    ChildLaunched {
+        /// The node.
+        node: NodeId,
+        /// The execution.
+        child: ExecutionId,
+    },
+    /// Somebody gave a signal its value, or another one.
+    SignalSet {
+        /// The signal, unique in the execution.
+        signal: String,
+        /// The value, an encoded `Literal`.
+        value: Bytes,
+        /// Who.
+        principal: String,
+    },
     /// The node's outputs were given to the cache.
     CacheStored {
         /// The node.
@@ -257,6 +336,18 @@ pub struct Created {
     pub raw_prefix: String,
     /// Who asked.
     pub principal: String,
+    /// The node that it is the execution of, when one launched it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<ParentNode>,
+}
+
+/// The node of another execution that launched an execution.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParentNode {
+    /// The other execution.
+    pub execution: ExecutionId,
+    /// The node.
+    pub node: NodeId,
 }
 
 /// Settings of an execution that the engine goes by.
@@ -329,6 +420,15 @@ pub struct FinishedChunk {
     /// What all of it used of the machine, when it ran long enough to be looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub used: Option<Used>,
+}
+
+impl FinishedChunk {
+    /// Answers how many of the items succeeded.
+    pub fn succeeded(&self) -> u32 {
+        let returned: u32 = self.returned.iter().map(|range| range.len()).sum();
+        let failed = u32::try_from(self.failures.len()).unwrap_or(u32::MAX);
+        self.range.len().saturating_sub(returned).saturating_sub(failed)
+    }
 }
 
 /// Outputs of items that need not run.

@@ -50,6 +50,8 @@ pub enum FailureCause {
     JobUnresolved,
     /// The inputs could not be put together from what upstream nodes produced.
     InputsUnresolvable,
+    /// A person, or the workflow itself, said no: an approval that was refused, a branch of which no case holds.
+    Refused,
     /// The request cannot ever be run as asked (for example map inputs of different length).
     InvalidRequest,
 }
@@ -82,9 +84,10 @@ impl Failure {
             | FailureCause::Interrupted
             | FailureCause::StartFailed
             | FailureCause::ConnectorFault => true,
-            FailureCause::JobUnresolved | FailureCause::InputsUnresolvable | FailureCause::InvalidRequest => {
-                false
-            }
+            FailureCause::JobUnresolved
+            | FailureCause::InputsUnresolvable
+            | FailureCause::Refused
+            | FailureCause::InvalidRequest => false,
         }
     }
 }

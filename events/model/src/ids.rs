@@ -184,6 +184,15 @@ impl ExecutionId {
         xxhash_rust::xxh3::xxh3_64(format!("{project}/{domain}/{name}/{node}/{attempt}").as_bytes())
     }
 
+    /// Answers the execution that a node of this one launches: the same each time it is asked for (contract 5.2).
+    pub fn child(&self, node: &NodeId) -> Self {
+        let Self { project, domain, name } = self;
+        let hash = xxhash_rust::xxh3::xxh3_128(format!("{project}/{domain}/{name}/{node}").as_bytes());
+        // 19 hexadecimal digits are 76 bits: no two of a thousand million children share them.
+        let name = format!("f{:019x}", hash >> 52);
+        Self { project: project.clone(), domain: domain.clone(), name }
+    }
+
     /// Checks the three parts.
     ///
     /// # Errors

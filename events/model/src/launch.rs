@@ -1,4 +1,12 @@
-//! What a launch plan asks for, and whether what is given answers it: contract 1.5, 2.5.
+//! What a launch plan asks for, whether what is given answers it, and what is launched then: contract 1.5, 2.5.
+
+pub mod asked;
+mod launchable;
+pub mod project;
+mod settings;
+
+pub use launchable::{Launchable, MAX_PARALLELISM, Prepared, Refusal, Server, Stored, nothing_there};
+pub use project::Project;
 
 use crate::literals::{self, WireError};
 use crate::types::{EncodedMisfit, Misfit, encoded_fits, fits, is_optional};

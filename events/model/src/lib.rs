@@ -25,6 +25,7 @@ pub mod job;
 pub mod journal;
 pub mod launch;
 pub mod literals;
+pub mod nested;
 pub mod notification;
 pub mod paths;
 pub mod phase;

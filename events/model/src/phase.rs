@@ -57,8 +57,12 @@ pub enum NodePhase {
     Queued,
     /// It has inputs and an attempt (or items) under way or waiting for a worker.
     Running,
+    /// Its task is done, and the nodes that it made are under way.
+    DynamicRunning,
     /// Done, outputs are there.
     Succeeded,
+    /// Done: its outputs are those that an earlier execution had.
+    Recovered,
     /// Ended by a failure.
     Failed,
     /// Stopped because something else ended the execution.
@@ -72,7 +76,7 @@ pub enum NodePhase {
 impl NodePhase {
     /// Says whether nothing can follow.
     pub const fn is_terminal(self) -> bool {
-        !matches!(self, Self::Queued | Self::Running)
+        !matches!(self, Self::Queued | Self::Running | Self::DynamicRunning)
     }
 
     /// Answers the phase's number in `flyteidl.core.NodeExecution.Phase`.
@@ -81,7 +85,9 @@ impl NodePhase {
         match self {
             Self::Queued => Phase::Queued,
             Self::Running => Phase::Running,
+            Self::DynamicRunning => Phase::DynamicRunning,
             Self::Succeeded => Phase::Succeeded,
+            Self::Recovered => Phase::Recovered,
             Self::Failed => Phase::Failed,
             Self::Aborted => Phase::Aborted,
             Self::Skipped => Phase::Skipped,

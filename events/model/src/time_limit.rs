@@ -26,6 +26,16 @@ pub enum TimeLimit {
         /// The node.
         node: NodeId,
     },
+    /// The time of a node that runs no task, from having its inputs to its end, as its workflow says.
+    Inside {
+        /// The node.
+        node: NodeId,
+    },
+    /// The time that a gate lets pass; after it the node has succeeded.
+    Sleep {
+        /// The node.
+        node: NodeId,
+    },
     /// The time of the execution, from its start to its end.
     Execution,
 }
@@ -34,7 +44,11 @@ impl TimeLimit {
     /// Answers the node that it is of; none for that of the execution.
     pub const fn node(&self) -> Option<&NodeId> {
         match self {
-            Self::Interruptible { node, .. } | Self::Queued { node, .. } | Self::Node { node } => Some(node),
+            Self::Interruptible { node, .. }
+            | Self::Queued { node, .. }
+            | Self::Node { node }
+            | Self::Inside { node }
+            | Self::Sleep { node } => Some(node),
             Self::Execution => None,
         }
     }
@@ -46,6 +60,8 @@ impl fmt::Display for TimeLimit {
             Self::Interruptible { node, attempt } => write!(f, "{node}/{attempt} for interruptible capacity"),
             Self::Queued { node, attempt } => write!(f, "{node}/{attempt} for a worker"),
             Self::Node { node } => write!(f, "node {node}"),
+            Self::Inside { node } => write!(f, "what is inside node {node}"),
+            Self::Sleep { node } => write!(f, "{node} to sleep"),
             Self::Execution => f.write_str("the execution"),
         }
     }

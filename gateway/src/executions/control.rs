@@ -54,7 +54,10 @@ pub(crate) async fn archive(
 }
 
 /// Sends a command to an execution that is there, and waits until its outcome can be read.
-async fn send(shared: &Shared, id: &ExecutionId, command: Command) -> Result<(), ApiError> {
+///
+/// # Errors
+/// What the execution refuses it with, or that its owner cannot be reached.
+pub(crate) async fn send(shared: &Shared, id: &ExecutionId, command: Command) -> Result<(), ApiError> {
     let mut tries = 1;
     loop {
         match shared.inbox.send(id, command.clone()).await {

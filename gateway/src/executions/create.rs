@@ -1,23 +1,19 @@
 //! Creates executions: contract 1.5.
 
 use super::encoded::CreateRequest;
-use super::{find, launch, settings};
-use crate::asked::{self, Asked};
+use super::{find, launch};
 use crate::attributes;
 use crate::error::ApiError;
 use crate::shared::{Shared, execution_id};
 use crate::variables;
 use bytes::Bytes;
 use prost::Message as _;
+use skein_idl::flyteidl::admin;
 use skein_idl::flyteidl::admin::execution_metadata::ExecutionMode;
-use skein_idl::flyteidl::{admin, core};
 use skein_log::AppendError;
 use skein_model::event::Created;
-use skein_model::launch::merge_inputs;
-use skein_model::literals;
-use skein_model::{
-    BlobRef, Category, CauseId, EntityId, Event, ExecutionId, Head, JournalId, Record, codec, paths,
-};
+use skein_model::launch::{Launchable, Prepared, Server, Stored, nothing_there};
+use skein_model::{Category, CauseId, EntityId, Event, ExecutionId, Head, JournalId, Record, codec};
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,37 +22,19 @@ use xxhash_rust::xxh3::xxh3_64;
 /// How long a made-up name is, in characters.
 const NAME_CHARS: usize = 20;
 
-/// What is launched: where its inputs and its plan come from.
-pub(super) struct Launch {
-    /// What was asked for.
-    pub(super) launched: EntityId,
-    /// What runs.
-    pub(super) workflow: EntityId,
-    /// Its compiled closure, which this server can run.
-    pub(super) plan: BlobRef,
-    /// What its nodes ask for of a machine.
-    pub(super) asked: Vec<Asked>,
-    /// What may and must be given.
-    pub(super) expected_inputs: core::ParameterMap,
-    /// What is given always.
-    pub(super) fixed_inputs: core::LiteralMap,
-    /// What holds unless the request says otherwise; none for a task.
-    pub(super) defaults: Option<admin::LaunchPlanSpec>,
-}
-
 /// What was launched before, by what was asked for: a version of a definition never changes.
 #[derive(Default)]
-pub(crate) struct Launches(Mutex<HashMap<EntityId, Arc<Launch>>>);
+pub(crate) struct Launches(Mutex<HashMap<EntityId, Arc<Launchable>>>);
 
 /// How many are remembered; beyond that all are forgotten, and looked up again when they are needed.
 const LAUNCHES_MAX: usize = 1_024;
 
 impl Launches {
-    pub(super) fn get(&self, id: &EntityId) -> Option<Arc<Launch>> {
+    pub(super) fn get(&self, id: &EntityId) -> Option<Arc<Launchable>> {
         self.held().get(id).cloned()
     }
 
-    pub(super) fn put(&self, id: EntityId, launch: Launch) -> Arc<Launch> {
+    pub(super) fn put(&self, id: EntityId, launch: Launchable) -> Arc<Launchable> {
         let launch = Arc::new(launch);
         let mut held = self.held();
         if held.len() >= LAUNCHES_MAX {
@@ -66,7 +44,7 @@ impl Launches {
         launch
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<EntityId, Arc<Launch>>> {
+    fn held(&self) -> MutexGuard<'_, HashMap<EntityId, Arc<Launchable>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -134,17 +112,10 @@ fn made_up_name() -> String {
 }
 
 /// Checks that what inputs refer to has been uploaded. What lies in another store is for the task to read.
-async fn check_offloaded(shared: &Shared, inputs: &Bytes) -> Result<(), ApiError> {
-    let unreadable = |error: literals::WireError| ApiError::invalid(format!("inputs: {error}"));
-    for (name, value) in literals::literal_map_entries(inputs).map_err(unreadable)? {
-        if let Some(uri) = literals::stored_at(&value).map_err(unreadable)?
-            && shared.blobs.path_of(&uri).is_ok()
-            && shared.blobs.size(&uri).await?.is_none()
-        {
-            return Err(ApiError::invalid(format!(
-                "input {name} is offloaded to {uri}, where nothing is: upload the encoded literal before the \
-                 execution is created"
-            )));
+async fn check_offloaded(shared: &Shared, prepared: &Prepared) -> Result<(), ApiError> {
+    for (name, uri) in prepared.offloaded()? {
+        if shared.blobs.path_of(&uri).is_ok() && shared.blobs.size(&uri).await?.is_none() {
+            return Err(ApiError::invalid(nothing_there(&name, &uri)));
         }
     }
     Ok(())
@@ -158,42 +129,22 @@ async fn start(
 ) -> Result<admin::ExecutionCreateResponse, ApiError> {
     variables::check("the execution", spec.envs.iter().flat_map(|envs| &envs.values))?;
     let launch = launch::look_up(shared, &spec).await?;
-    let all = merge_inputs(&launch.expected_inputs, &launch.fixed_inputs, &given)?;
-    check_offloaded(shared, &all).await?;
     let quota = attributes::quota(shared, &id.project, &id.domain, &launch.workflow.name).await?;
-    asked::check(&launch.asked, &quota, shared.config.offer.as_ref())?;
-    let spec = settings::normalise(spec, &launch, &shared.config, &id);
-    let (merged, raw_root) = settings::of(&spec, &launch, quota)?;
-    let data_prefix = paths::data_prefix(shared.blobs.root(), &id);
-    let raw_prefix = match raw_root {
-        Some(root) => {
-            let root = root.trim_end_matches('/');
-            format!("{root}/{}-{}-{}", id.project, id.domain, id.name)
-        }
-        None => paths::raw_prefix(shared.blobs.root(), &id),
+    let server = Server {
+        max_parallelism: shared.config.max_parallelism,
+        offer: shared.config.offer.as_ref(),
+        root: shared.blobs.root(),
+        principal: &shared.config.principal,
     };
-    // Named by content, so that of two requests for one name neither overwrites what the other refers to.
-    let stored = async |name: &str, bytes: Bytes| {
-        let uri = format!("{data_prefix}/{name}-{:016x}.pb", xxh3_64(&bytes));
-        shared.blobs.store(&uri, bytes).await
+    let prepared = launch.prepare(&id, spec, given, quota, &server)?;
+    check_offloaded(shared, &prepared).await?;
+    let store = async |stored: &Stored| shared.blobs.store(&stored.uri, stored.bytes.clone()).await;
+    let inputs = store(&prepared.inputs).await?;
+    let user_inputs = match &prepared.user_inputs {
+        Some(given) => Some(store(given).await?),
+        None => None,
     };
-    let is_all_given = all == given;
-    let inputs = stored("inputs", all).await?;
-    let user_inputs = if is_all_given { inputs.clone() } else { stored("user_inputs", given).await? };
-    let created = Created {
-        inputs,
-        user_inputs,
-        execution: id.clone(),
-        launched: launch.launched.clone(),
-        workflow: launch.workflow.clone(),
-        plan: launch.plan.clone(),
-        spec: spec.encode_to_vec().into(),
-        settings: merged,
-        data_prefix: data_prefix.clone(),
-        raw_prefix,
-        principal: shared.config.principal.clone(),
-    };
-    append(shared, &id, created).await?;
+    append(shared, &id, prepared.created(inputs, user_inputs)).await?;
     Ok(admin::ExecutionCreateResponse { id: Some(id.to_proto()) })
 }
 

@@ -1,13 +1,13 @@
 //! Finds what a request launches: a launch plan, or a task round which a workflow is made up.
 
-use super::create::Launch;
 use super::supported;
-use crate::asked::{self, Asked};
 use crate::error::ApiError;
 use crate::registry::{self, Outcome};
 use crate::shared::{Shared, entity_id};
-use crate::{launch_plans, tasks, workflows};
+use crate::{tasks, workflows};
 use skein_idl::flyteidl::{admin, core};
+use skein_model::launch::Launchable;
+use skein_model::launch::asked::{self, Asked};
 use skein_model::{BlobRef, DataRef, EntityId, EntityKind, compile};
 use std::sync::Arc;
 
@@ -15,7 +15,10 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// [`ApiError::NotFound`] when it is not registered.
-pub(super) async fn look_up(shared: &Shared, spec: &admin::ExecutionSpec) -> Result<Arc<Launch>, ApiError> {
+pub(super) async fn look_up(
+    shared: &Shared,
+    spec: &admin::ExecutionSpec,
+) -> Result<Arc<Launchable>, ApiError> {
     let id = spec.launch_plan.as_ref().ok_or_else(|| ApiError::missing("launch_plan"))?;
     let kind = match id.resource_type() {
         core::ResourceType::Task => EntityKind::Task,
@@ -38,26 +41,17 @@ pub(super) async fn look_up(shared: &Shared, spec: &admin::ExecutionSpec) -> Res
     Ok(shared.launches.put(id, launch))
 }
 
-async fn launch_plan(shared: &Shared, id: EntityId) -> Result<Launch, ApiError> {
+async fn launch_plan(shared: &Shared, id: EntityId) -> Result<Launchable, ApiError> {
     let row = registry::get(shared, &id).await?;
     let stored: admin::LaunchPlan = shared.load(&row.closure).await?;
-    let spec = stored.spec.clone().unwrap_or_default();
-    let workflow = entity_id(EntityKind::Workflow, spec.workflow_id.as_ref())?;
+    let workflow = stored.spec.as_ref().and_then(|spec| spec.workflow_id.as_ref());
+    let workflow = entity_id(EntityKind::Workflow, workflow)?;
     let (plan, asked) = plan(shared, &workflow).await?;
-    let interface = launch_plans::interface(stored);
-    Ok(Launch {
-        launched: id,
-        workflow,
-        plan,
-        asked,
-        expected_inputs: interface.expected_inputs,
-        fixed_inputs: interface.fixed_inputs,
-        defaults: Some(spec),
-    })
+    Ok(Launchable::of_launch_plan(id, stored, workflow, plan, asked))
 }
 
 /// Makes up a workflow of one node, and registers it unless an execution before did.
-async fn task(shared: &Shared, id: EntityId) -> Result<Launch, ApiError> {
+async fn task(shared: &Shared, id: EntityId) -> Result<Launchable, ApiError> {
     let template = tasks::template(shared, &id).await?.ok_or_else(|| ApiError::no_entity(&id))?;
     let made_up = compile::single_task(&id.to_proto(), &template);
     let workflow = EntityId {
@@ -83,7 +77,7 @@ async fn task(shared: &Shared, id: EntityId) -> Result<Launch, ApiError> {
     };
     let parameters =
         declared.variables.into_iter().map(|(name, variable)| (name, required(variable))).collect();
-    Ok(Launch {
+    Ok(Launchable {
         launched: id,
         workflow,
         plan,

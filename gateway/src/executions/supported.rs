@@ -1,11 +1,10 @@
 //! What the engine cannot run yet is refused before it starts, by name.
-//!
-//! Each kind of node that the engine learns takes its line out of [`reason`].
 
 use crate::config::Config;
 use crate::connectors;
 use crate::error::ApiError;
-use skein_idl::flyteidl::core::{self, node, workflow_node};
+use skein_idl::flyteidl::core::{self, node};
+use skein_model::nested;
 use skein_model::runnable::{is_raw_container, is_runnable};
 
 /// Checks that every node of a plan can be run where there is what `config` says.
@@ -14,24 +13,28 @@ use skein_model::runnable::{is_raw_container, is_runnable};
 /// [`ApiError::Unimplemented`] naming the first node that cannot, and its kind; [`ApiError::FailedPrecondition`] naming a task
 /// for which this server lacks something.
 pub(super) async fn check(closure: &core::CompiledWorkflowClosure, config: &Config) -> Result<(), ApiError> {
-    let Some(template) = closure.primary.as_ref().and_then(|primary| primary.template.as_ref()) else {
-        return Err(ApiError::Internal("a compiled workflow has no template".to_owned()));
-    };
-    for node in template.nodes.iter().chain(&template.failure_node) {
-        if let Some(reason) = reason(node) {
+    let tree = nested::lay_out(closure, None).map_err(|error| ApiError::Internal(error.to_string()))?;
+    for node in tree.nodes.iter().map(|placed| placed.node) {
+        if maps_over_launch_plan(node) {
             return Err(ApiError::Unimplemented(format!(
-                "node {} is {reason}, which this server does not run yet",
+                "node {} is a map over a launch plan, which this server does not run yet",
                 node.id
             )));
         }
     }
     for task in closure.tasks.iter().filter_map(|task| task.template.as_ref()) {
         check_task(task, config).await?;
-        if template.nodes.iter().chain(&template.failure_node).any(|node| maps_over(node, task)) {
+        if tree.nodes.iter().any(|placed| maps_over(placed.node, task)) {
             connectors::check_mapped(config.connectors.as_ref(), task)?;
         }
     }
     Ok(())
+}
+
+fn maps_over_launch_plan(node: &core::Node) -> bool {
+    let Some(node::Target::ArrayNode(array)) = &node.target else { return false };
+    let inner = array.node.as_ref().and_then(|inner| inner.target.as_ref());
+    !matches!(inner, Some(node::Target::TaskNode(_)))
 }
 
 /// Says whether a node is a map over a task.
@@ -73,21 +76,4 @@ async fn check_task(task: &core::TaskTemplate, config: &Config) -> Result<(), Ap
         "task {name} of type {} has a command, pod or statement of its own, which this server does not run yet",
         task.r#type
     )))
-}
-
-/// Answers what a node is, when that cannot be run.
-fn reason(node: &core::Node) -> Option<&'static str> {
-    match node.target.as_ref()? {
-        node::Target::TaskNode(_) => None,
-        node::Target::ArrayNode(array) => match array.node.as_ref().and_then(|inner| inner.target.as_ref()) {
-            Some(node::Target::TaskNode(_)) => None,
-            _ => Some("a map over a launch plan"),
-        },
-        node::Target::BranchNode(_) => Some("a branch node"),
-        node::Target::GateNode(_) => Some("a gate node"),
-        node::Target::WorkflowNode(inner) => Some(match inner.reference {
-            Some(workflow_node::Reference::LaunchplanRef(_)) => "a launch plan node",
-            Some(workflow_node::Reference::SubWorkflowRef(_)) | None => "a sub-workflow node",
-        }),
-    }
 }

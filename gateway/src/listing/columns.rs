@@ -256,6 +256,23 @@ pub(crate) const NODES: Listing = Listing {
     order: "nodes.node_id",
 };
 
+/// Signals of executions.
+pub(crate) const SIGNALS: Listing = Listing {
+    method: "ListSignals",
+    alias: "s",
+    prefix: "signal",
+    from: "signals JOIN executions ON executions.key = signals.execution",
+    columns: &[
+        column("id", "signals.signal_id", Kind::Text),
+        column("signal_id", "signals.signal_id", Kind::Text),
+        column("created_at", "signals.created_at", Kind::Time),
+        column("updated_at", "signals.updated_at", Kind::Time),
+        column("deleted_at", "NULL", Kind::Time),
+    ],
+    joins: &[Join { prefix: "execution", columns: EXECUTION, exists: None }],
+    order: "signals.signal_id",
+};
+
 /// Tries of a node's task.
 pub(crate) const TASK_EXECUTIONS: Listing = Listing {
     method: "ListTaskExecutions",
@@ -263,7 +280,7 @@ pub(crate) const TASK_EXECUTIONS: Listing = Listing {
     prefix: "task_execution",
     from: "attempts JOIN executions ON executions.key = attempts.execution \
         JOIN nodes ON nodes.execution = attempts.execution AND nodes.node_id = attempts.node_id \
-        LEFT JOIN plan_nodes ON plan_nodes.plan = executions.plan_digest AND plan_nodes.node_id = attempts.node_id",
+        LEFT JOIN plan_nodes ON plan_nodes.plan IN (executions.plan_digest, -executions.key) AND plan_nodes.node_id = attempts.node_id",
     columns: &[
         column("id", "attempts.attempt", Kind::Integer),
         column("created_at", "attempts.created_at", Kind::Time),

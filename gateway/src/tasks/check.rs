@@ -1,10 +1,10 @@
 //! What a task must have to be registered: contract 2.4.
 
-use crate::asked;
 use crate::connectors::{self, Connectors};
 use crate::error::ApiError;
 use crate::variables;
 use skein_idl::flyteidl::core::{Container, K8sPod, TaskTemplate, task_template};
+use skein_model::launch::asked;
 use skein_model::{ActorEnvironment, Gpu, Quota, SecretRequest, TaskResources, TaskSettings};
 
 /// Checks a template.

@@ -28,6 +28,8 @@ pub(super) enum Decoded {
         events: Vec<Event>,
         /// The plan, when the record is the first of its execution.
         plan: Arc<Plan>,
+        /// The plans of nodes that tasks made, in the order of the events that name them.
+        made: Vec<Plan>,
     },
     /// A record of the registry.
     Registry {
@@ -63,7 +65,12 @@ pub(crate) struct Plan {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct PlanNode {
     pub(crate) id: String,
-    pub(super) is_array: bool,
+    /// Its id in the workflow that it is a node of.
+    pub(super) spec_id: String,
+    /// The node that it is inside of.
+    pub(crate) parent: Option<String>,
+    pub(crate) kind: PlanNodeKind,
+    /// The task that it runs; one without a name when it runs none.
     pub(crate) task: skein_idl::flyteidl::core::Identifier,
     pub(super) task_type: String,
     /// The nodes that it waits for.
@@ -84,6 +91,25 @@ pub(crate) struct PlanNode {
     pub(crate) settings: skein_model::TaskSettings,
 }
 
+/// What a node is, as far as it matters to clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PlanNodeKind {
+    /// It runs a task.
+    Task,
+    /// It runs a task for each item.
+    Map,
+    /// It has other nodes inside.
+    Workflow,
+    /// One of the nodes inside runs.
+    Branch,
+    /// It lets time pass.
+    Sleep(Duration),
+    /// It waits for a signal.
+    Signal(String),
+    /// It launches an execution.
+    Launch,
+}
+
 /// What the tables know of a launch plan beside its id.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct LaunchFacts {
@@ -97,8 +123,12 @@ pub(super) struct LaunchFacts {
 /// SQLite's; the whole batch is given up then.
 pub(super) fn apply(tx: &Transaction<'_>, decoded: &Decoded) -> Result<(), rusqlite::Error> {
     match decoded {
-        Decoded::Execution { id, at, events, plan } => {
-            events.iter().try_for_each(|event| apply_execution(tx, id, *at, event, plan))
+        Decoded::Execution { id, at, events, plan, made } => {
+            let mut made = made.iter();
+            events.iter().try_for_each(|event| {
+                let made = matches!(event, Event::NodesMade { .. }).then(|| made.next()).flatten();
+                apply_execution(tx, id, *at, event, made.unwrap_or(plan))
+            })
         }
         Decoded::Registry { key, at, events, launch } => {
             events.iter().try_for_each(|event| apply_registry(tx, key, *at, event, launch.as_ref()))

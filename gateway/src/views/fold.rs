@@ -1,11 +1,12 @@
 //! What an event of an execution changes in the tables: pure, so that a rebuild gives what the first fold gave.
 
+use serde::{Deserialize, Serialize};
 use skein_idl::flyteidl::core;
 use skein_model::cache::CacheFound;
 use skein_model::event::{CachedItems, Created, FinishedChunk};
 use skein_model::{
-    Attempt, CacheKey, CacheSource, Charge, DataRef, Event, ExecutionPhase, Failure, Job, NodeId, NodePhase,
-    Timestamp, Used,
+    Attempt, BlobRef, CacheKey, CacheSource, Charge, DataRef, Event, ExecutionId, ExecutionPhase, Failure,
+    Job, NodeId, NodePhase, Timestamp, Used,
 };
 
 /// One change of the tables, by one event.
@@ -37,6 +38,16 @@ pub(super) enum Change<'e> {
     StartNode,
     /// The end node, which took the outputs.
     EndNode(&'e DataRef),
+    /// What is inside a node has begun or is done.
+    Inside(&'e NodeId, InsideEdge<'e>),
+    /// A task made the nodes inside its node.
+    Made(&'e NodeId, MadeNodes),
+    /// The node launched an execution.
+    Child(&'e NodeId, &'e ExecutionId),
+    /// A gate waits for a signal of an encoded type.
+    SignalAsked(&'e str, &'e [u8]),
+    /// A signal has an encoded value.
+    SignalSet(&'e str, &'e [u8]),
     /// The end node will never run, if the plan's policy is to show that.
     EndNodeSkipped,
     /// A node changed.
@@ -55,6 +66,24 @@ pub(super) enum Change<'e> {
     Chunk(&'e NodeId, &'e FinishedChunk, usize),
     /// What still runs of a map's one task execution ends as its node does.
     EndMap(&'e NodeId, core::task_execution::Phase, Option<Error>),
+}
+
+/// An end of what is inside a node.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum InsideEdge<'e> {
+    /// Its start node hands out what the node was given.
+    Start(Attempt),
+    /// Its end node takes the outputs.
+    End(Attempt, &'e DataRef),
+}
+
+/// What is kept of nodes that a task made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct MadeNodes {
+    /// Where the task left them.
+    pub(crate) spec: String,
+    /// They, compiled.
+    pub(crate) plan: BlobRef,
 }
 
 /// What changed in a node.
@@ -211,6 +240,30 @@ pub(super) fn changes(event: &Event) -> Vec<Change<'_>> {
             let change = NodeChange { inputs: Some(inputs), ..NodeChange::to(NodePhase::Running) };
             vec![Change::Node(node, change)]
         }
+        Event::InsideStarted { node } => vec![Change::Inside(node, InsideEdge::Start(Attempt(0)))],
+        Event::InsideSucceeded { node, attempt, outputs } => {
+            vec![Change::Inside(node, InsideEdge::End(*attempt, outputs))]
+        }
+        Event::NodesMade { node, attempt, spec, plan } => {
+            let made = MadeNodes { spec: spec.clone(), plan: plan.clone() };
+            vec![
+                Change::Node(node, NodeChange::to(NodePhase::DynamicRunning)),
+                Change::Made(node, made),
+                Change::Inside(node, InsideEdge::Start(*attempt)),
+            ]
+        }
+        Event::AttemptMadeNodes { node, attempt, deck, used, .. } => {
+            let (deck, used) = (deck.as_deref(), *used);
+            vec![Change::Attempt(
+                node,
+                *attempt,
+                AttemptChange { deck, used, ..AttemptChange::to(Phase::Succeeded) },
+            )]
+        }
+        Event::ChildLaunched { node, child } => vec![Change::Child(node, child)],
+        Event::SignalAsked { signal, r#type, .. } => vec![Change::SignalAsked(signal, r#type)],
+        Event::SignalSet { signal, value, .. } => vec![Change::SignalSet(signal, value)],
+        Event::InsideFailing { .. } | Event::BranchTaken { .. } => vec![],
         Event::CacheLookedUp { node, key, found } => cached(node, CacheChange::looked_up(*key, found)),
         Event::CacheStored { node, failure } => cached(node, CacheChange::stored(failure.as_deref())),
         Event::ItemsCached { node, items } => vec![Change::CachedItems(node, items)],

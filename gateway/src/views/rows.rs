@@ -199,6 +199,18 @@ impl Row for ExecutionRow {
 #[derive(Clone, Debug)]
 pub(crate) struct NodeRow {
     pub(crate) node_id: String,
+    /// Its id in the workflow that it is a node of.
+    pub(crate) spec_id: String,
+    /// [`NodeId::START`] or [`NodeId::END`] when it is such a node of a workflow; else empty.
+    pub(crate) edge: String,
+    /// The node that it is inside of; empty when it is one of the execution's own.
+    pub(crate) parent: String,
+    /// Whether nodes inside of it have begun.
+    pub(crate) is_parent: bool,
+    /// The nodes that its task made.
+    pub(crate) made: Option<super::fold::MadeNodes>,
+    /// The execution that it launched.
+    pub(crate) child: Option<ExecutionId>,
     pub(crate) phase: i32,
     pub(crate) is_array: bool,
     pub(crate) created_at: Timestamp,
@@ -248,16 +260,20 @@ fn cache(row: &SqlRow<'_>, at: usize) -> Read<Option<CacheRow>> {
 
 impl Row for NodeRow {
     const COLUMNS: &'static str = "nodes.node_id, nodes.phase, \
-        coalesce((SELECT is_array FROM executions JOIN plan_nodes ON plan_nodes.plan = plan_digest \
+        coalesce((SELECT is_array FROM executions JOIN plan_nodes ON plan_nodes.plan IN (plan_digest, -key) \
             WHERE key = nodes.execution AND plan_nodes.node_id = nodes.node_id), 0), nodes.created_at, nodes.updated_at, \
         nodes.started_at, nodes.ended_at, nodes.error_code, nodes.error_message, nodes.error_kind, nodes.inputs, \
         nodes.outputs, nodes.deck, nodes.cache_status, nodes.cache, \
-        (SELECT plan_nodes.cache FROM executions JOIN plan_nodes ON plan_nodes.plan = plan_digest \
+        (SELECT plan_nodes.cache FROM executions JOIN plan_nodes ON plan_nodes.plan IN (plan_digest, -key) \
             WHERE key = nodes.execution AND plan_nodes.node_id = nodes.node_id), \
-        coalesce((SELECT plan_nodes.task_version FROM executions JOIN plan_nodes ON plan_nodes.plan = plan_digest \
+        coalesce((SELECT plan_nodes.task_version FROM executions JOIN plan_nodes ON plan_nodes.plan IN (plan_digest, -key) \
             WHERE key = nodes.execution AND plan_nodes.node_id = nodes.node_id), ''), \
         (SELECT max(attempt) FROM attempts \
-            WHERE attempts.execution = nodes.execution AND attempts.node_id = nodes.node_id AND attempts.is_array = 0)";
+            WHERE attempts.execution = nodes.execution AND attempts.node_id = nodes.node_id AND attempts.is_array = 0), \
+        (SELECT plan_nodes.spec_id FROM executions JOIN plan_nodes ON plan_nodes.plan IN (plan_digest, -key) \
+            WHERE key = nodes.execution AND plan_nodes.node_id = nodes.node_id), \
+        nodes.edge, nodes.parent, EXISTS (SELECT 1 FROM nodes AS inner WHERE inner.execution = nodes.execution \
+            AND inner.parent = nodes.node_id AND inner.parent != ''), nodes.made, nodes.child";
 
     fn read(row: &SqlRow<'_>) -> Read<Self> {
         Ok(Self {
@@ -276,7 +292,21 @@ impl Row for NodeRow {
             cache: cache(row, 14)?,
             task_version: row.get(16)?,
             last_attempt: row.get(17)?,
+            spec_id: spec_id(row, 18)?,
+            edge: row.get(19)?,
+            parent: row.get(20)?,
+            is_parent: row.get(21)?,
+            made: packed_if_any(row, 22)?,
+            child: packed_if_any(row, 23)?,
         })
+    }
+}
+
+/// Answers the id of a node in its workflow: the plan has it, but for start and end nodes.
+fn spec_id(row: &SqlRow<'_>, at: usize) -> Read<String> {
+    match row.get(at)? {
+        Some(id) => Ok(id),
+        None => row.get(at + 1),
     }
 }
 
@@ -368,6 +398,24 @@ impl Row for AttemptRow {
             used: packed_if_any(row, 25)?,
             resources: packed_if_any(row, 26)?.unwrap_or_default(),
         })
+    }
+}
+
+/// A signal of an execution.
+#[derive(Clone, Debug)]
+pub(crate) struct SignalRow {
+    pub(crate) signal_id: String,
+    /// The type of its value, encoded.
+    pub(crate) r#type: Vec<u8>,
+    /// Its value, encoded; none while nobody has set it.
+    pub(crate) value: Option<Vec<u8>>,
+}
+
+impl Row for SignalRow {
+    const COLUMNS: &'static str = "signals.signal_id, signals.type, signals.value";
+
+    fn read(row: &SqlRow<'_>) -> Read<Self> {
+        Ok(Self { signal_id: row.get(0)?, r#type: row.get(1)?, value: row.get(2)? })
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// The number of this form of the tables. Raised with every change of `TABLES` or of what the fold writes: a file
 /// of another number is deleted and made again.
-const SCHEMA: i64 = 9;
+const SCHEMA: i64 = 10;
 
 const TABLES: &str = "
 CREATE TABLE cursors (category TEXT PRIMARY KEY, cursor BLOB NOT NULL) WITHOUT ROWID;
@@ -61,15 +61,21 @@ CREATE TABLE plan_nodes (
     plan INTEGER NOT NULL, node_id TEXT NOT NULL, is_array INTEGER NOT NULL, task_type TEXT NOT NULL,
     task_project TEXT NOT NULL, task_domain TEXT NOT NULL, task_name TEXT NOT NULL, task_version TEXT NOT NULL,
     place INTEGER NOT NULL, upstream BLOB NOT NULL, handles_failure INTEGER NOT NULL, cache BLOB,
-    interruptible BLOB NOT NULL, resources BLOB NOT NULL,
+    interruptible BLOB NOT NULL, resources BLOB NOT NULL, parent TEXT NOT NULL, spec_id TEXT NOT NULL,
     PRIMARY KEY (plan, node_id)
 ) WITHOUT ROWID;
 CREATE TABLE nodes (
     execution INTEGER NOT NULL, node_id TEXT NOT NULL, phase INTEGER NOT NULL,
     created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, started_at INTEGER, ended_at INTEGER,
     error_code TEXT, error_message TEXT, error_kind INTEGER, inputs BLOB, outputs BLOB, deck TEXT,
-    cache_status INTEGER NOT NULL DEFAULT 0, cache BLOB,
+    cache_status INTEGER NOT NULL DEFAULT 0, cache BLOB, parent TEXT NOT NULL DEFAULT '', made BLOB, child BLOB,
+    edge TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (execution, node_id)
+) WITHOUT ROWID;
+CREATE INDEX nodes_inside ON nodes (execution, parent) WHERE parent != '';
+CREATE TABLE signals (
+    execution INTEGER NOT NULL, signal_id TEXT NOT NULL, type BLOB NOT NULL, value BLOB,
+    created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, PRIMARY KEY (execution, signal_id)
 ) WITHOUT ROWID;
 CREATE TABLE attempts (
     execution INTEGER NOT NULL, node_id TEXT NOT NULL, attempt INTEGER NOT NULL, phase INTEGER NOT NULL,

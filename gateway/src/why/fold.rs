@@ -2,7 +2,7 @@
 
 use super::{Charged, MESSAGE_CHARS_MAX, TRIES_MAX, Try, Wait, Why};
 use crate::progress::{Phase, rfc3339, rounded};
-use crate::views::{Plan, PlanNode};
+use crate::views::{Plan, PlanNode, PlanNodeKind};
 use skein_model::cache::CacheFound;
 use skein_model::event::FinishedChunk;
 use skein_model::{Attempt, Event, ExecutionId, Failure, Job, JobPhase, NodeId, Offer, Timestamp};
@@ -64,6 +64,14 @@ enum State {
     Running { worker: String },
     /// A connector has a job for a try, or cannot be asked.
     Job { job: Box<Job> },
+    /// Nodes inside run.
+    Inside,
+    /// One of its nodes runs: that of this case.
+    Branch { case: u32 },
+    /// The nodes that its task made are read.
+    Making,
+    /// The execution that it launched runs.
+    Child { execution: String },
     /// Items wait or run.
     Map { total: u32, ended: u32 },
     /// It has ended, well or not.
@@ -110,6 +118,14 @@ impl Fold {
             Event::Started => self.turn(Phase::Running, at),
             Event::NodeQueued { node } => self.set(node, State::Queued, at),
             Event::NodeStarted { node, .. } => self.set(node, State::Begun, at),
+            Event::InsideStarted { node } | Event::NodesMade { node, .. } => {
+                self.set(node, State::Inside, at)
+            }
+            Event::BranchTaken { node, case } => self.set(node, State::Branch { case: *case }, at),
+            Event::AttemptMadeNodes { node, .. } => self.set(node, State::Making, at),
+            Event::ChildLaunched { node, child } => {
+                self.set(node, State::Child { execution: child.to_string() }, at);
+            }
             Event::CacheLookedUp { node, found: CacheFound::Waiting { owner }, .. } => {
                 self.set(node, State::Reserved { owner: owner.to_string() }, at);
             }
@@ -153,6 +169,10 @@ impl Fold {
             Event::Aborted => self.turn(Phase::Aborted, at),
             // What follows on them stands in events of their own, or concerns nobody who waits.
             Event::Created(_)
+            | Event::InsideSucceeded { .. }
+            | Event::InsideFailing { .. }
+            | Event::SignalAsked { .. }
+            | Event::SignalSet { .. }
             | Event::CacheLookedUp { .. }
             | Event::CacheStored { .. }
             | Event::AttemptAborted { .. }
@@ -270,7 +290,21 @@ impl Fold {
         let what = match state {
             State::Queued => "its inputs to be put together".to_owned(),
             State::Begun if node.cache.is_some() => "the cache to be looked up".to_owned(),
-            State::Begun => "its inputs to be put together".to_owned(),
+            State::Begun => match &node.kind {
+                PlanNodeKind::Sleep(duration) => {
+                    until = Some(since.after(*duration));
+                    format!("{duration:?} to pass")
+                }
+                PlanNodeKind::Signal(signal) => {
+                    until = node.timeout.map(|timeout| since.after(timeout));
+                    format!("signal {signal} to be set")
+                }
+                _ => "its inputs to be put together".to_owned(),
+            },
+            State::Making => "the nodes that its task made to be read".to_owned(),
+            State::Child { execution } => format!("execution {execution} to end"),
+            // Those inside say what they wait for.
+            State::Inside | State::Branch { .. } => return None,
             State::Reserved { owner } => {
                 format!("{owner}, which computes the same for the serialized cache")
             }
@@ -333,6 +367,9 @@ impl Fold {
     /// Says what a node waits for that has not begun; none when it never will.
     fn before(&self, node: &PlanNode) -> Option<Waiting> {
         let mut since = self.since;
+        if !self.is_within_reach(node) {
+            return None;
+        }
         let what = match self.phase {
             Phase::Queued => "the engine to take the execution up".to_owned(),
             Phase::Failing if node.handles_failure => "what still runs to be stopped".to_owned(),
@@ -351,6 +388,25 @@ impl Fold {
             _ => return None,
         };
         Some(Waiting { node: Some(node.id.clone()), what, since, until: None })
+    }
+
+    /// Says whether a node may begin yet: what it is inside of has, and a branch runs no other.
+    fn is_within_reach(&self, node: &PlanNode) -> bool {
+        let Some(parent) = &node.parent else { return true };
+        match self.nodes.get(parent).map(|parent| &parent.state) {
+            Some(State::Inside) => true,
+            Some(State::Branch { case }) => {
+                let mut cases = self.plan.nodes.iter().filter(|other| other.parent.as_ref() == Some(parent));
+                cases.nth(*case as usize).is_some_and(|taken| taken.id == node.id)
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes the nodes that a task made.
+    pub(super) fn extend(&mut self, made: Plan, limits: BTreeMap<String, Limits>) {
+        self.plan.nodes.extend(made.nodes);
+        self.limits.extend(limits);
     }
 
     fn is_done(&self, node: &str) -> bool {

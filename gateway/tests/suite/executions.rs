@@ -327,25 +327,27 @@ async fn with_the_policy_to_finish_what_can_run_a_failure_leaves_the_end_node_sk
 
 #[tokio::test]
 async fn what_the_engine_does_not_run_is_refused_before_it_starts() {
-    use skein_idl::flyteidl::core::{GateNode, SleepCondition, gate_node, node::Target};
+    use skein_idl::flyteidl::core::{ArrayNode, Node, WorkflowNode, node::Target, workflow_node};
     let harness = Harness::start().await;
     register(&harness).await;
     let mut gated = workflow("m.gated", "v1");
     let template = gated.spec.as_mut().unwrap().template.as_mut().unwrap();
-    let duration = Some(prost_types::Duration { seconds: 1, nanos: 0 });
     let mut gate = template.nodes[0].clone();
     gate.id = "n2".to_owned();
-    gate.inputs.clear();
-    gate.target = Some(Target::GateNode(GateNode {
-        condition: Some(gate_node::Condition::Sleep(SleepCondition { duration })),
-    }));
+    let reference = Some(workflow_node::Reference::LaunchplanRef(launch_plan_id("m.w")));
+    let inner = Node { target: Some(Target::WorkflowNode(WorkflowNode { reference })), ..Node::default() };
+    gate.target =
+        Some(Target::ArrayNode(Box::new(ArrayNode { node: Some(Box::new(inner)), ..ArrayNode::default() })));
     template.nodes.push(gate);
     harness.admin().create_workflow(gated).await.unwrap();
     harness.admin().create_launch_plan(launch_plan("m.gated", "v1", "m.gated")).await.unwrap();
     let request = execution("abc", launch_plan_id("m.gated"), &[("x", integer(1))]);
     assert_eq!(
         refusal(harness.admin().create_execution(request).await),
-        (Code::Unimplemented, "node n2 is a gate node, which this server does not run yet".to_owned())
+        (
+            Code::Unimplemented,
+            "node n2 is a map over a launch plan, which this server does not run yet".to_owned()
+        )
     );
 }
 

@@ -157,7 +157,7 @@ async fn settle(shared: &Shared, queue: &dyn TaskQueue, leases: &Leases, lease: 
                 Outcome::Failed(failure) => {
                     matches!(failure.cause, FailureCause::JobUnresolved | FailureCause::TimedOut)
                 }
-                Outcome::Succeeded { .. } => false,
+                Outcome::Succeeded { .. } | Outcome::MadeNodes { .. } => false,
             };
             let command = Command::AttemptFinished {
                 node: id.node.clone(),

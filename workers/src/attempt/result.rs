@@ -53,7 +53,7 @@ async fn settle(
     let prefix = &work.output_prefix;
     let outputs = files.remove(OUTPUTS);
     let verdict = verdict(work, prepared, exit, tail, &files, outputs.is_some());
-    let is_dynamic = files.contains_key(FUTURES);
+    let made_nodes = files.contains_key(FUTURES);
     for (name, body) in files {
         let uri = format!("{prefix}/{name}");
         report::insist(&machine.config, || machine.blobs.put(&uri, body.clone())).await?;
@@ -62,16 +62,19 @@ async fn settle(
         }
     }
     if let Some(failure) = verdict {
-        tracing::debug!(work = %work.id, code = failure.code, is_dynamic, "attempt failed");
+        tracing::debug!(work = %work.id, code = failure.code, made_nodes, "attempt failed");
         return Ok(Outcome::Failed(failure));
+    }
+    let deck = paths::deck(prefix);
+    let deck = machine.blobs.size(&deck).await?.is_some().then_some(deck);
+    if made_nodes {
+        return Ok(Outcome::MadeNodes { spec: format!("{prefix}/{FUTURES}"), deck });
     }
     let Some(outputs) = with_stored_uris(outputs.unwrap_or_default(), local, prefix) else {
         return Ok(Outcome::Failed(failure::unreadable(OUTPUTS)));
     };
     let uri = paths::outputs(prefix);
     let outputs = report::insist(&machine.config, || machine.blobs.store(&uri, outputs.clone())).await?;
-    let deck = paths::deck(prefix);
-    let deck = machine.blobs.size(&deck).await?.is_some().then_some(deck);
     Ok(Outcome::Succeeded { outputs, deck })
 }
 
@@ -88,10 +91,10 @@ fn verdict(
     let errors = files.iter().filter(|(name, _)| is_error(name)).map(|(_, body)| body.as_ref());
     let declared = prepared.template.interface.as_ref().and_then(|interface| interface.outputs.as_ref());
     let is_declared = declared.is_some_and(|outputs| !outputs.variables.is_empty());
-    failure::from_documents(errors)
-        .or_else(|| failure::from_exit(&work.id, exit, tail))
-        .or_else(|| files.contains_key(FUTURES).then(failure::dynamic))
-        .or_else(|| (is_declared && !has_outputs).then(|| failure::outputs_not_found(&work.output_prefix)))
+    failure::from_documents(errors).or_else(|| failure::from_exit(&work.id, exit, tail)).or_else(|| {
+        (is_declared && !has_outputs && !files.contains_key(FUTURES))
+            .then(|| failure::outputs_not_found(&work.output_prefix))
+    })
 }
 
 fn read(folder: &Path) -> io::Result<Files> {

@@ -81,6 +81,7 @@ async fn outcome_of(house: &mut House, work: Work) -> String {
             let literals = house.load(&outputs).await;
             comparable(house, &format!("{literals:?} {deck:?}"))
         }
+        Outcome::MadeNodes { spec, deck } => comparable(house, &format!("{spec} {deck:?}")),
         Outcome::Failed(failure) => told(house, &failure),
     }
 }

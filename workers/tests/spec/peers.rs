@@ -240,6 +240,7 @@ async fn a_second_answer_to_an_attempt_is_not_taken_for_that_of_the_next() {
             Outcome::Succeeded { outputs, .. } => {
                 assert_eq!(house.load(&outputs).await.literals["o0"], integer(x));
             }
+            Outcome::MadeNodes { .. } => panic!("it is not dynamic"),
             Outcome::Failed(failure) => {
                 assert_ne!(x, 1, "nothing was said before");
                 assert_eq!(failure.code, "ProcessUnusable", "{}", failure.message);

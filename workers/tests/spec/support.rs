@@ -284,7 +284,7 @@ impl House {
     pub(crate) async fn failure(&mut self, work: Work) -> Failure {
         match self.outcome(work).await {
             Outcome::Failed(failure) => failure,
-            outcome @ Outcome::Succeeded { .. } => panic!("{outcome:?}"),
+            outcome => panic!("{outcome:?}"),
         }
     }
 

@@ -34,11 +34,7 @@ impl Execution {
                     place: place.cloned(),
                 }]
             }
-            NodeState::Task(_)
-            | NodeState::Waiting
-            | NodeState::Resolving
-            | NodeState::Map(_)
-            | NodeState::Ended { .. } => Vec::new(),
+            _ => Vec::new(),
         })
     }
 
@@ -57,11 +53,7 @@ impl Execution {
                 let (node, job) = (node.clone(), Box::new(job.clone()));
                 Ok(is_news.then_some(Event::JobReported { node, attempt, job }).into_iter().collect())
             }
-            NodeState::Task(_)
-            | NodeState::Waiting
-            | NodeState::Resolving
-            | NodeState::Map(_)
-            | NodeState::Ended { .. } => Err(Rejection::AttemptOver { node: node.clone(), attempt }),
+            _ => Err(Rejection::AttemptOver { node: node.clone(), attempt }),
         }
     }
 
@@ -94,10 +86,11 @@ impl Execution {
             NodeState::Ended { open: Some(open), .. } if *open == attempt => {
                 Ok(vec![Event::LateResultIgnored { node: node.clone(), attempt }])
             }
-            NodeState::Task(_) | NodeState::Ended { .. } => Ok(Vec::new()),
-            NodeState::Waiting | NodeState::Resolving | NodeState::Map(_) => {
-                Err(Rejection::WrongKind { node: node.clone(), expected: "a task that was started" })
+            // What it has left is with the nodes that it made.
+            NodeState::Task(_) | NodeState::Making(_) | NodeState::Inside(_) | NodeState::Ended { .. } => {
+                Ok(Vec::new())
             }
+            _ => Err(Rejection::WrongKind { node: node.clone(), expected: "a task that was started" }),
         }
     }
 
@@ -110,6 +103,10 @@ impl Execution {
                 if !matches!(run.caching, Caching::Running { .. }) {
                     self.succeed_node(place, &outputs, events);
                 }
+            }
+            Outcome::MadeNodes { spec, deck } => {
+                let (spec, deck) = (spec.clone(), deck.clone());
+                events.push(Event::AttemptMadeNodes { node, attempt, spec, deck, used });
             }
             Outcome::Failed(failure) => self.fail_attempt(place, run, failure, end, events),
         }

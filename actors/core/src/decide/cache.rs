@@ -41,8 +41,9 @@ impl Execution {
         failure: Option<&str>,
     ) -> Result<Vec<Event>, Rejection> {
         let place = self.place_of(node)?;
-        let NodeState::Task(run) = &self.nodes[place] else { return Ok(Vec::new()) };
-        let Caching::Storing { outputs, .. } = &run.caching else { return Ok(Vec::new()) };
+        let Some(Caching::Storing { outputs, .. }) = self.nodes[place].caching() else {
+            return Ok(Vec::new());
+        };
         let failure = failure.map(str::to_owned);
         let mut events = vec![Event::CacheStored { node: node.clone(), failure }];
         self.succeed_node(place, outputs, &mut events);
@@ -56,9 +57,7 @@ impl Execution {
                 Ok(vec![Event::ItemsCached { node: node.clone(), items: items.clone() }])
             }
             NodeState::Map(_) | NodeState::Ended { .. } => Ok(Vec::new()),
-            NodeState::Waiting | NodeState::Resolving | NodeState::Task(_) => {
-                Err(Rejection::WrongKind { node: node.clone(), expected: "a map that was started" })
-            }
+            _ => Err(Rejection::WrongKind { node: node.clone(), expected: "a map that was started" }),
         }
     }
 }

@@ -1,29 +1,48 @@
-//! A node ends, and with it perhaps the execution.
+//! A node ends, and with it perhaps what it is inside of, and the execution.
 
 use super::Rejection;
-use crate::execution::{Execution, NodeState};
-use crate::plan::{FailurePolicy, NodeIndex, Target};
+use crate::execution::{Caching, Execution, NodeState};
+use crate::plan::{FailurePolicy, NodeIndex, ROOT, ScopeIndex, Target};
 use skein_model::{DataRef, Event, ExecutionPhase, Failure, FailureCause};
+use std::collections::BTreeSet;
 
 /// What the original tells of a node that was stopped because another one failed.
 const STOPPED_BY_FAILURE: &str = "Some node execution failed, auto-abort.";
+/// The same of a node that a dynamic task made.
+const STOPPED_BY_SIBLING: &str = "Dynamic workflow failed";
 /// What the original tells of a node that was stopped because somebody ended the execution.
 const STOPPED_BY_REQUEST: &str = "Workflow aborted.";
 
 impl Execution {
     /// Records a node's success and what follows from it.
     pub(super) fn succeed_node(&self, place: NodeIndex, outputs: &DataRef, events: &mut Vec<Event>) {
+        let leaving = usize::from(self.is_counted(place));
+        // The case of a branch gives what the branch gives.
+        let mut place = place;
         events.push(Event::NodeSucceeded { node: self.id_of(place), outputs: outputs.clone() });
+        while let Some(branch) = self.branch_of(place) {
+            place = branch;
+            events.push(Event::NodeSucceeded { node: self.id_of(place), outputs: outputs.clone() });
+        }
+        let scope = self.plan.nodes[place].scope;
+        let run = &self.scopes[scope];
         if self.is_failure_node(place) {
-            self.end_failed(self.failure.as_ref(), events);
+            let failure = run.failure.clone();
+            return match (failure, self.plan.scopes[scope].parent) {
+                (Some(failure), Some(parent)) => self.fail_inside(parent, &failure, leaving, events),
+                (Some(failure), None) => events.push(Event::Failed { failure }),
+                (None, _) => {}
+            };
+        }
+        self.queue(&self.freed_by(place), |_| false, self.room(leaving), events);
+        if run.unfinished > 1 {
             return;
         }
-        let queued = self.queue(self.ready_after(place), self.room(1), events);
-        let still_active = self.active.len() - 1 + queued;
-        if self.failure.is_some() {
-            self.end_when_idle(still_active, events);
-        } else if self.unfinished == 1 {
-            events.push(Event::Succeeding);
+        match &run.failure {
+            Some(failure) => self.begin_failing(scope, &failure.clone(), leaving, events),
+            // What is inside another node is put together first, see `effects_of`.
+            None if scope == ROOT => events.push(Event::Succeeding),
+            None => {}
         }
     }
 
@@ -36,68 +55,143 @@ impl Execution {
         } else {
             Event::NodeFailed { node, failure: failure.clone() }
         });
-        self.after_failure(place, failure, events);
+        self.after_failure(place, failure, usize::from(self.is_counted(place)), events);
     }
 
-    /// Records what follows from a node's failure.
-    pub(super) fn after_failure(&self, place: NodeIndex, failure: &Failure, events: &mut Vec<Event>) {
-        if self.is_failure_node(place) {
+    /// Records that a node fails because what is inside of it has.
+    fn fail_inside(&self, place: NodeIndex, failure: &Failure, leaving: usize, events: &mut Vec<Event>) {
+        events.push(Event::NodeFailed { node: self.id_of(place), failure: failure.clone() });
+        self.after_failure(place, failure, leaving, events);
+    }
+
+    /// Records what follows from a node's failure, from the inside out. `leaving` nodes that counted against the parallelism
+    /// limit have ended by it already.
+    pub(super) fn after_failure(
+        &self,
+        place: NodeIndex,
+        failure: &Failure,
+        leaving: usize,
+        events: &mut Vec<Event>,
+    ) {
+        let (mut place, mut failure, mut leaving) = (place, failure.clone(), leaving);
+        loop {
+            let failed = match self.branch_of(place) {
+                Some(branch) => Some((branch, failure)),
+                None => self.after_failure_in_scope(place, failure, &mut leaving, events),
+            };
+            let Some((parent, why)) = failed else { return };
+            events.push(Event::NodeFailed { node: self.id_of(parent), failure: why.clone() });
+            (place, failure) = (parent, why);
+        }
+    }
+
+    /// Records what follows for the workflow that a failed node is in; answers the node that fails by it next, if one does.
+    fn after_failure_in_scope(
+        &self,
+        place: NodeIndex,
+        failure: Failure,
+        leaving: &mut usize,
+        events: &mut Vec<Event>,
+    ) -> Option<(NodeIndex, Failure)> {
+        let scope = self.plan.nodes[place].scope;
+        let of = &self.plan.scopes[scope];
+        if of.failure_node == Some(place) {
             // Its error hides the one that called it (contract 5.10).
-            self.end_failed(Some(failure), events);
-            return;
+            return match of.parent {
+                Some(parent) => Some((parent, failure)),
+                None => {
+                    events.push(Event::Failed { failure });
+                    None
+                }
+            };
         }
-        match self.plan.on_failure {
+        let first = self.scopes[scope].failure.clone().unwrap_or(failure);
+        match of.on_failure {
             FailurePolicy::Immediately => {
-                let first = self.failure.as_ref().unwrap_or(failure);
-                self.stop_active(Some(place), STOPPED_BY_FAILURE, events);
-                self.begin_failing(first, events);
+                *leaving += self.stop_scope(scope, Some(place), self.reason_in(scope), events);
             }
-            FailurePolicy::AfterExecutableNodes => self.skip_after(place, failure, events),
+            FailurePolicy::AfterExecutableNodes => {
+                let doomed = self.doomed_by(place);
+                events.extend(doomed.iter().map(|node| Event::NodeSkipped { node: self.id_of(*node) }));
+                let is_out = |node| doomed.contains(&node) || self.is_inside(node, place);
+                self.queue(&BTreeSet::new(), is_out, self.room(*leaving), events);
+                if self.scopes[scope].unfinished > 1 + doomed.len() {
+                    return None;
+                }
+            }
         }
+        self.failing(scope, &first, events).map(|parent| (parent, first))
     }
 
-    fn skip_after(&self, place: NodeIndex, failure: &Failure, events: &mut Vec<Event>) {
-        let doomed = self.doomed_by(place);
-        events.extend(doomed.iter().map(|node| Event::NodeSkipped { node: self.id_of(*node) }));
-        let queued = self.queue(self.ready.difference(&doomed).copied(), self.room(1), events);
-        if self.active.len() - 1 + queued == 0 {
-            self.begin_failing(self.failure.as_ref().unwrap_or(failure), events);
+    /// Records that a workflow fails with `failure`; answers the node that fails by it, unless there is one that handles it first.
+    fn failing(&self, scope: ScopeIndex, failure: &Failure, events: &mut Vec<Event>) -> Option<NodeIndex> {
+        let of = &self.plan.scopes[scope];
+        match (of.parent, of.failure_node) {
+            (Some(parent), None) => return Some(parent),
+            (Some(parent), Some(_)) => {
+                events.push(Event::InsideFailing { node: self.id_of(parent), failure: failure.clone() });
+            }
+            (None, _) => events.push(Event::Failing { failure: failure.clone() }),
         }
-    }
-
-    fn end_when_idle(&self, still_active: usize, events: &mut Vec<Event>) {
-        if still_active == 0
-            && let Some(failure) = &self.failure
-        {
-            self.begin_failing(failure, events);
-        }
-    }
-
-    pub(super) fn begin_failing(&self, failure: &Failure, events: &mut Vec<Event>) {
-        events.push(Event::Failing { failure: failure.clone() });
-        match self.plan.failure_node {
+        match of.failure_node {
             Some(node) => events.push(Event::NodeQueued { node: self.id_of(node) }),
             None => events.push(Event::Failed { failure: failure.clone() }),
         }
+        None
     }
 
-    fn end_failed(&self, failure: Option<&Failure>, events: &mut Vec<Event>) {
-        if let Some(failure) = failure {
-            events.push(Event::Failed { failure: failure.clone() });
+    /// Records that a workflow of which nothing runs any more fails, and what follows from it.
+    pub(super) fn begin_failing(
+        &self,
+        scope: ScopeIndex,
+        failure: &Failure,
+        leaving: usize,
+        events: &mut Vec<Event>,
+    ) {
+        if let Some(parent) = self.failing(scope, failure, events) {
+            self.fail_inside(parent, failure, leaving, events);
         }
     }
 
-    /// Stops every active node but one.
-    pub(super) fn stop_active(&self, but: Option<NodeIndex>, reason: &str, events: &mut Vec<Event>) {
-        for place in self.active.iter().copied().filter(|place| Some(*place) != but) {
+    fn reason_in(&self, scope: ScopeIndex) -> &'static str {
+        let parent = self.plan.scopes[scope].parent;
+        match parent.map(|parent| &self.plan.nodes[parent].target) {
+            Some(Target::Task { .. }) => STOPPED_BY_SIBLING,
+            _ => STOPPED_BY_FAILURE,
+        }
+    }
+
+    /// Stops every active node of a workflow, with all inside of them, but for one with all inside of it; answers how many of them
+    /// counted against the parallelism limit.
+    pub(super) fn stop_scope(
+        &self,
+        scope: ScopeIndex,
+        but: Option<NodeIndex>,
+        reason: &str,
+        events: &mut Vec<Event>,
+    ) -> usize {
+        let is_spared = |place| but.is_some_and(|but| but == place || self.is_inside(place, but));
+        let all = self.active.iter().copied();
+        self.stop(all.filter(|place| self.is_in_scope(*place, scope) && !is_spared(*place)), reason, events)
+    }
+
+    /// Stops what is active inside a node; answers how many of that counted against the parallelism limit.
+    pub(super) fn stop_inside(&self, place: NodeIndex, reason: &str, events: &mut Vec<Event>) -> usize {
+        let all = self.active.iter().copied();
+        self.stop(all.filter(|other| self.is_inside(*other, place)), reason, events)
+    }
+
+    fn stop(&self, places: impl Iterator<Item = NodeIndex>, reason: &str, events: &mut Vec<Event>) -> usize {
+        let mut counted = 0;
+        for place in places {
+            counted += usize::from(self.is_counted(place));
             let node = self.id_of(place);
-            if let NodeState::Task(run) = &self.nodes[place]
-                && run.queued
-            {
+            if let Some(run) = self.nodes[place].task().filter(|run| run.queued) {
                 events.push(Event::AttemptAborted { node: node.clone(), attempt: run.attempt });
             }
             events.push(Event::NodeAborted { node, reason: reason.to_owned() });
         }
+        counted
     }
 
     pub(super) fn decide_terminate(&self, cause: &str, principal: &str) -> Result<Vec<Event>, Rejection> {
@@ -105,7 +199,7 @@ impl Execution {
             return Err(Rejection::AlreadyTerminated);
         }
         let mut events = vec![Event::Aborting { cause: cause.to_owned(), principal: principal.to_owned() }];
-        self.stop_active(None, STOPPED_BY_REQUEST, &mut events);
+        self.stop_scope(ROOT, None, STOPPED_BY_REQUEST, &mut events);
         events.push(Event::Aborted);
         Ok(events)
     }
@@ -122,12 +216,14 @@ impl Execution {
             return Vec::new();
         }
         let mut events = Vec::new();
-        self.begin_failing(failure, &mut events);
+        self.begin_failing(ROOT, failure, 0, &mut events);
         events
     }
 
-    /// Says whether a node is a map.
-    pub fn is_map(&self, place: NodeIndex) -> bool {
-        matches!(self.plan.nodes[place].target, Target::Map { .. })
+    /// Answers the workflow inside a node that waits for nothing but its outputs to be put together.
+    pub(crate) fn resolving_inside(&self, place: NodeIndex) -> Option<ScopeIndex> {
+        let NodeState::Inside(inside) = &self.nodes[place] else { return None };
+        let is_storing = matches!(inside.caching, Caching::Storing { .. });
+        self.complete_inside(inside.scope).filter(|_| !is_storing).map(|_| inside.scope)
     }
 }

@@ -14,9 +14,7 @@ impl Execution {
         match &self.nodes[place] {
             NodeState::Map(map) if map.expects(chunk) => Ok(self.end_items(place, map, chunk)),
             NodeState::Map(_) | NodeState::Ended { .. } => Ok(Vec::new()),
-            NodeState::Waiting | NodeState::Resolving | NodeState::Task(_) => {
-                Err(Rejection::WrongKind { node: node.clone(), expected: "a map that was started" })
-            }
+            _ => Err(Rejection::WrongKind { node: node.clone(), expected: "a map that was started" }),
         }
     }
 
@@ -49,9 +47,13 @@ impl Execution {
         again: &[u32],
         lost: usize,
     ) -> Option<Failure> {
-        let Target::Map { min_successes, .. } = &self.plan.nodes[place].target else { return None };
+        let Target::Map { min_successes, run_all, .. } = &self.plan.nodes[place].target else { return None };
         let failed = map.failed.count() as usize + lost;
         if map.size as usize - failed >= min_successes.of(map.size) as usize {
+            return None;
+        }
+        let ended = (map.succeeded.count() + chunk.succeeded()) as usize + failed;
+        if *run_all && ended < map.size as usize {
             return None;
         }
         let newly = chunk.failures.iter().find(|failed| again.binary_search(&failed.index).is_err());

@@ -1,12 +1,16 @@
 //! Makes a plan of a compiled workflow.
 
-use super::{FailurePolicy, MinSuccesses, NodeIndex, Plan, PlanNode, Target};
-use skein_idl::flyteidl::core::{self, array_node, node, workflow_metadata};
+use super::{FailurePolicy, Gate, MinSuccesses, NodeIndex, Otherwise, Plan, PlanNode, Scope, Target};
+use skein_idl::flyteidl::core::{self, array_node, if_else_block, node, workflow_metadata, workflow_node};
 use skein_model::cache::CacheRule;
 use skein_model::interruptible::retries;
+use skein_model::nested::{self, Inside, LayoutError, Made, Placed, Tree};
 use skein_model::runnable::{is_pod, is_runnable};
-use skein_model::{ActorEnvironment, Interruptible, NodeId, TaskResources, TaskSettings};
+use skein_model::{
+    ActorEnvironment, EntityId, EntityKind, Interruptible, NodeId, TaskResources, TaskSettings,
+};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A compiled workflow that the engine cannot run.
@@ -37,9 +41,12 @@ pub enum PlanError {
         /// What is missing, and where.
         what: String,
     },
+    /// It cannot be laid out.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
 }
 
-/// Whether a failure node was asked for as such; it has no place among upstream and downstream nodes.
+/// The nodes of every workflow that have no place among upstream and downstream nodes.
 const ALIASES: [&str; 2] = [NodeId::START, NodeId::END];
 
 impl Plan {
@@ -48,87 +55,148 @@ impl Plan {
     /// # Errors
     /// [`PlanError`] when it has a node that cannot be run; nothing of it may be run then.
     pub fn parse(closure: core::CompiledWorkflowClosure) -> Result<Self, PlanError> {
-        let template = closure
-            .primary
-            .and_then(|primary| primary.template)
-            .ok_or_else(|| PlanError::Incomplete { what: "primary template".to_owned() })?;
-        let tasks: Vec<_> = closure.tasks.into_iter().filter_map(|task| task.template).collect();
-        let places = task_places(&tasks);
-        let mut plan = Self { on_failure: failure_policy(template.metadata.as_ref()), ..Self::default() };
-        let defaults = template.metadata_defaults;
-        let mut edges = Vec::new();
-        for node in template.nodes {
-            if node.id == NodeId::END {
-                plan.outputs = node.inputs;
-            } else if node.id != NodeId::START {
-                edges.push(plan.add(node, &places, &tasks, defaults.as_ref())?);
-            }
+        Self::parse_made(closure, None)
+    }
+
+    /// Makes a plan of nodes that a dynamic task made, named after its node and the try that made them.
+    ///
+    /// # Errors
+    /// As [`Plan::parse`].
+    pub fn parse_made(closure: core::CompiledWorkflowClosure, made: Made<'_>) -> Result<Self, PlanError> {
+        let tree = nested::lay_out(&closure, made)?;
+        let tasks: Vec<&core::TaskTemplate> =
+            closure.tasks.iter().filter_map(|task| task.template.as_ref()).collect();
+        let defaults = tree.scopes.first().and_then(|root| root.template.metadata_defaults);
+        let reader = Reader { places: task_places(&tasks), tasks: &tasks, defaults };
+        let mut plan = Self::default();
+        for placed in &tree.nodes {
+            let node = reader.node(placed)?;
+            plan.has_cache |= node.cache.is_some();
+            plan.nodes.push(Arc::new(node));
         }
-        plan.connect(&edges)?;
-        if let Some(node) = template.failure_node {
-            plan.add(node, &places, &tasks, defaults.as_ref())?;
-            plan.failure_node = Some(plan.nodes.len() - 1);
+        plan.index = Arc::new((0..).zip(&plan.nodes).map(|(place, node)| (node.id.clone(), place)).collect());
+        plan.is_nested = plan.nodes.iter().any(|node| node.target.task().is_none());
+        for scope in &tree.scopes {
+            plan.connect(scope, &tree)?;
         }
-        plan.tasks = tasks;
+        plan.tasks = tasks.into_iter().map(|task| Arc::new(task.clone())).collect();
         Ok(plan)
     }
 
-    /// Adds a node and answers the ids of its upstream nodes.
-    fn add(
-        &mut self,
-        node: core::Node,
-        places: &BTreeMap<String, usize>,
-        tasks: &[core::TaskTemplate],
-        defaults: Option<&core::WorkflowMetadataDefaults>,
-    ) -> Result<Vec<String>, PlanError> {
-        let (target, sub_metadata) = target(&node, places)?;
-        let task = &tasks[target.task()];
-        check_runnable(&node.id, task, &target)?;
+    /// Adds a workflow whose nodes are there, and says which of those wait for which.
+    fn connect(&mut self, of: &nested::Scope<'_>, tree: &Tree<'_>) -> Result<(), PlanError> {
+        let own = |place: &NodeIndex| (tree.nodes[*place].node.id.clone(), *place);
+        let names: BTreeMap<String, NodeIndex> = of.nodes.iter().map(own).collect();
+        for place in of.nodes.iter().copied() {
+            let node = tree.nodes[place].node;
+            let mut upstream: Vec<NodeIndex> = Vec::with_capacity(node.upstream_node_ids.len());
+            for id in node.upstream_node_ids.iter().filter(|id| !ALIASES.contains(&id.as_str())) {
+                upstream.push(*names.get(id).ok_or_else(|| PlanError::Incomplete {
+                    what: format!("node {} waits for {id}, which is not there", node.id),
+                })?);
+            }
+            upstream.sort_unstable();
+            upstream.dedup();
+            for before in &upstream {
+                self.node_mut(*before).downstream.push(place);
+            }
+            self.node_mut(place).upstream = upstream;
+        }
+        let end = of.template.nodes.iter().find(|node| node.id == NodeId::END);
+        self.scopes.push(Arc::new(Scope {
+            parent: of.parent,
+            nodes: of.nodes.clone(),
+            names,
+            outputs: end.map(|end| end.inputs.clone()).unwrap_or_default(),
+            inputs: of.template.interface.as_ref().and_then(|interface| interface.inputs.clone()),
+            on_failure: failure_policy(of.template.metadata.as_ref()),
+            failure_node: of.failure_node,
+        }));
+        Ok(())
+    }
+
+    fn node_mut(&mut self, place: NodeIndex) -> &mut PlanNode {
+        Arc::make_mut(&mut self.nodes[place])
+    }
+}
+
+/// What nodes are read with.
+struct Reader<'a> {
+    places: BTreeMap<String, usize>,
+    tasks: &'a [&'a core::TaskTemplate],
+    defaults: Option<core::WorkflowMetadataDefaults>,
+}
+
+impl Reader<'_> {
+    fn node(&self, placed: &Placed<'_>) -> Result<PlanNode, PlanError> {
+        let (node, nothing) = (placed.node, core::TaskTemplate::default());
+        let (target, sub_metadata) = self.target(placed)?;
+        let task = target.task().map_or(&nothing, |task| self.tasks[task]);
+        if target.task().is_some() {
+            check_runnable(&node.id, task, &target)?;
+        }
         let metadata = sub_metadata.or(node.metadata.as_ref());
-        let id = NodeId::new(node.id.as_str());
-        let retries = retries(metadata, task);
-        let planned = PlanNode {
-            id: id.clone(),
+        let retries = if target.task().is_some() { retries(metadata, task) } else { 0 };
+        Ok(PlanNode {
+            id: placed.id.clone(),
+            scope: placed.scope,
+            parent: placed.parent,
             attempts: retries.saturating_add(1),
-            interruptible: Interruptible::of(metadata, task, defaults, retries),
+            interruptible: Interruptible::of(metadata, task, self.defaults.as_ref(), retries),
             timeout: timeout(metadata, task),
             // They were checked at registration; of a task that was registered before there were such, none counts.
             settings: TaskSettings::of(task).unwrap_or_default(),
             actor: ActorEnvironment::of(task).unwrap_or_default(),
-            cache: CacheRule::of(metadata, task),
-            resources: TaskResources::of(task, overrides(&node), None).unwrap_or_default(),
-            image: image(&node),
-            inputs: node.inputs,
+            cache: target.task().and_then(|_| CacheRule::of(metadata, task)),
+            resources: TaskResources::of(task, overrides(node), None).unwrap_or_default(),
+            image: image(node),
+            inputs: node.inputs.clone(),
             upstream: Vec::new(),
             downstream: Vec::new(),
             target,
-        };
-        self.has_cache |= planned.cache.is_some();
-        self.index.insert(id, self.nodes.len());
-        self.nodes.push(planned);
-        Ok(node.upstream_node_ids)
+        })
     }
 
-    fn connect(&mut self, edges: &[Vec<String>]) -> Result<(), PlanError> {
-        for (node, upstream) in edges.iter().enumerate() {
-            let mut places: Vec<NodeIndex> = Vec::with_capacity(upstream.len());
-            for id in upstream.iter().filter(|id| !ALIASES.contains(&id.as_str())) {
-                places.push(self.find(&NodeId::new(id.as_str())).ok_or_else(|| PlanError::Incomplete {
-                    what: format!("node {} waits for {id}, which is not there", self.nodes[node].id),
-                })?);
+    /// Answers what a node runs and, for a map, the settings of its items.
+    fn target<'n>(&self, placed: &Placed<'n>) -> Result<(Target, Option<&'n core::NodeMetadata>), PlanError> {
+        let node = placed.node;
+        Ok(match node.target.as_ref() {
+            Some(node::Target::TaskNode(task)) => (Target::Task { task: self.task_place(node, task)? }, None),
+            Some(node::Target::ArrayNode(array)) => {
+                let inner = array.node.as_deref().ok_or_else(|| PlanError::Incomplete {
+                    what: format!("map {} has no node to repeat", node.id),
+                })?;
+                let Some(node::Target::TaskNode(task)) = inner.target.as_ref() else {
+                    let kind = "a map over something other than a task";
+                    return Err(PlanError::Unsupported { node: node.id.clone(), kind });
+                };
+                (map_target(array, self.task_place(node, task)?), inner.metadata.as_ref())
             }
-            places.sort_unstable();
-            places.dedup();
-            for place in &places {
-                self.nodes[*place].downstream.push(node);
+            Some(node::Target::WorkflowNode(inner)) => (workflow_target(node, inner, &placed.inside)?, None),
+            Some(node::Target::BranchNode(branch)) => {
+                let Inside::Cases(children) = &placed.inside else {
+                    return Err(incomplete(node, "is a branch that was not laid out"));
+                };
+                (branch_target(node, branch, children)?, None)
             }
-            self.nodes[node].upstream = places;
-        }
-        Ok(())
+            Some(node::Target::GateNode(gate)) => (Target::Gate(gate_of(node, gate)?), None),
+            None => return Err(incomplete(node, "has no target")),
+        })
+    }
+
+    fn task_place(&self, node: &core::Node, task: &core::TaskNode) -> Result<usize, PlanError> {
+        let core::task_node::Reference::ReferenceId(id) =
+            task.reference.as_ref().ok_or_else(|| incomplete(node, "names no task"))?;
+        let what = format!("names task {}, which is not there", id.name);
+        self.places.get(&key(id)).copied().ok_or_else(|| incomplete(node, &what))
     }
 }
 
-fn task_places(tasks: &[core::TaskTemplate]) -> BTreeMap<String, usize> {
+fn incomplete(node: &core::Node, what: &str) -> PlanError {
+    PlanError::Incomplete { what: format!("node {} {what}", node.id) }
+}
+
+fn task_places(tasks: &[&core::TaskTemplate]) -> BTreeMap<String, usize> {
     tasks.iter().enumerate().filter_map(|(place, task)| Some((key(task.id.as_ref()?), place))).collect()
 }
 
@@ -145,29 +213,63 @@ fn failure_policy(metadata: Option<&core::WorkflowMetadata>) -> FailurePolicy {
     }
 }
 
-/// Answers what a node runs and, for a map, the settings of its items.
-fn target<'a>(
-    node: &'a core::Node,
-    places: &BTreeMap<String, usize>,
-) -> Result<(Target, Option<&'a core::NodeMetadata>), PlanError> {
-    let unsupported = |kind| PlanError::Unsupported { node: node.id.clone(), kind };
-    match node.target.as_ref() {
-        Some(node::Target::TaskNode(task)) => {
-            Ok((Target::Task { task: task_place(node, task, places)? }, None))
+fn workflow_target(
+    node: &core::Node,
+    inner: &core::WorkflowNode,
+    inside: &Inside,
+) -> Result<Target, PlanError> {
+    match (&inner.reference, inside) {
+        (Some(workflow_node::Reference::SubWorkflowRef(_)), Inside::Scope(scope)) => {
+            Ok(Target::Workflow { scope: *scope })
         }
-        Some(node::Target::ArrayNode(array)) => {
-            let inner = array.node.as_deref().ok_or_else(|| PlanError::Incomplete {
-                what: format!("map {} has no node to repeat", node.id),
-            })?;
-            let Some(node::Target::TaskNode(task)) = inner.target.as_ref() else {
-                return Err(unsupported("a map over something other than a task"));
-            };
-            Ok((map_target(array, task_place(node, task, places)?), inner.metadata.as_ref()))
+        (Some(workflow_node::Reference::LaunchplanRef(id)), _) => {
+            let launch_plan = EntityId::parse(EntityKind::LaunchPlan, id)
+                .map_err(|fault| incomplete(node, &format!("names a launch plan that is none: {fault}")))?;
+            Ok(Target::Launch { launch_plan })
         }
-        Some(node::Target::WorkflowNode(_)) => Err(unsupported("a sub-workflow or launch plan")),
-        Some(node::Target::BranchNode(_)) => Err(unsupported("a branch")),
-        Some(node::Target::GateNode(_)) => Err(unsupported("a gate")),
-        None => Err(PlanError::Incomplete { what: format!("node {} has no target", node.id) }),
+        _ => Err(incomplete(node, "names no workflow")),
+    }
+}
+
+fn branch_target(
+    node: &core::Node,
+    branch: &core::BranchNode,
+    children: &[usize],
+) -> Result<Target, PlanError> {
+    let blocks = branch.if_else.as_deref().ok_or_else(|| incomplete(node, "has no condition"))?;
+    let mut children = children.iter().copied();
+    let mut cases = Vec::new();
+    for block in blocks.case.iter().map(AsRef::as_ref).chain(&blocks.other) {
+        let condition =
+            block.condition.clone().ok_or_else(|| incomplete(node, "has a case without a condition"))?;
+        let child = block.then_node.as_ref().and_then(|_| children.next());
+        cases.push((condition, child.ok_or_else(|| incomplete(node, "has a case without a node"))?));
+    }
+    let otherwise = match (&blocks.default, children.next()) {
+        (Some(if_else_block::Default::ElseNode(_)), Some(child)) => Otherwise::Node(child),
+        (Some(if_else_block::Default::Error(error)), _) => Otherwise::Fail(error.message.clone()),
+        _ => Otherwise::Fail("no case holds, and there is none for that".to_owned()),
+    };
+    Ok(Target::Branch { cases, otherwise })
+}
+
+fn gate_of(node: &core::Node, gate: &core::GateNode) -> Result<Gate, PlanError> {
+    use core::gate_node::Condition;
+    match &gate.condition {
+        Some(Condition::Sleep(sleep)) => {
+            let duration = sleep.duration.and_then(|duration| Duration::try_from(duration).ok());
+            Ok(Gate::Sleep(duration.unwrap_or_default()))
+        }
+        Some(Condition::Signal(signal)) => Ok(Gate::Signal {
+            id: signal.signal_id.clone(),
+            r#type: signal
+                .r#type
+                .clone()
+                .ok_or_else(|| incomplete(node, "waits for a value without a type"))?,
+            output: signal.output_variable_name.clone(),
+        }),
+        Some(Condition::Approve(approve)) => Ok(Gate::Approve { id: approve.signal_id.clone() }),
+        None => Err(incomplete(node, "is a gate that waits for nothing")),
     }
 }
 
@@ -189,20 +291,6 @@ fn image(node: &core::Node) -> Option<String> {
     (!image.is_empty()).then(|| image.clone())
 }
 
-fn task_place(
-    node: &core::Node,
-    task: &core::TaskNode,
-    places: &BTreeMap<String, usize>,
-) -> Result<usize, PlanError> {
-    let core::task_node::Reference::ReferenceId(id) = task
-        .reference
-        .as_ref()
-        .ok_or_else(|| PlanError::Incomplete { what: format!("node {} names no task", node.id) })?;
-    places.get(&key(id)).copied().ok_or_else(|| PlanError::Incomplete {
-        what: format!("node {} names task {}, which is not there", node.id, id.name),
-    })
-}
-
 fn map_target(array: &core::ArrayNode, task: usize) -> Target {
     let concurrency = match array.parallelism_option {
         Some(array_node::ParallelismOption::Parallelism(limit)) if limit > 0 => Some(limit),
@@ -213,7 +301,8 @@ fn map_target(array: &core::ArrayNode, task: usize) -> Target {
         Some(array_node::SuccessCriteria::MinSuccessRatio(ratio)) => MinSuccesses::Ratio(ratio),
         None => MinSuccesses::All,
     };
-    Target::Map { task, concurrency, min_successes, bound: array.bound_inputs.clone() }
+    let bound = array.bound_inputs.clone();
+    Target::Map { task, concurrency, min_successes, bound, run_all: array.run_all_sub_nodes }
 }
 
 /// Refuses what neither workers nor connectors can do: a pod, and a map over what workers cannot do. Whether there is a

@@ -9,8 +9,10 @@
 mod advance;
 mod budgets;
 mod cache;
+mod gates;
 mod jobs;
 mod laws;
+mod nested;
 mod notify;
 mod plans;
 mod schedule;

@@ -31,6 +31,7 @@ fn created(settings: Settings) -> Created {
         data_prefix: String::new(),
         raw_prefix: String::new(),
         principal: String::new(),
+        parent: None,
     }
 }
 

@@ -1,14 +1,14 @@
 //! Workflows in words, and a harness that reads as given, when, then.
 
 use bytes::Bytes;
-use skein_core::{Effect, Execution, Plan, Rejection};
+use skein_core::{Effect, Execution, NodeState, Plan, Rejection};
 use skein_idl::flyteidl::core;
 use skein_model::cache::{CacheFound, CacheKey, CacheSource};
 use skein_model::command::Outcome;
 use skein_model::event::{CachedItems, Created, FinishedChunk, ItemFailure, ItemRange, Settings};
 use skein_model::{
     Attempt, BlobRef, Charge, Command, DataRef, EntityId, EntityKind, Event, ExecutionId, Failure,
-    FailureCause, NodeId, TimeLimit, Timestamp,
+    FailureCause, NodeId, TimeLimit, Timestamp, types,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +17,8 @@ use std::time::Duration;
 #[derive(Clone, Debug, Default)]
 pub struct Sketch {
     nodes: Vec<core::Node>,
+    /// Workflows that nodes run, by the names of those nodes.
+    inner: Vec<(String, Sketch)>,
     retries: u32,
     after_executable: bool,
     failure_node: bool,
@@ -56,6 +58,83 @@ impl Sketch {
         };
         let binding = core::Binding { var: "x".to_owned(), binding: Some(data) };
         self.nodes.last_mut().unwrap().inputs.push(binding);
+        self
+    }
+
+    /// Has a node run another workflow as part of the execution.
+    pub fn runs(mut self, id: &str, upstream: &[&str], inner: Self) -> Self {
+        let name = format!("{id}-{}", self.inner.len());
+        let target = sub_workflow(&name);
+        self.inner.push((name, inner));
+        self.node(id, upstream, target)
+    }
+
+    /// Has a node run the first of two cases that holds: a task `a`, or a task `b`.
+    pub fn branch(self, id: &str, upstream: &[&str]) -> Self {
+        let case = |own: &str| core::IfBlock {
+            condition: Some(core::BooleanExpression::default()),
+            then_node: Some(Box::new(core::Node {
+                id: own.to_owned(),
+                target: Some(core::node::Target::TaskNode(reference())),
+                ..Default::default()
+            })),
+        };
+        let branch = core::BranchNode {
+            if_else: Some(Box::new(core::IfElseBlock {
+                case: Some(Box::new(case("a"))),
+                other: vec![case("b")],
+                default: Some(core::if_else_block::Default::Error(core::Error::default())),
+            })),
+        };
+        self.node(id, upstream, core::node::Target::BranchNode(Box::new(branch)))
+    }
+
+    /// Has a node let ten seconds pass.
+    pub fn sleep(self, id: &str, upstream: &[&str]) -> Self {
+        let duration = Some(prost_types::Duration { seconds: 10, nanos: 0 });
+        let condition = core::gate_node::Condition::Sleep(core::SleepCondition { duration });
+        self.gate(id, upstream, condition)
+    }
+
+    /// Has a node wait for a number.
+    pub fn signal(self, id: &str, upstream: &[&str], signal: &str) -> Self {
+        let condition = core::gate_node::Condition::Signal(core::SignalCondition {
+            signal_id: signal.to_owned(),
+            r#type: Some(types::simple(core::SimpleType::Integer)),
+            output_variable_name: "o0".to_owned(),
+        });
+        self.gate(id, upstream, condition)
+    }
+
+    /// Has a node wait until somebody says yes.
+    pub fn approve(self, id: &str, upstream: &[&str], signal: &str) -> Self {
+        let condition =
+            core::gate_node::Condition::Approve(core::ApproveCondition { signal_id: signal.to_owned() });
+        self.gate(id, upstream, condition)
+    }
+
+    fn gate(self, id: &str, upstream: &[&str], condition: core::gate_node::Condition) -> Self {
+        let gate = core::GateNode { condition: Some(condition) };
+        self.node(id, upstream, core::node::Target::GateNode(gate))
+    }
+
+    /// Has a node launch an execution of its own.
+    pub fn launch(self, id: &str, upstream: &[&str]) -> Self {
+        let id_of = core::Identifier {
+            project: "p".to_owned(),
+            domain: "d".to_owned(),
+            name: "lp".to_owned(),
+            version: "v".to_owned(),
+            ..Default::default()
+        };
+        let reference = Some(core::workflow_node::Reference::LaunchplanRef(id_of));
+        self.node(id, upstream, core::node::Target::WorkflowNode(core::WorkflowNode { reference }))
+    }
+
+    /// Gives the last node so many seconds.
+    pub fn within(mut self, seconds: i64) -> Self {
+        let timeout = Some(prost_types::Duration { seconds, nanos: 0 });
+        self.nodes.last_mut().unwrap().metadata = Some(core::NodeMetadata { timeout, ..Default::default() });
         self
     }
 
@@ -101,19 +180,39 @@ impl Sketch {
         self
     }
 
-    pub fn plan(&self) -> Arc<Plan> {
+    /// The workflow as it would be compiled, and all inside of it.
+    fn template(&self, name: &str, all: &mut Vec<core::CompiledWorkflow>) -> core::WorkflowTemplate {
+        for (name, inner) in &self.inner {
+            let template = inner.template(name, all);
+            all.push(core::CompiledWorkflow { template: Some(template), ..Default::default() });
+        }
         let policy = i32::from(self.after_executable);
         let failure_node = self.failure_node.then(|| {
             let target = Some(core::node::Target::TaskNode(reference()));
             core::Node { id: "fn0".to_owned(), target, ..Default::default() }
         });
-        let template = core::WorkflowTemplate {
+        core::WorkflowTemplate {
+            id: Some(core::Identifier { name: name.to_owned(), ..Default::default() }),
             nodes: self.nodes.clone(),
             metadata: Some(core::WorkflowMetadata { on_failure: policy, ..Default::default() }),
             failure_node,
             metadata_defaults: Some(core::WorkflowMetadataDefaults { interruptible: self.interruptible }),
             ..Default::default()
-        };
+        }
+    }
+
+    pub fn plan(&self) -> Arc<Plan> {
+        Arc::new(Plan::parse(self.closure()).unwrap())
+    }
+
+    /// The plan of nodes that a try of a task made.
+    pub fn made_by(&self, node: &NodeId, attempt: Attempt) -> Arc<Plan> {
+        Arc::new(Plan::parse_made(self.closure(), Some((node, attempt))).unwrap())
+    }
+
+    fn closure(&self) -> core::CompiledWorkflowClosure {
+        let mut sub_workflows = Vec::new();
+        let template = self.template("w", &mut sub_workflows);
         let task = core::TaskTemplate {
             id: Some(task_id()),
             metadata: Some(core::TaskMetadata {
@@ -130,18 +229,22 @@ impl Sketch {
             })),
             ..Default::default()
         };
-        let closure = core::CompiledWorkflowClosure {
+        core::CompiledWorkflowClosure {
             primary: Some(core::CompiledWorkflow { template: Some(template), ..Default::default() }),
+            sub_workflows,
             tasks: vec![core::CompiledTask { template: Some(task) }],
             ..Default::default()
-        };
-        Arc::new(Plan::parse(closure).unwrap())
+        }
     }
 
     /// An execution that was created and has not started.
     pub fn created(&self) -> World {
-        let mut world =
-            World { execution: Execution::new(self.plan()), journal: Vec::new(), asked: Vec::new() };
+        let mut world = World {
+            execution: Execution::new(self.plan()),
+            journal: Vec::new(),
+            asked: Vec::new(),
+            made: Vec::new(),
+        };
         world.record(&[Event::Created(Box::new(created(self.max_parallelism)))]);
         world
     }
@@ -159,6 +262,12 @@ impl Sketch {
         world.advance(&Command::Start).unwrap();
         world
     }
+}
+
+fn sub_workflow(name: &str) -> core::node::Target {
+    let id = core::Identifier { name: name.to_owned(), ..Default::default() };
+    let reference = Some(core::workflow_node::Reference::SubWorkflowRef(id));
+    core::node::Target::WorkflowNode(core::WorkflowNode { reference })
 }
 
 fn task_id() -> core::Identifier {
@@ -204,6 +313,7 @@ fn created(max_parallelism: u32) -> Created {
         data_prefix: "file:///d".to_owned(),
         raw_prefix: "file:///r".to_owned(),
         principal: "tester".to_owned(),
+        parent: None,
     }
 }
 
@@ -212,6 +322,8 @@ pub struct World {
     pub execution: Execution,
     pub journal: Vec<Event>,
     pub asked: Vec<Effect>,
+    /// The plans of nodes that tasks made, by the names that events have for them.
+    pub made: Vec<(BlobRef, Arc<Plan>)>,
 }
 
 pub const NOW: Timestamp = Timestamp::from_micros(1_000_000);
@@ -222,6 +334,33 @@ impl World {
         let events = self.execution.decide(command, NOW)?;
         self.record(&events);
         Ok(events)
+    }
+
+    /// Brings the nodes that a task made, and says what the execution is told of them.
+    pub fn compiled(&mut self, id: &str, made: &Sketch) -> Command {
+        let node = node(id);
+        let plan = BlobRef { uri: format!("file:///{id}"), size: 0, digest: 0 };
+        let attempt = match self.execution.node(&node) {
+            Some(NodeState::Making(making)) => making.attempt,
+            other => panic!("{id} is {other:?}"),
+        };
+        self.made.push((plan.clone(), made.made_by(&node, attempt)));
+        self.execution.provide(plan.clone(), made.made_by(&node, attempt));
+        Command::NodesCompiled { node, plan }
+    }
+
+    /// Folds the journal into another state, of the plan that the execution began with, and shows each event that was folded.
+    pub fn fold(&self, first: Arc<Plan>, mut each: impl FnMut(&Execution, &Event)) -> Execution {
+        let mut execution = Execution::new(first);
+        for event in &self.journal {
+            if let Event::NodesMade { plan, .. } = event {
+                let (name, made) = self.made.iter().find(|(name, _)| name == plan).unwrap();
+                execution.provide(name.clone(), Arc::clone(made));
+            }
+            execution.apply(event);
+            each(&execution, event);
+        }
+        execution
     }
 
     /// Does the same with what follows at once; notes the effects that are left.
@@ -306,11 +445,11 @@ pub fn outputs() -> DataRef {
 }
 
 pub fn inputs(id: &str) -> Command {
-    Command::InputsResolved { node: node(id), inputs: DataRef::empty(), items: None }
+    Command::InputsResolved { node: node(id), inputs: DataRef::empty(), items: None, case: None }
 }
 
 pub fn map_inputs(id: &str, size: u32) -> Command {
-    Command::InputsResolved { node: node(id), inputs: DataRef::empty(), items: Some(size) }
+    Command::InputsResolved { node: node(id), inputs: DataRef::empty(), items: Some(size), case: None }
 }
 
 pub const KEY: CacheKey = CacheKey(7);
@@ -353,6 +492,15 @@ pub fn items_cached(id: &str, start: u32, end: u32, absent: &[u32]) -> Command {
 pub fn attempt_succeeds(id: &str, attempt: u32) -> Command {
     let outcome = Outcome::Succeeded { outputs: outputs(), deck: None };
     Command::AttemptFinished { node: node(id), attempt: Attempt(attempt), outcome, began: None, used: None }
+}
+
+pub fn attempt_makes_nodes(id: &str, attempt: u32) -> Command {
+    let outcome = Outcome::MadeNodes { spec: format!("file:///{id}/futures.pb"), deck: None };
+    Command::AttemptFinished { node: node(id), attempt: Attempt(attempt), outcome, began: None, used: None }
+}
+
+pub fn case(id: &str, case: u32) -> Command {
+    Command::InputsResolved { node: node(id), inputs: DataRef::empty(), items: None, case: Some(case) }
 }
 
 pub fn attempt_fails(id: &str, attempt: u32, failure: Failure) -> Command {

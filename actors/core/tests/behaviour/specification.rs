@@ -396,6 +396,9 @@ fn states_that_differ_are_told_apart_by_the_names_of_what_differs() {
     let sketch = workflow().task("n0", &[]).task("n1", &["n0"]);
     let (one, other) = (sketch.started(), sketch.started().inputs(&["n0"]));
     assert_eq!(one.execution.differences(&other.execution), ["node n0"]);
-    assert_eq!(one.execution.differences(&sketch.created().execution), ["phase", "active", "node n0"]);
+    assert_eq!(
+        one.execution.differences(&sketch.created().execution),
+        ["phase", "active", "counted", "node n0"]
+    );
     assert!(one.execution.differences(&sketch.started().execution).is_empty());
 }

@@ -1,6 +1,6 @@
 //! A map and the cache: looks up all items at once, takes what is there, and gives what runs, chunk by chunk.
 
-use super::{Ended, Input, MapActor, State, place};
+use super::{Ended, Input, MapActor, State};
 use crate::execution;
 use crate::perform::cache::source_of;
 use crate::ports::Ports;
@@ -52,7 +52,7 @@ impl MapActor {
     /// Computes the keys of all items, and takes from the cache what waits for its first try and is there. An input of which
     /// no key can be made costs the map the cache and nothing else.
     pub(super) async fn take_from_cache(&self, state: &mut State) -> Result<(), ActorProcessingErr> {
-        let place = place(&state.args)?;
+        let place = state.args.place;
         let Some(rule) = state.args.plan.nodes[place].cache.clone() else { return Ok(()) };
         let mut keys = Vec::with_capacity(state.args.size as usize);
         for start in (0..state.args.size).step_by(GROUP as usize) {

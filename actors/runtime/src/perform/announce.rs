@@ -50,7 +50,7 @@ impl Announced {
 /// Announces what follows on the work of `source`. Nothing depends on it.
 pub(crate) async fn what_follows(ports: &Ports, source: &Source<'_>) {
     for place in source.plan.follows_with_other_tasks(source.place) {
-        let template = &source.plan.tasks[source.plan.nodes[place].target.task()];
+        let template = source.plan.template(place);
         if !matches!(connectors::way_to(ports, template), Ok(None)) {
             continue;
         }
@@ -65,6 +65,8 @@ pub(crate) async fn what_follows(ports: &Ports, source: &Source<'_>) {
                 let none = work::Chunk { range, of: 0, inputs: bytes::Bytes::new(), within: None };
                 work::of_items(ports, &next, none).await
             }
+            // Only what runs a task follows.
+            _ => continue,
         };
         let node = &source.plan.nodes[place].id;
         match made {
@@ -85,5 +87,5 @@ fn subject(ports: &Ports, source: &Source<'_>, place: usize) -> Subject {
 }
 
 fn task_of(plan: &Plan, place: usize) -> EntityId {
-    work::task_id(&plan.tasks[plan.nodes[place].target.task()])
+    work::task_id(plan.template(place))
 }

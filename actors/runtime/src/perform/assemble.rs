@@ -17,6 +17,7 @@ use std::sync::Arc;
 pub(super) struct Wanted {
     node: NodeId,
     plan: Arc<Plan>,
+    place: usize,
     created: Arc<Created>,
     parts: Vec<Part>,
     size: u32,
@@ -27,6 +28,7 @@ impl Wanted {
         let map = execution.map_of(&node)?;
         Some(Self {
             plan: Arc::clone(execution.plan()),
+            place: execution.find(&node)?,
             created: Arc::clone(execution.created()?),
             parts: map.parts.clone(),
             size: map.size,
@@ -40,9 +42,8 @@ impl Wanted {
     }
 
     fn variables(&self) -> Vec<&str> {
-        let place = self.plan.find(&self.node);
-        let task = place.map(|place| &self.plan.tasks[self.plan.nodes[place].target.task()]);
-        let outputs = task.and_then(|task| task.interface.as_ref()?.outputs.as_ref());
+        let interface = self.plan.template(self.place).interface.as_ref();
+        let outputs = interface.and_then(|interface| interface.outputs.as_ref());
         outputs.into_iter().flat_map(|outputs| outputs.variables.keys().map(String::as_str)).collect()
     }
 }

@@ -9,7 +9,7 @@ use crate::execution::Msg;
 use crate::ports::Ports;
 use ractor::{ActorRef, ActorStatus};
 use skein_catalog::{CatalogError, Kept, Reserved};
-use skein_core::execution::{Caching, NodeState, TaskRun};
+use skein_core::execution::{Caching, NodeState};
 use skein_core::{Execution, Plan};
 use skein_log::{BlobError, ReadError};
 use skein_model::cache::{CacheFound, CacheRule, key_of_inputs};
@@ -47,24 +47,23 @@ struct Subject {
 }
 
 impl Subject {
-    fn of<'e>(execution: &'e Execution, node: &NodeId) -> Option<(Self, &'e TaskRun)> {
-        let place = execution.plan().find(node)?;
-        let NodeState::Task(run) = execution.node(node)? else { return None };
+    fn of(execution: &Execution, node: &NodeId) -> Option<Self> {
+        let place = execution.find(node)?;
+        let (inputs, attempt) = execution.node(node)?.tried()?;
         let created = execution.created()?;
-        let subject = Self {
+        Some(Self {
             rule: execution.plan().nodes[place].cache.clone()?,
-            source: source_of(execution.plan(), place, created, run.attempt),
-            inputs: run.inputs.clone(),
+            source: source_of(execution.plan(), place, created, attempt),
+            inputs: inputs.clone(),
             overwrites: created.settings.overwrite_cache,
-        };
-        Some((subject, run))
+        })
     }
 }
 
 /// Answers what a node's outputs are the outputs of.
 pub(crate) fn source_of(plan: &Plan, place: usize, created: &Created, attempt: Attempt) -> CacheSource {
     let node = &plan.nodes[place];
-    let task = plan.tasks[node.target.task()].id.as_ref();
+    let task = plan.template(place).id.as_ref();
     CacheSource {
         execution: created.execution.clone(),
         node: node.id.clone(),
@@ -81,7 +80,7 @@ pub(crate) fn look_up(
     wait: bool,
     to: ActorRef<Msg>,
 ) {
-    let Some((subject, _)) = Subject::of(execution, node) else { return };
+    let Some(subject) = Subject::of(execution, node) else { return };
     let subject = Arc::new(subject);
     let asker = to.clone();
     answer(to, Arc::clone(ports), move |ports| {
@@ -185,8 +184,9 @@ async fn reserve(ports: &Ports, subject: &Subject, key: CacheKey) -> Result<Rese
 
 /// Gives a node's outputs to the cache and answers the execution.
 pub(crate) fn store(ports: &Arc<Ports>, execution: &Execution, node: &NodeId, to: ActorRef<Msg>) {
-    let Some((subject, run)) = Subject::of(execution, node) else { return };
-    let Caching::Storing { key, outputs, .. } = &run.caching else { return };
+    let Some(subject) = Subject::of(execution, node) else { return };
+    let caching = execution.node(node).and_then(NodeState::caching);
+    let Some(Caching::Storing { key, outputs, .. }) = caching else { return };
     let kept =
         Kept { keys: vec![*key], outputs: outputs.clone(), source: subject.source.clone(), items: false };
     let is_waited_for = subject.rule.serialize;
@@ -217,7 +217,7 @@ pub(crate) fn hold(
     key: CacheKey,
     holder: &ActorRef<Msg>,
 ) {
-    let Some((subject, _)) = Subject::of(execution, node) else { return };
+    let Some(subject) = Subject::of(execution, node) else { return };
     let id = (subject.source.execution.clone(), node.clone());
     let (renewed, holder) = (Arc::clone(ports), holder.clone());
     let renewing = tokio::spawn(async move {
@@ -243,7 +243,7 @@ pub(crate) fn hold(
 
 /// Gives up the reservation that a node holds, if it does.
 pub(crate) fn release(ports: &Arc<Ports>, execution: &Execution, node: &NodeId) {
-    let (Some(place), Some(created)) = (execution.plan().find(node), execution.created()) else { return };
+    let (Some(place), Some(created)) = (execution.find(node), execution.created()) else { return };
     let Some(rule) = execution.plan().nodes[place].cache.clone() else { return };
     let owner = source_of(execution.plan(), place, created, Attempt::default());
     let id = (owner.execution.clone(), owner.node.clone());

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// Puts it together and answers the execution.
 pub(super) async fn resolve(ports: &Ports, wanted: &Wanted) -> Done {
     if let Some(same @ DataRef::Blob(_)) = wanted.same() {
-        return Done::answer(wanted.answer(same.clone(), None));
+        return Done::answer(wanted.answer(same.clone(), None, None));
     }
     let mut values = BTreeMap::new();
     for (node, source) in wanted.sources() {
@@ -20,7 +20,7 @@ pub(super) async fn resolve(ports: &Ports, wanted: &Wanted) -> Done {
             Err(fault) => return later_or(fault, |failure| wanted.refuse(failure)),
         }
     }
-    let Resolved { values, lists } = match wanted.resolve(&values) {
+    let Resolved { values, lists, case } = match wanted.resolve(&values) {
         Ok(resolved) => resolved,
         Err(failure) => return Done::answer(wanted.refuse(failure)),
     };
@@ -33,7 +33,7 @@ pub(super) async fn resolve(ports: &Ports, wanted: &Wanted) -> Done {
         None => None,
     };
     match ports.blobs.store(&wanted.uri(), values).await {
-        Ok(data) => Done::answer(wanted.answer(data, items)),
+        Ok(data) => Done::answer(wanted.answer(data, items, case)),
         Err(fault) => later_or(fault, |failure| wanted.refuse(failure)),
     }
 }

@@ -40,12 +40,10 @@ pub(super) struct Task {
 impl Task {
     pub(super) fn of(execution: &Execution, wanted: &Wanted) -> Option<Self> {
         let created = execution.created()?;
-        let place = execution.plan().find(&wanted.node)?;
+        let place = execution.find(&wanted.node)?;
         let (inputs, job) = match execution.node(&wanted.node)? {
             NodeState::Task(run) => (run.inputs.clone(), run.job.clone()),
-            NodeState::Waiting | NodeState::Resolving | NodeState::Map(_) | NodeState::Ended { .. } => {
-                return None;
-            }
+            _ => return None,
         };
         Some(Self {
             plan: Arc::clone(execution.plan()),
@@ -142,7 +140,7 @@ fn pool(ports: &Ports, source: &Source<'_>) -> PoolId {
 
 /// Answers the name of the task of a node.
 pub(crate) fn task_name(plan: &Plan, place: usize) -> &str {
-    let template = &plan.tasks[plan.nodes[place].target.task()];
+    let template = plan.template(place);
     template.id.as_ref().map_or("", |id| id.name.as_str())
 }
 
@@ -166,7 +164,7 @@ pub(super) async fn offer_attempt(ports: &Ports, task: &Task) -> Done {
         began: None,
         used: None,
     };
-    let template = &task.plan.tasks[task.plan.nodes[task.place].target.task()];
+    let template = task.plan.template(task.place);
     let way = match connectors::way_to(ports, template) {
         Ok(way) => way,
         Err(failure) => return Done::answer(finished(Outcome::Failed(failure))),
@@ -240,7 +238,7 @@ async fn make(
 ) -> Result<Work, WorkError> {
     let Source { plan, created, place, attempt, trace, .. } = *source;
     let node = &plan.nodes[place];
-    let template = &plan.tasks[node.target.task()];
+    let template = plan.template(place);
     let task = task_id(template);
     let places = places(&ports.blobs, created, &node.id, attempt, items, &prefix);
     let (args, env) = command(template);

@@ -258,6 +258,7 @@ impl World {
             data_prefix: paths::data_prefix(self.blobs.root(), &id),
             raw_prefix: paths::raw_prefix(self.blobs.root(), &id),
             principal: "tester".to_owned(),
+            parent: None,
         };
         let body = codec::encode(&[Event::Created(Box::new(created))]).expect("it is small");
         let record = Record { time: clock()(), cause: CauseId(0), trace: None, closes: false, body };

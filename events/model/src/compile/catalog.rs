@@ -1,6 +1,7 @@
 //! What a workflow may refer to, each looked up once.
 
 use super::interface::Interface;
+use skein_idl::flyteidl::admin;
 use skein_idl::flyteidl::core::{
     Identifier, LiteralMap, ParameterMap, TaskTemplate, VariableMap, WorkflowTemplate,
 };
@@ -24,6 +25,37 @@ pub struct LaunchPlanInterface {
     pub fixed_inputs: LiteralMap,
     /// The outputs of its workflow.
     pub outputs: VariableMap,
+}
+
+impl LaunchPlanInterface {
+    /// Reads it off a launch plan as it is registered.
+    pub fn of(registered: admin::LaunchPlan) -> Self {
+        let closure = registered.closure.unwrap_or_default();
+        Self {
+            expected_inputs: closure.expected_inputs.unwrap_or_default(),
+            fixed_inputs: registered.spec.and_then(|spec| spec.fixed_inputs).unwrap_or_default(),
+            outputs: closure.expected_outputs.unwrap_or_default(),
+        }
+    }
+}
+
+/// Definitions that were looked up before something is compiled.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// Tasks by their ids.
+    pub tasks: HashMap<Identifier, TaskTemplate>,
+    /// Launch plans by their ids.
+    pub launch_plans: HashMap<Identifier, LaunchPlanInterface>,
+}
+
+impl Definitions for Known {
+    fn task(&self, id: &Identifier) -> Option<TaskTemplate> {
+        self.tasks.get(id).cloned()
+    }
+
+    fn launch_plan(&self, id: &Identifier) -> Option<LaunchPlanInterface> {
+        self.launch_plans.get(id).cloned()
+    }
 }
 
 /// Definitions that were looked up, and the sub-workflows that came along.

@@ -47,7 +47,7 @@ pub fn references(template: &WorkflowTemplate, sub_workflows: &[WorkflowTemplate
 }
 
 /// Visits a node and those inside it.
-pub(super) fn visit<'a>(node: &'a Node, depth: usize, each: &mut impl FnMut(&'a Node)) {
+pub(crate) fn visit<'a>(node: &'a Node, depth: usize, each: &mut impl FnMut(&'a Node)) {
     each(node);
     if depth >= NODE_DEPTH_MAX {
         return;
@@ -65,7 +65,7 @@ pub(super) fn visit<'a>(node: &'a Node, depth: usize, each: &mut impl FnMut(&'a 
 }
 
 /// Answers the nodes of a branch in the order of its cases.
-pub(super) fn inner_nodes(branch: &BranchNode) -> impl Iterator<Item = &Node> {
+pub(crate) fn inner_nodes(branch: &BranchNode) -> impl Iterator<Item = &Node> {
     let blocks =
         branch.if_else.iter().flat_map(|blocks| blocks.case.iter().map(AsRef::as_ref).chain(&blocks.other));
     let last = branch.if_else.as_ref().and_then(|blocks| match &blocks.default {

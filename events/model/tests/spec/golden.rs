@@ -2,6 +2,8 @@
 //!
 //! A file is never changed. A new form gets a new one, written by `SKEIN_WRITE_GOLDEN=1 cargo test -p skein-model`.
 
+mod nested;
+
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -150,6 +152,7 @@ fn created() -> Created {
         data_prefix: "file:///store/metadata/x".to_owned(),
         raw_prefix: "file:///store/raw/x".to_owned(),
         principal: "somebody".to_owned(),
+        parent: None,
     }
 }
 
@@ -433,7 +436,12 @@ fn commands() -> Vec<(&'static str, Vec<Command>)> {
         (
             "InputsResolved",
             [None, Some(100_000)]
-                .map(|items| Command::InputsResolved { node: node.clone(), inputs: blob(), items })
+                .map(|items| Command::InputsResolved {
+                    node: node.clone(),
+                    inputs: blob(),
+                    items,
+                    case: None,
+                })
                 .into(),
         ),
         ("InputsFailed", vec![Command::InputsFailed { node: node.clone(), failure: failure() }]),
@@ -571,7 +579,7 @@ where
 
 #[test]
 fn every_event_is_read_and_written_as_ever() {
-    check("event", &variants_of::<Event>(), &events());
+    check("event", &variants_of::<Event>(), &[events(), nested::events()].concat());
 }
 
 #[test]
@@ -591,7 +599,7 @@ fn every_registry_event_is_read_and_written_as_ever() {
 
 #[test]
 fn every_command_is_read_and_written_as_ever() {
-    check("command", &variants_of::<Command>(), &commands());
+    check("command", &variants_of::<Command>(), &[commands(), nested::commands()].concat());
 }
 
 #[test]
@@ -661,6 +669,15 @@ fn what_was_added_to_a_form_is_read_and_written_as_ever() {
 }
 
 #[test]
+fn what_came_with_nodes_within_nodes_is_read_and_written_as_ever() {
+    check("added", &BTreeSet::from(["Nested".to_owned()]), &[("Nested", nested::added())]);
+    let child = Event::Created(Box::new(Created { parent: Some(nested::parent()), ..created() }));
+    check("added", &BTreeSet::from(["Child".to_owned()]), &[("Child", vec![child])]);
+    let refused = vec![failure_by(FailureCause::Refused, Charge::User)];
+    check("added", &BTreeSet::from(["Refused".to_owned()]), &[("Refused", refused)]);
+}
+
+#[test]
 fn what_was_used_is_read_and_written_as_ever() {
     let used = Some(Used {
         memory_bytes: 220 << 20,
@@ -684,7 +701,7 @@ fn what_was_used_is_read_and_written_as_ever() {
 
 #[test]
 fn every_cause_of_failure_has_an_example() {
-    let all = [failures(), failures_added()].concat();
+    let all = [failures(), failures_added(), vec![failure_by(FailureCause::Refused, Charge::User)]].concat();
     let written = codec::encode(&all).expect("examples are small");
     for cause in variants_of::<FailureCause>() {
         assert!(written.windows(cause.len()).any(|window| window == cause.as_bytes()), "{cause}");

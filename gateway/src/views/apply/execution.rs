@@ -4,13 +4,14 @@ mod cache;
 mod map;
 
 use super::super::blobs::{encode, encode_data, encode_named};
-use super::super::fold::{AttemptChange, Change, Error, NodeChange, changes};
-use super::{Plan, PlanNode};
+use super::super::fold::{AttemptChange, Change, Error, InsideEdge, NodeChange, changes};
+use super::{Plan, PlanNode, PlanNodeKind};
 use prost::Message as _;
 use rusqlite::{OptionalExtension, Transaction, params};
 use skein_idl::flyteidl::{admin, core};
 use skein_model::event::Created;
-use skein_model::{Attempt, DataRef, Event, ExecutionId, ExecutionPhase, Job, NodeId, NodePhase, Timestamp};
+use skein_model::nested;
+use skein_model::{Attempt, Event, ExecutionId, ExecutionPhase, Job, NodeId, NodePhase, Timestamp};
 
 /// Writes one event of one execution.
 ///
@@ -36,6 +37,9 @@ pub(in super::super) fn apply_execution(
         return Ok(());
     };
     let row = Row { tx, key, at: at.as_micros() };
+    if matches!(event, Event::NodesMade { .. }) {
+        row.insert_made(plan)?;
+    }
     changes(event).iter().try_for_each(|change| row.write(change))
 }
 
@@ -95,18 +99,20 @@ fn insert(
     for name in &settings.tags {
         tag.execute(params![key, name, "", 0])?;
     }
-    insert_plan(tx, digest, plan)
+    insert_plan(tx, digest, 0, plan)
 }
 
-/// Writes the nodes of a plan, which all executions of it share.
-fn insert_plan(tx: &Transaction<'_>, digest: i64, plan: &Plan) -> Result<(), rusqlite::Error> {
+/// Writes the nodes of a plan, which all executions of it share, or those that a task of one execution made.
+fn insert_plan(tx: &Transaction<'_>, key: i64, first: u32, plan: &Plan) -> Result<(), rusqlite::Error> {
     let mut node = tx.prepare_cached(
-        "INSERT OR IGNORE INTO plan_nodes VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        "INSERT OR IGNORE INTO plan_nodes VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
     )?;
-    for (place, of) in (0_u32..).zip(&plan.nodes) {
+    for (place, of) in (first..).zip(&plan.nodes) {
         let PlanNode {
             id,
-            is_array,
+            spec_id,
+            parent,
+            kind,
             task,
             task_type,
             upstream,
@@ -119,9 +125,9 @@ fn insert_plan(tx: &Transaction<'_>, digest: i64, plan: &Plan) -> Result<(), rus
             settings: _,
         } = of;
         node.execute(params![
-            digest,
+            key,
             id,
-            is_array,
+            *kind == PlanNodeKind::Map,
             task_type,
             task.project,
             task.domain,
@@ -133,6 +139,8 @@ fn insert_plan(tx: &Transaction<'_>, digest: i64, plan: &Plan) -> Result<(), rus
             cache.as_ref().map(encode),
             encode(interruptible),
             encode_named(resources),
+            parent.as_deref().unwrap_or_default(),
+            spec_id,
         ])?;
     }
     Ok(())
@@ -164,8 +172,15 @@ impl Row<'_> {
                 "state = ?3, state_at = ?2, state_principal = ?4",
                 params![self.key, self.at, archived, principal],
             ),
-            Change::StartNode => self.edge_node(NodeId::START, None),
-            Change::EndNode(outputs) => self.edge_node(NodeId::END, Some(outputs)),
+            Change::StartNode => self.edge_node((NodeId::START, NodeId::START), None, None),
+            Change::EndNode(outputs) => {
+                self.edge_node((NodeId::END, NodeId::END), None, Some(encode_data(outputs)))
+            }
+            Change::Inside(node, edge) => self.inside(node, edge),
+            Change::Made(node, made) => self.note(node, "made", &encode(made)),
+            Change::SignalAsked(signal, of) => self.signal_asked(signal, of),
+            Change::SignalSet(signal, value) => self.signal_set(signal, value),
+            Change::Child(node, child) => self.note(node, "child", &encode(child)),
             Change::EndNodeSkipped => self.skip_end_node(),
             Change::Node(node, change) => self.node(node, change),
             Change::Cache(node, change) => self.cache(node, change),
@@ -176,6 +191,18 @@ impl Row<'_> {
             Change::Chunk(node, chunk, again) => self.chunk(node, chunk, *again),
             Change::EndMap(node, phase, error) => self.end_map(node, *phase, error.as_ref()),
         }
+    }
+
+    /// Writes the nodes that a task made, after all that there are.
+    fn insert_made(&self, plan: &Plan) -> Result<(), rusqlite::Error> {
+        let first: u32 = self
+            .tx
+            .prepare_cached(
+                "SELECT coalesce(max(place) + 1, 0) FROM plan_nodes
+                WHERE plan IN ((SELECT plan_digest FROM executions WHERE key = ?1), -?1)",
+            )?
+            .query_row([self.key], |row| row.get(0))?;
+        insert_plan(self.tx, -self.key, first, plan)
     }
 
     fn set(&self, assignments: &str, values: impl rusqlite::Params) -> Result<(), rusqlite::Error> {
@@ -197,22 +224,74 @@ impl Row<'_> {
         self.set("phase = ?3, ended_at = coalesce(ended_at, ?4)", params![self.key, self.at, number, ended])
     }
 
-    fn edge_node(&self, node: &str, data: Option<&DataRef>) -> Result<(), rusqlite::Error> {
-        let data = data.map(encode_data);
+    fn edge_node(
+        &self,
+        (node, edge): (&str, &str),
+        inside: Option<&NodeId>,
+        data: Option<Vec<u8>>,
+    ) -> Result<(), rusqlite::Error> {
+        let parent = inside.map_or("", NodeId::as_str);
         self.tx
             .prepare_cached(
-                "INSERT OR REPLACE INTO nodes (execution, node_id, phase, created_at, updated_at, inputs, outputs)
-                VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?5)",
+                "INSERT OR REPLACE INTO nodes (execution, node_id, phase, created_at, updated_at, inputs, outputs, parent,
+                    edge) VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?5, ?6, ?7)",
             )?
-            .execute(params![self.key, node, NodePhase::Succeeded.as_proto() as i32, self.at, data])?;
+            .execute(params![self.key, node, NodePhase::Succeeded.as_proto() as i32, self.at, data, parent, edge])?;
+        Ok(())
+    }
+
+    /// Writes the start or the end node of what is inside another one.
+    fn inside(&self, node: &NodeId, edge: &InsideEdge<'_>) -> Result<(), rusqlite::Error> {
+        match edge {
+            InsideEdge::Start(attempt) => {
+                let id = nested::child_id(node, *attempt, NodeId::START);
+                let inputs: Option<Vec<u8>> = self
+                    .tx
+                    .prepare_cached("SELECT inputs FROM nodes WHERE execution = ?1 AND node_id = ?2")?
+                    .query_row(params![self.key, node.as_str()], |row| row.get(0))
+                    .optional()?
+                    .flatten();
+                self.edge_node((id.as_str(), NodeId::START), Some(node), inputs)
+            }
+            InsideEdge::End(attempt, outputs) => {
+                let id = nested::child_id(node, *attempt, NodeId::END);
+                self.edge_node((id.as_str(), NodeId::END), Some(node), Some(encode_data(outputs)))
+            }
+        }
+    }
+
+    fn signal_asked(&self, signal: &str, of: &[u8]) -> Result<(), rusqlite::Error> {
+        self.tx
+            .prepare_cached(
+                "INSERT OR IGNORE INTO signals (execution, signal_id, type, created_at, updated_at)
+                VALUES (?1, ?2, ?3, ?4, ?4)",
+            )?
+            .execute(params![self.key, signal, of, self.at])?;
+        Ok(())
+    }
+
+    fn signal_set(&self, signal: &str, value: &[u8]) -> Result<(), rusqlite::Error> {
+        self.tx
+            .prepare_cached(
+                "UPDATE signals SET value = ?3, updated_at = ?4 WHERE execution = ?1 AND signal_id = ?2",
+            )?
+            .execute(params![self.key, signal, value, self.at])?;
+        Ok(())
+    }
+
+    /// Notes something of a node by its column.
+    fn note(&self, node: &NodeId, column: &str, value: &[u8]) -> Result<(), rusqlite::Error> {
+        self.tx
+            .prepare_cached(&format!("UPDATE nodes SET {column} = ?3 WHERE execution = ?1 AND node_id = ?2"))?
+            .execute(params![self.key, node.as_str(), value])?;
         Ok(())
     }
 
     fn skip_end_node(&self) -> Result<(), rusqlite::Error> {
         self.tx
             .prepare_cached(
-                "INSERT OR IGNORE INTO nodes (execution, node_id, phase, created_at, updated_at)
-                SELECT key, ?2, ?3, ?4, ?4 FROM executions WHERE key = ?1 AND skips_end",
+                "INSERT OR IGNORE INTO nodes (execution, node_id, phase, created_at, updated_at, edge)
+                SELECT key, ?2, ?3, ?4, ?4, ?2 FROM executions WHERE key = ?1 AND skips_end",
             )?
             .execute(params![self.key, NodeId::END, NodePhase::Skipped.as_proto() as i32, self.at])?;
         Ok(())
@@ -225,8 +304,9 @@ impl Row<'_> {
         self.tx
             .prepare_cached(
                 "INSERT INTO nodes (execution, node_id, phase, created_at, updated_at, started_at, ended_at,
-                    inputs, outputs, error_code, error_message, error_kind)
-                VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+                    inputs, outputs, error_code, error_message, error_kind, parent)
+                VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, coalesce((SELECT parent FROM plan_nodes
+                    WHERE plan IN ((SELECT plan_digest FROM executions WHERE key = ?1), -?1) AND node_id = ?2), ''))
                 ON CONFLICT DO UPDATE SET phase = excluded.phase, updated_at = excluded.updated_at,
                     started_at = coalesce(started_at, excluded.started_at), ended_at = excluded.ended_at,
                     inputs = coalesce(excluded.inputs, inputs), outputs = coalesce(excluded.outputs, outputs),

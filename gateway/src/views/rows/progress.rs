@@ -75,7 +75,7 @@ impl NodeProgressRow {
         LEFT JOIN attempts ON attempts.execution = ?1 AND attempts.node_id = plan_nodes.node_id AND attempts.attempt = \
             (SELECT max(tries.attempt) FROM attempts AS tries \
             WHERE tries.execution = ?1 AND tries.node_id = plan_nodes.node_id) \
-        WHERE plan_nodes.plan = ?2 ORDER BY plan_nodes.place";
+        WHERE plan_nodes.plan IN (?2, -?1) ORDER BY plan_nodes.place";
 }
 
 impl Row for NodeProgressRow {

@@ -173,7 +173,7 @@ impl House {
     pub async fn failure(&mut self) -> Failure {
         match self.outcome().await {
             Outcome::Failed(failure) => failure,
-            Outcome::Succeeded { .. } => panic!("it succeeded"),
+            other => panic!("{other:?}"),
         }
     }
 

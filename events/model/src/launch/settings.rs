@@ -1,25 +1,25 @@
 //! What settings an execution gets: request before launch plan before defaults. Present but empty is not set, and labels,
 //! annotations and the role that are so in the request are shown so.
 
-use super::create::Launch;
-use crate::config::Config;
-use crate::error::ApiError;
+use super::{Launchable, Server};
+use crate::event::Settings;
+use crate::ids::{EntityKind, ExecutionId};
+use crate::notification::{Notification, NotificationError};
+use crate::resources::Quota;
 use skein_idl::flyteidl::{admin, core};
-use skein_model::event::Settings;
-use skein_model::{EntityKind, ExecutionId, Notification, Quota};
 use std::collections::BTreeMap;
 
 /// Makes the spec that is stored and shown, without inputs.
 pub(super) fn normalise(
     spec: admin::ExecutionSpec,
-    launch: &Launch,
-    config: &Config,
+    launch: &Launchable,
+    server: &Server<'_>,
     id: &ExecutionId,
 ) -> admin::ExecutionSpec {
     use admin::execution_spec::NotificationOverrides;
     let defaults = launch.defaults.clone().unwrap_or_default();
     let mut metadata = spec.metadata.unwrap_or_default();
-    metadata.principal.clone_from(&config.principal);
+    server.principal.clone_into(&mut metadata.principal);
     metadata.system_metadata = Some(admin::SystemMetadata {
         namespace: format!("{}-{}", id.project, id.domain),
         ..Default::default()
@@ -32,7 +32,7 @@ pub(super) fn normalise(
     let fallback = match launch.launched.kind {
         EntityKind::Task => 0,
         EntityKind::Workflow | EntityKind::LaunchPlan => {
-            i32::try_from(config.max_parallelism).unwrap_or(i32::MAX)
+            i32::try_from(server.max_parallelism).unwrap_or(i32::MAX)
         }
     };
     let max_parallelism = [spec.max_parallelism, defaults.max_parallelism, fallback];
@@ -81,12 +81,12 @@ fn has_annotations(annotations: &admin::Annotations) -> bool {
 /// Answers what the engine goes by of a spec that [`normalise`] made, and the prefix for raw data if one was asked for.
 ///
 /// # Errors
-/// [`ApiError::InvalidArgument`] for a notification that cannot be asked for.
+/// [`NotificationError`] for one that cannot be asked for.
 pub(super) fn of(
     spec: &admin::ExecutionSpec,
-    launch: &Launch,
+    launch: &Launchable,
     quota: Quota,
-) -> Result<(Settings, Option<String>), ApiError> {
+) -> Result<(Settings, Option<String>), NotificationError> {
     let (notifications, tells_nobody) = told(spec, launch)?;
     let values = |map: Option<&BTreeMap<String, String>>| map.cloned().unwrap_or_default();
     let envs = spec.envs.iter().flat_map(|envs| &envs.values);
@@ -106,7 +106,10 @@ pub(super) fn of(
 }
 
 /// Answers who is told of the end, and whether nobody is: the request's list where it has any, else the launch plan's.
-fn told(spec: &admin::ExecutionSpec, launch: &Launch) -> Result<(Vec<Notification>, bool), ApiError> {
+fn told(
+    spec: &admin::ExecutionSpec,
+    launch: &Launchable,
+) -> Result<(Vec<Notification>, bool), NotificationError> {
     use admin::execution_spec::NotificationOverrides;
     let of_plan = launch.defaults.as_ref().and_then(|plan| plan.entity_metadata.as_ref());
     let given = match &spec.notification_overrides {
