@@ -392,6 +392,7 @@ fn ended(execution: &ExecutionId, event: &Event) -> Option<(WorkId, Option<u64>)
     match event {
         Event::AttemptSucceeded { node, attempt, .. }
         | Event::AttemptFailed { node, attempt, .. }
+        | Event::AttemptMadeNodes { node, attempt, .. }
         | Event::AttemptAborted { node, attempt, .. } => Some((work(node, *attempt, None), None)),
         Event::ItemsFinished { node, chunk, .. } => {
             Some((work(node, chunk.attempt, Some(chunk.range)), Some(chunk.micros)))
