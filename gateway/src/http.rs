@@ -1,5 +1,5 @@
 //! What is served over plain HTTP beside gRPC: health, metrics, objects by signed URL, logs, progress, why, what was used, the
-//! cache, and which secrets there are.
+//! cache, signals, and which secrets there are.
 
 mod cache;
 mod data;
@@ -8,6 +8,7 @@ mod logs;
 mod metrics;
 mod progress;
 mod secrets;
+mod signals;
 mod usage;
 mod why;
 
@@ -61,6 +62,8 @@ pub(crate) fn routes(shared: Arc<Shared>, registry: Arc<Registry>) -> Router {
         .route("/api/v1/executions/{project}/{domain}/{name}/logs", get(logs::of_execution))
         .route("/api/v1/executions/{project}/{domain}/{name}/logs/{node}", get(logs::of_node))
         .route("/api/v1/executions/{project}/{domain}/{name}/progress", get(progress::of_execution))
+        .route("/api/v1/executions/{project}/{domain}/{name}/signals", get(signals::list))
+        .route("/api/v1/executions/{project}/{domain}/{name}/signals/{signal}", post(signals::set))
         .route("/api/v1/executions/{project}/{domain}/{name}/usage", get(usage::of_execution))
         .route("/api/v1/executions/{project}/{domain}/{name}/usage/{node}", get(usage::of_node))
         .route("/api/v1/executions/{project}/{domain}/{name}/why", get(why::of_execution))

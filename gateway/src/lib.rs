@@ -40,7 +40,7 @@ pub mod secrets;
 mod server;
 mod services;
 mod shared;
-mod signals;
+pub mod signals;
 mod task_executions;
 mod tasks;
 pub mod usage;

@@ -40,6 +40,9 @@ pub enum Command {
     /// List what cached tasks have left for others, or have it no longer count.
     #[command(subcommand)]
     Cache(crate::cache::Cache),
+    /// List the signals that the gates of an execution wait for, or give one its value.
+    #[command(subcommand)]
+    Signal(crate::gates::Signal),
     /// Show which secrets there are, or encrypt all of them by a new key. `union create secret` makes one.
     #[command(subcommand)]
     Secrets(crate::secrets::Secrets),

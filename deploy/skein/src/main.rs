@@ -14,6 +14,7 @@ mod client;
 mod config;
 mod connectors;
 mod doctor;
+mod gates;
 mod inspect;
 mod logs;
 mod machine;
@@ -58,6 +59,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Why(why) => Ok(runtime()?.block_on(why::run(&why))),
         Command::Usage(usage) => Ok(runtime()?.block_on(usage::run(&usage))),
         Command::Cache(cache) => Ok(runtime()?.block_on(cache::run(&cache))),
+        Command::Signal(signal) => Ok(runtime()?.block_on(gates::run(&signal))),
         Command::Secrets(secrets) => Ok(runtime()?.block_on(secrets::run(&secrets))),
         Command::Logs(logs) => Ok(runtime()?.block_on(logs::run(&logs))),
         Command::Log(LogCommand::Cat(cat)) => runtime()?.block_on(inspect::cat(&cat)),
