@@ -5,7 +5,6 @@ import signal
 from typing import Any, Iterator
 
 import pytest
-from flyteidl.admin import node_execution_pb2
 
 from harness import cli as command_lines
 from harness.client import Client, list_request, phase, require_success
@@ -95,20 +94,6 @@ def until_children(client: Client, execution: Any) -> list[Any]:
     """Waits until the eager workflow has started something."""
     until("it has a child", lambda: children(client, execution), WAIT_SECONDS_MAX)
     return children(client, execution)
-
-
-def test_096_children_end_with_an_eager_workflow_that_is_ended(eager: Client, witness: Witness) -> None:
-    """The task is asked to end, and ends what it has started."""
-    execution = eager.start("eagers.waiting", {"x": 1, "name": "g", "folder": str(witness.gates.parent)})
-    [child] = until_children(eager, execution)
-    node_id = eager.node(execution, "n0").id
-    request = node_execution_pb2.NodeExecutionGetRequest(id=node_id)
-    # It shows there what it knows of.
-    until("it has a deck", lambda: eager.admin.GetNodeExecution(request).closure.deck_uri)
-    eager.remote.terminate(execution, "enough")
-    assert phase(eager.wait(execution)) == "ABORTED"
-    assert phase(eager.wait(eager.remote.fetch_execution(name=child.id.name))) == "ABORTED"
-    witness.open("g")
 
 
 def test_097_a_second_try_takes_on_what_the_first_has_started(eager: Client, witness: Witness) -> None:

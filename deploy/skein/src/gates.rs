@@ -99,11 +99,8 @@ mod tests {
             value,
             example,
         };
-        let signals = vec![
-            signal(Some(json!(7)), Some(json!(42))),
-            signal(None, Some(json!(42))),
-            signal(None, None),
-        ];
+        let signals =
+            vec![signal(Some(json!(7)), Some(json!(42))), signal(None, Some(json!(42))), signal(None, None)];
         let expected = [
             "si\u{fffd}g  simple:INTEGER  is 7",
             "si\u{fffd}g  simple:INTEGER  is waited for; a value is 42",

@@ -36,9 +36,8 @@ pub(super) async fn set(
         return Err(ApiError::invalid("content-type has to be application/json").into());
     }
     let body = body.map_err(|error| ApiError::invalid(format!("the body cannot be read: {error}")))?;
-    let given: Given = serde_json::from_slice(&body).map_err(|error| {
-        ApiError::invalid(format!("the body is not {{\"value\": \"TEXT\"}}: {error}"))
-    })?;
+    let given: Given = serde_json::from_slice(&body)
+        .map_err(|error| ApiError::invalid(format!("the body is not {{\"value\": \"TEXT\"}}: {error}")))?;
     answer(&signals::set_text(&shared, &id, &signal, &given).await?)
 }
 

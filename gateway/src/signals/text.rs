@@ -141,7 +141,10 @@ fn of_json(value: &Value, declared: &LiteralType, depth: usize) -> Option<Litera
                 SimpleType::try_from(*simple),
                 Ok(SimpleType::String | SimpleType::Datetime | SimpleType::Duration)
             );
-            (value.is_string() == is_text).then(|| primitive(&shown(value), *simple)).flatten().map(of_primitive)
+            (value.is_string() == is_text)
+                .then(|| primitive(&shown(value), *simple))
+                .flatten()
+                .map(of_primitive)
         }
         _ => None,
     }

@@ -277,7 +277,9 @@ impl Row<'_> {
 
     fn signal_set(&self, signal: &str, value: &[u8]) -> Result<(), rusqlite::Error> {
         self.tx
-            .prepare_cached("UPDATE signals SET value = ?3, updated_at = ?4 WHERE execution = ?1 AND signal_id = ?2")?
+            .prepare_cached(
+                "UPDATE signals SET value = ?3, updated_at = ?4 WHERE execution = ?1 AND signal_id = ?2",
+            )?
             .execute(params![self.key, signal, value, self.at])?;
         Ok(())
     }
