@@ -137,7 +137,7 @@ pub struct Given {
 /// # Errors
 /// [`ApiError::NotFound`] when there is no such execution.
 pub(crate) async fn all(shared: &Shared, execution: &ExecutionId) -> Result<Signals, ApiError> {
-    let limit = u32::try_from(shared.config.limits.page_rows_max).unwrap_or(u32::MAX);
+    let limit = shared.config.limits.page_rows_max;
     let workflow_execution_id = Some(execution.to_proto());
     let request = admin::SignalListRequest { workflow_execution_id, limit, ..Default::default() };
     let listed = list(shared, request).await?;

@@ -265,6 +265,7 @@ fn gate_of(node: &core::Node, gate: &core::GateNode) -> Result<Gate, PlanError> 
             r#type: signal
                 .r#type
                 .clone()
+                .map(Box::new)
                 .ok_or_else(|| incomplete(node, "waits for a value without a type"))?,
             output: signal.output_variable_name.clone(),
         }),
