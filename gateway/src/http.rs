@@ -1,5 +1,5 @@
 //! What is served over plain HTTP beside gRPC: health, metrics, objects by signed URL, logs, progress, why, how it was, what was used, the
-//! cache, who was told of ends, and which schedules and secrets there are.
+//! cache, signals, who was told of ends, and which schedules and secrets there are.
 
 mod cache;
 mod data;
@@ -11,6 +11,7 @@ mod progress;
 mod schedules;
 mod secrets;
 mod show;
+mod signals;
 mod usage;
 mod why;
 
@@ -69,6 +70,8 @@ pub(crate) fn routes(shared: Arc<Shared>, registry: Arc<Registry>) -> Router {
             "/api/v1/executions/{project}/{domain}/{name}/diff/{other_project}/{other_domain}/{other_name}",
             get(show::diff),
         )
+        .route("/api/v1/executions/{project}/{domain}/{name}/signals", get(signals::list))
+        .route("/api/v1/executions/{project}/{domain}/{name}/signals/{signal}", post(signals::set))
         .route("/api/v1/executions/{project}/{domain}/{name}/usage", get(usage::of_execution))
         .route("/api/v1/executions/{project}/{domain}/{name}/usage/{node}", get(usage::of_node))
         .route("/api/v1/executions/{project}/{domain}/{name}/why", get(why::of_execution))

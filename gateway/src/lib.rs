@@ -44,7 +44,7 @@ mod server;
 mod services;
 mod shared;
 pub mod show;
-mod signals;
+pub mod signals;
 mod task_executions;
 mod tasks;
 pub mod usage;

@@ -1,5 +1,7 @@
 //! Signals: what gates wait for, and what somebody gives them (contract 1.7).
 
+mod text;
+
 use crate::error::ApiError;
 use crate::executions;
 use crate::listing::{Asked, SIGNALS};
@@ -7,8 +9,9 @@ use crate::shared::{Shared, execution_id, select_execution};
 use crate::views::{ExecutionRow, Reader as _, SignalRow};
 use prost::Message as _;
 use rusqlite::types::Value;
+use serde::{Deserialize, Serialize};
 use skein_idl::flyteidl::{admin, core};
-use skein_model::{Category, Command, ExecutionId};
+use skein_model::{Category, Command, ExecutionId, types};
 
 /// The largest value of a signal, in bytes, encoded: it stands in the log.
 const VALUE_BYTES_MAX: usize = 256 << 10;
@@ -84,15 +87,94 @@ pub(crate) async fn set(
             value.len()
         )));
     }
-    let row = executions::find(shared, &execution).await?;
-    shared.catch_up(Category::Execution).await?;
-    let tail = "FROM signals WHERE execution = ? AND signal_id = ?";
-    let key = [Value::Integer(row.key), Value::Text(id.signal_id.clone())];
-    if shared.views.find::<SignalRow>(tail, &key).await?.is_none() {
-        return Err(not_asked_for(&execution, &id.signal_id));
-    }
+    find(shared, &execution, &id.signal_id).await?;
     let principal = shared.config.principal.clone();
     let command = Command::SetSignal { signal: id.signal_id, value: value.into(), principal };
     executions::send(shared, &execution, command).await?;
     Ok(admin::SignalSetResponse {})
+}
+
+/// Finds a signal that a gate waits for or has waited for.
+async fn find(shared: &Shared, execution: &ExecutionId, signal: &str) -> Result<SignalRow, ApiError> {
+    let row = executions::find(shared, execution).await?;
+    shared.catch_up(Category::Execution).await?;
+    let tail = "FROM signals WHERE execution = ? AND signal_id = ?";
+    let key = [Value::Integer(row.key), Value::Text(signal.to_owned())];
+    let found = shared.views.find::<SignalRow>(tail, &key).await?;
+    found.ok_or_else(|| not_asked_for(execution, signal))
+}
+
+/// The signals of an execution, in words.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Signals {
+    /// Each signal that a gate waits for or has waited for.
+    pub signals: Vec<Signal>,
+}
+
+/// A signal, in words.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Signal {
+    /// Its name.
+    pub id: String,
+    /// The type of its value, such as `simple:INTEGER`.
+    pub r#type: String,
+    /// Its value as it could be given; none while it has none.
+    pub value: Option<serde_json::Value>,
+    /// A value that it could be given; none where none can be written.
+    pub example: Option<serde_json::Value>,
+}
+
+/// A value that somebody gives a signal, as it is written.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Given {
+    /// The text: of lists and maps JSON, of all else the plain value.
+    pub value: String,
+}
+
+/// Lists the signals of an execution, at most as many as one page has.
+///
+/// # Errors
+/// [`ApiError::NotFound`] when there is no such execution.
+pub(crate) async fn all(shared: &Shared, execution: &ExecutionId) -> Result<Signals, ApiError> {
+    let limit = shared.config.limits.page_rows_max;
+    let workflow_execution_id = Some(execution.to_proto());
+    let request = admin::SignalListRequest { workflow_execution_id, limit, ..Default::default() };
+    let listed = list(shared, request).await?;
+    Ok(Signals { signals: listed.signals.into_iter().map(in_words).collect() })
+}
+
+/// Gives a signal the value that a text says, by the type that the signal has.
+///
+/// # Errors
+/// Those of [`set`], and what is wrong with the text.
+pub(crate) async fn set_text(
+    shared: &Shared,
+    execution: &ExecutionId,
+    signal: &str,
+    given: &Given,
+) -> Result<Signal, ApiError> {
+    if given.value.len() > VALUE_BYTES_MAX {
+        let bytes = given.value.len();
+        let message = format!("value of signal {signal} has {bytes} bytes, the limit is {VALUE_BYTES_MAX}");
+        return Err(ApiError::invalid(message));
+    }
+    let mut asked = to_proto(execution, find(shared, execution, signal).await?);
+    let declared = asked.r#type.clone().unwrap_or_default();
+    let value = text::read(&given.value, &declared)
+        .map_err(|fault| ApiError::invalid(format!("signal {signal}: {fault}")))?;
+    asked.value = Some(value);
+    let request = admin::SignalSetRequest { id: asked.id.clone(), value: asked.value.clone() };
+    set(shared, request).await?;
+    Ok(in_words(asked))
+}
+
+fn in_words(signal: admin::Signal) -> Signal {
+    let declared = signal.r#type.unwrap_or_default();
+    Signal {
+        id: signal.id.map(|id| id.signal_id).unwrap_or_default(),
+        r#type: types::describe(&declared),
+        value: signal.value.as_ref().map(text::write),
+        example: text::example(&declared, 0),
+    }
 }

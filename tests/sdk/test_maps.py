@@ -41,6 +41,15 @@ def test_087_too_many_failures_fail_early(client: Client, witness: Witness) -> N
     assert "is below 3" in client.get(execution).closure.error.message
 
 
+def test_088_all_items_run_before_the_map_fails(client: Client, witness: Witness) -> None:
+    """`run_all_sub_nodes=True` runs all items before failing."""
+    inputs = {"xs": list(range(10)), "limit": 3}
+    execution = client.finish("mapping.all_run", inputs, envs=witness.variables)
+    assert phase(execution) == "FAILED"
+    assert "0 is below 3" in client.get(execution).closure.error.message
+    assert sorted(int(words[1]) for words in witness.lines("ran")) == list(range(10))
+
+
 def test_089_a_bound_value_is_passed_whole(client: Client) -> None:
     """Map with a partial (`functools.partial`) passes the bound value whole."""
     outputs = client.outputs("mapping.partials", {"xs": [1, 2, 3], "factors": [2, 5]})

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from flytekit.core.options import Options
 
 from harness.client import Client, phase, unique
 from harness.poll import until
@@ -100,3 +101,36 @@ def test_a_workflow_without_an_input_that_it_needs_is_refused(nested: Client, na
     """Before anything runs."""
     with pytest.raises(Exception, match="x"):
         nested.start(name, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs"),
+    [
+        ("inner.first", {"x": 1}),
+        ("plans.launches", {"x": 1}),
+        ("conditions.in_each_other", {"x": 6}),
+        ("dynamics.makes_all_kinds", {"n": 2}),
+        ("dynamics.goes_down", {"n": 2}),
+        ("gates.sleeps", {"x": 1}),
+        ("inner.guarding", {"x": 1}),
+    ],
+)
+def test_028_the_sdk_walks_all_nodes(nested: Client, name: str, inputs: dict[str, Any]) -> None:
+    """`FlyteRemote.sync(execution, sync_nodes=True)` succeeds for: sub-workflow, LP node, branch, dynamic, gate, failure node."""
+    execution = nested.finish(name, inputs)
+    walked = nested.remote.sync(execution, sync_nodes=True)
+    assert set(walked.node_executions) == {node.id.node_id for node in nested.nodes(execution)}
+
+
+def test_095_the_parallelism_holds_for_nodes_inside_too(nested: Client, witness: Witness) -> None:
+    """`max_parallelism=1` serialises independent nodes; 0 does not limit."""
+    options = Options(max_parallelism=1)
+    execution = nested.start("inner.side_by_side", {"x": 1}, envs=witness.variables, options=options)
+    until("one waits at its gate", lambda: witness.lines("reached"))
+    [[_, first]] = witness.lines("reached")
+    other = "b" if first == "a" else "a"
+    witness.open(first)
+    until("then the other does", lambda: len(witness.lines("reached")) == 2)
+    assert witness.lines()[:3] == [["reached", first], ["passed", first], ["reached", other]]
+    witness.open(other)
+    assert phase(nested.wait(execution)) == "SUCCEEDED"

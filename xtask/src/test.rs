@@ -9,14 +9,19 @@ use clap::Args;
 use std::path::PathBuf;
 use std::process::Command;
 
+/// The step that compares.
+const OBSERVED: &str = "observed";
+/// Its files.
+const COMPARE: [&str; 3] = ["test_observed.py", "test_observed_flows.py", "test_observed_calls.py"];
+
 /// What to test.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Runs the long forms: 200 moments to be killed at, more of everything.
     #[arg(long)]
     long: bool,
-    /// Runs only this step: format, tidy, deny, advisories, clippy, docs, instructions, rust or sdk (may be given more
-    /// than once). Advisories are left out where their database cannot be fetched, instructions where they cannot be
+    /// Runs only this step: format, tidy, deny, advisories, clippy, docs, instructions, rust, sdk, or observed, which is
+    /// the part of sdk that compares what Flyte 1 answers and ends with a table (may be given more than once). Advisories are left out where their database cannot be fetched, instructions where they cannot be
     /// counted as they were recorded, unless they are named here.
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
@@ -42,8 +47,8 @@ impl Options {
 /// When a step failed, or a Python environment could not be made.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let mut steps = Steps::only(options.only.clone());
-    let python =
-        if steps.wanted("rust") || steps.wanted("sdk") { Some(Pythons::ensure(options)?) } else { None };
+    let needs_python = ["rust", "sdk", OBSERVED].iter().any(|step| steps.wanted(step));
+    let python = if needs_python { Some(Pythons::ensure(options)?) } else { None };
     steps.step("format", || loud(&mut cargo_with(&["fmt", "--all", "--check"])));
     steps.step("tidy", || loud(&mut cargo_with(&["test", "--quiet", "--package", "skein-tidy"])));
     steps.step("deny", || deny(options));
@@ -57,7 +62,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     instructions::step(&mut steps);
     if let Some(python) = python {
         steps.step("rust", || rust(&python, options.long));
-        steps.step("sdk", || sdk(&python, options));
+        steps.step("sdk", || sdk(&python, options, &[]));
+        if steps.is_named(OBSERVED) {
+            steps.step(OBSERVED, || sdk(&python, options, &COMPARE));
+        }
     }
     steps.finish()
 }
@@ -143,11 +151,11 @@ fn rust(python: &Pythons, long: bool) -> Result<()> {
 }
 
 /// The real SDKs against the real program.
-fn sdk(python: &Pythons, options: &Options) -> Result<()> {
+fn sdk(python: &Pythons, options: &Options, files: &[&str]) -> Result<()> {
     loud(&mut cargo_with(&["build", "--quiet", "--package", "skein"]))?;
     loud(&mut cargo_with(&["build", "--quiet", "--package", "skein-task", "--examples"]))?;
     let mut command = Command::new(python.flytekit.join("python"));
-    command.current_dir(root().join("tests/sdk")).args(["-m", "pytest"]).args(&options.pytest);
+    command.current_dir(root().join("tests/sdk")).args(["-m", "pytest"]).args(files).args(&options.pytest);
     command.env("SKEIN_BINARY", target().join("debug/skein"));
     command.env("SKEIN_NATIVE_EXAMPLES", target().join("debug/examples"));
     if options.long {

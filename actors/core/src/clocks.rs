@@ -83,6 +83,7 @@ impl Clocks {
             }
             Event::AttemptStarted { node, attempt, .. }
             | Event::AttemptSucceeded { node, attempt, .. }
+            | Event::AttemptMadeNodes { node, attempt, .. }
             | Event::AttemptFailed { node, attempt, .. }
             | Event::AttemptAborted { node, attempt } => self.attempt_begun(node, *attempt),
             Event::NodeSucceeded { node, .. }
@@ -101,7 +102,6 @@ impl Clocks {
             | Event::InsideStarted { .. }
             | Event::InsideSucceeded { .. }
             | Event::BranchTaken { .. }
-            | Event::AttemptMadeNodes { .. }
             | Event::NodesMade { .. }
             | Event::InsideFailing { .. }
             | Event::ChildLaunched { .. }

@@ -50,6 +50,9 @@ pub enum Command {
     /// List the launch plans that start by themselves: when next, when last, and why not.
     #[command(subcommand)]
     Schedule(crate::schedule::ScheduleCommand),
+    /// List the signals that the gates of an execution wait for, or give one its value.
+    #[command(subcommand)]
+    Signal(crate::gates::Signal),
     /// Show which secrets there are, or encrypt all of them by a new key. `union create secret` makes one.
     #[command(subcommand)]
     Secrets(crate::secrets::Secrets),

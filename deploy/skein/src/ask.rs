@@ -4,7 +4,7 @@ use crate::address::Server;
 use anyhow::{Context as _, anyhow};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, RequestBuilder, Response, Url};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use skein_model::ExecutionId;
 use std::time::Duration;
 
@@ -122,6 +122,16 @@ impl Question {
     /// When the server does not answer, or refuses.
     pub async fn order(&self) -> Result<String, Refusal> {
         let order = self.client.post(self.url.clone()).header(CONTENT_TYPE, JSON);
+        text(self.answered(order).await?).await
+    }
+
+    /// Tells the server something, and answers what it says of that, JSON in one line.
+    ///
+    /// # Errors
+    /// When the server does not answer, or refuses.
+    pub async fn say(&self, what: &impl Serialize) -> Result<String, Refusal> {
+        let body = serde_json::to_vec(what).context("what is said is no JSON").map_err(Refusal::Final)?;
+        let order = self.client.post(self.url.clone()).header(CONTENT_TYPE, JSON).body(body);
         text(self.answered(order).await?).await
     }
 

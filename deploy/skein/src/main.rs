@@ -14,6 +14,7 @@ mod client;
 mod config;
 mod connectors;
 mod doctor;
+mod gates;
 mod inspect;
 mod logs;
 mod machine;
@@ -66,6 +67,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Cache(cache) => Ok(runtime()?.block_on(cache::run(&cache))),
         Command::Notifications(what) => Ok(runtime()?.block_on(notifications::run(&what))),
         Command::Schedule(schedule) => Ok(runtime()?.block_on(schedule::run(&schedule))),
+        Command::Signal(signal) => Ok(runtime()?.block_on(gates::run(&signal))),
         Command::Secrets(secrets) => Ok(runtime()?.block_on(secrets::run(&secrets))),
         Command::Logs(logs) => Ok(runtime()?.block_on(logs::run(&logs))),
         Command::Log(LogCommand::Cat(cat)) => runtime()?.block_on(inspect::cat(&cat)),

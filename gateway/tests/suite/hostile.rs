@@ -155,8 +155,6 @@ async fn an_error_about_a_flood_of_wrong_nodes_fits_into_the_trailers() {
 #[tokio::test]
 async fn what_is_not_served_says_so() {
     let harness = Harness::start().await;
-    let recover = admin::ExecutionRecoverRequest { id: Some(execution_id("abc")), ..Default::default() };
-    assert_eq!(refusal(harness.admin().recover_execution(recover).await).0, Code::Unimplemented);
     let event = harness.call_raw("/flyteidl.service.AdminService/CreateWorkflowEvent", Bytes::new()).await;
     assert_eq!(refusal(event).0, Code::Unimplemented);
     let apps = harness.call_raw("/cloudidl.identity.AppsService/List", Bytes::new()).await;

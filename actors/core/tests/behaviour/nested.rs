@@ -186,7 +186,16 @@ fn a_branch_runs_the_case_that_holds_and_gives_what_that_gives() {
 fn a_branch_that_has_no_such_case_takes_none() {
     let mut world = workflow().branch("n0", &[]).started();
     world.send(&case("n0", 2)).expect_err("there is a failure in the place of a third");
-    world.send(&inputs("n0")).expect_err("which one is not said");
+}
+
+#[test]
+fn a_branch_of_which_no_case_holds_fails_with_what_it_was_given_and_what_its_author_says() {
+    let mut world = workflow().branch("n0", &[]).started();
+    let events = world.send(&inputs("n0")).expect("no case holds");
+    assert_eq!(events[0], started("n0"));
+    let Event::NodeFailed { node: failed, failure } = &events[1] else { panic!("{events:?}") };
+    assert_eq!((failed, failure.code.as_str()), (&node("n0"), "UserProvidedError"));
+    assert!(matches!(events.last(), Some(Event::Failed { .. })), "{events:?}");
 }
 
 #[test]

@@ -29,9 +29,9 @@ def total(key: str, values: list[int]) -> int:
 
 
 @workflow
-def inside(key: str, value: int) -> int:
+def inside(first: str, second: str, value: int) -> int:
     """Two steps."""
-    return step(key="inside-b", value=step(key="inside-a", value=value))
+    return step(key=second, value=step(key=first, value=value))
 
 
 @workflow
@@ -54,13 +54,13 @@ def made(count: int) -> int:
 def everything(start: int) -> int:
     """A step, then one node of every kind, then what they gave."""
     first = step(key="first", value=start)
-    below = inside(key="inside", value=first)
+    below = inside(first="inside-a", second="inside-b", value=first)
     either = (
         conditional("either")
         .if_(first > 100)
         .then(step(key="not-taken", value=first))
         .else_()
-        .then(inside(key="taken", value=first))
+        .then(inside(first="taken-a", second="taken-b", value=first))
     )
     child = launched_plan(value=first)
     dynamic_ = made(count=3)

@@ -52,6 +52,18 @@ def impatient(x: int, name: str) -> int:
     return patient(x=x, name=name)
 
 
+@workflow
+def passes(x: int, name: str) -> int:
+    """One task at a gate."""
+    return gate(x=x, name=name)
+
+
+@workflow
+def side_by_side(x: int) -> tuple[int, int]:
+    """Two that do not depend on each other, one of them deeper."""
+    return gate(x=x, name="a"), passes(x=x, name="b")
+
+
 @dataclass
 class Pair:
     """Two values."""

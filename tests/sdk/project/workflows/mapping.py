@@ -98,6 +98,15 @@ def texts(xs: list[int]) -> list[str]:
     return map_task(timed_text)(x=xs)
 
 
+@task
+def noted_below(x: int, limit: int) -> int:
+    """Leaves a line, and fails below a limit."""
+    witness.note("ran", x)
+    if x < limit:
+        raise ValueError(f"{x} is below {limit}")
+    return x
+
+
 @workflow
 def most_succeed(xs: list[int], limit: int) -> list[Optional[int]]:
     """Succeeds if at least eight in ten items do."""
@@ -108,6 +117,12 @@ def most_succeed(xs: list[int], limit: int) -> list[Optional[int]]:
 def most_succeed_or_wait(xs: list[int], limit: int) -> list[Optional[int]]:
     """Succeeds if at least eight in ten items do, and one item never ends."""
     return map_task(functools.partial(fails_below_or_waits, limit=limit), min_success_ratio=0.8)(x=xs)
+
+
+@workflow
+def all_run(xs: list[int], limit: int) -> list[int]:
+    """Runs every item, whichever fail."""
+    return map_task(functools.partial(noted_below, limit=limit), run_all_sub_nodes=True, concurrency=1)(x=xs)
 
 
 @workflow
