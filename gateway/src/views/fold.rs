@@ -242,30 +242,15 @@ pub(super) fn changes(event: &Event) -> Vec<Change<'_>> {
             let change = NodeChange { inputs: Some(inputs), ..NodeChange::to(NodePhase::Running) };
             vec![Change::Node(node, change)]
         }
-        Event::InsideStarted { node } => vec![Change::Inside(node, InsideEdge::Start(Attempt(0)))],
-        Event::InsideSucceeded { node, attempt, outputs } => {
-            vec![Change::Inside(node, InsideEdge::End(*attempt, outputs))]
-        }
-        Event::NodesMade { node, attempt, spec, plan } => {
-            let made = MadeNodes { spec: spec.clone(), plan: plan.clone() };
-            vec![
-                Change::Node(node, NodeChange::to(NodePhase::DynamicRunning)),
-                Change::Made(node, made),
-                Change::Inside(node, InsideEdge::StartMade(*attempt)),
-            ]
-        }
-        Event::AttemptMadeNodes { node, attempt, deck, used, .. } => {
-            let (deck, used) = (deck.as_deref(), *used);
-            vec![Change::Attempt(
-                node,
-                *attempt,
-                AttemptChange { deck, used, ..AttemptChange::to(Phase::Succeeded) },
-            )]
-        }
-        Event::ChildLaunched { node, child } => vec![Change::Child(node, child)],
-        Event::SignalAsked { signal, r#type, .. } => vec![Change::SignalAsked(signal, r#type)],
-        Event::SignalSet { signal, value, .. } => vec![Change::SignalSet(signal, value)],
-        Event::InsideFailing { .. } | Event::BranchTaken { .. } => vec![],
+        Event::InsideStarted { .. }
+        | Event::InsideSucceeded { .. }
+        | Event::InsideFailing { .. }
+        | Event::NodesMade { .. }
+        | Event::AttemptMadeNodes { .. }
+        | Event::BranchTaken { .. }
+        | Event::ChildLaunched { .. }
+        | Event::SignalAsked { .. }
+        | Event::SignalSet { .. } => inside(event),
         Event::CacheLookedUp { node, key, found } => cached(node, CacheChange::looked_up(*key, found)),
         Event::CacheStored { node, failure } => cached(node, CacheChange::stored(failure.as_deref())),
         Event::ItemsCached { node, items } => vec![Change::CachedItems(node, items)],
@@ -320,6 +305,37 @@ pub(super) fn changes(event: &Event) -> Vec<Change<'_>> {
         }
         Event::Aborted => vec![Change::Phase(ExecutionPhase::Aborted)],
         Event::Archived { archived, principal } => vec![Change::Archived { archived: *archived, principal }],
+    }
+}
+
+/// Answers what an event changes that is about nodes inside a node, and about what a node waits for.
+fn inside(event: &Event) -> Vec<Change<'_>> {
+    use core::task_execution::Phase;
+    match event {
+        Event::InsideStarted { node } => vec![Change::Inside(node, InsideEdge::Start(Attempt(0)))],
+        Event::InsideSucceeded { node, attempt, outputs } => {
+            vec![Change::Inside(node, InsideEdge::End(*attempt, outputs))]
+        }
+        Event::NodesMade { node, attempt, spec, plan } => {
+            let made = MadeNodes { spec: spec.clone(), plan: plan.clone() };
+            vec![
+                Change::Node(node, NodeChange::to(NodePhase::DynamicRunning)),
+                Change::Made(node, made),
+                Change::Inside(node, InsideEdge::StartMade(*attempt)),
+            ]
+        }
+        Event::AttemptMadeNodes { node, attempt, deck, used, .. } => {
+            let (deck, used) = (deck.as_deref(), *used);
+            vec![Change::Attempt(
+                node,
+                *attempt,
+                AttemptChange { deck, used, ..AttemptChange::to(Phase::Succeeded) },
+            )]
+        }
+        Event::ChildLaunched { node, child } => vec![Change::Child(node, child)],
+        Event::SignalAsked { signal, r#type, .. } => vec![Change::SignalAsked(signal, r#type)],
+        Event::SignalSet { signal, value, .. } => vec![Change::SignalSet(signal, value)],
+        _ => vec![],
     }
 }
 
