@@ -238,10 +238,7 @@ pub(super) fn changes(event: &Event) -> Vec<Change<'_>> {
         Event::Created(created) => vec![Change::Created(created)],
         Event::Started => vec![Change::Phase(ExecutionPhase::Running), Change::StartNode],
         Event::NodeQueued { node } => vec![Change::Node(node, NodeChange::to(NodePhase::Queued))],
-        Event::NodeStarted { node, inputs } => {
-            let change = NodeChange { inputs: Some(inputs), ..NodeChange::to(NodePhase::Running) };
-            vec![Change::Node(node, change)]
-        }
+        Event::NodeStarted { node, inputs } => node_started(node, inputs),
         Event::InsideStarted { .. }
         | Event::InsideSucceeded { .. }
         | Event::InsideFailing { .. }
@@ -282,10 +279,7 @@ pub(super) fn changes(event: &Event) -> Vec<Change<'_>> {
         Event::LateResultIgnored { .. } => vec![],
         Event::MapStarted { node, size } => vec![Change::Map(node, *size)],
         Event::ItemsFinished { node, chunk, again } => vec![Change::Chunk(node, chunk, again.len())],
-        Event::NodeSucceeded { node, outputs } => {
-            let change = NodeChange { outputs: Some(outputs), ..NodeChange::to(NodePhase::Succeeded) };
-            vec![Change::Node(node, change), Change::EndMap(node, Phase::Succeeded, None)]
-        }
+        Event::NodeSucceeded { node, outputs } => node_succeeded(node, outputs),
         Event::NodeFailed { node, failure } => node_ended(node, NodePhase::Failed, failure.into()),
         Event::NodeTimedOut { node, failure } => node_ended(node, NodePhase::TimedOut, failure.into()),
         Event::NodeAborted { node, reason } => node_aborted(node, reason),
@@ -341,6 +335,16 @@ fn inside(event: &Event) -> Vec<Change<'_>> {
 
 fn cached<'e>(node: &'e NodeId, change: CacheChange<'e>) -> Vec<Change<'e>> {
     vec![Change::Cache(node, change)]
+}
+
+fn node_started<'e>(node: &'e NodeId, inputs: &'e DataRef) -> Vec<Change<'e>> {
+    let change = NodeChange { inputs: Some(inputs), ..NodeChange::to(NodePhase::Running) };
+    vec![Change::Node(node, change)]
+}
+
+fn node_succeeded<'e>(node: &'e NodeId, outputs: &'e DataRef) -> Vec<Change<'e>> {
+    let change = NodeChange { outputs: Some(outputs), ..NodeChange::to(NodePhase::Succeeded) };
+    vec![Change::Node(node, change), Change::EndMap(node, core::task_execution::Phase::Succeeded, None)]
 }
 
 fn node_aborted<'e>(node: &'e NodeId, reason: &str) -> Vec<Change<'e>> {
