@@ -164,7 +164,7 @@ def upload(world: World, **fields: Any) -> dict[str, Any]:
 
 def place(answer: dict[str, Any]) -> dict[str, Any]:
     """Where something is to be put, without what each platform calls the place of all such."""
-    path = answer["native_url"].split("://", 1)[1]
+    path = answer["native_url"]
     return {"native_url": path[path.index(f"{PROJECT}/{DOMAIN}/") :], "headers": answer["headers"]}
 
 
@@ -333,6 +333,8 @@ OURS: dict[str, dict[str, Any]] = {
     "list named entities, workflows, {'limit': 2}": FILLED,
     "list named entities, workflows, {'limit': 2, 'filters': 'eq(state,0)'}": FILLED,
     "list named entities, workflows, {'limit': 2, 'sort_by': 'name asc'}": FILLED,
+    # The request has no field for a length, and what is put is as long as it is.
+    "dataproxy: CreateUploadLocation a.txt with an md5": {"answer.headers.Content-Length": ABSENT},
     # Names work as numbers do.
     f"{LISTS}eq(state,EXECUTION_ACTIVE)": FOUND,
     f"{LISTS}eq(mode,MANUAL)": FOUND,

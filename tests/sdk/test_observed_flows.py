@@ -86,7 +86,7 @@ class Flows:
     """Runs the cases, each once."""
 
     def __init__(self, server: Skein) -> None:
-        self.client = Client(observed)
+        self.client = Client(server)
         self.signals = signal_pb2_grpc.SignalServiceStub(self.client.channel)
         self.started = {name: self.start(*case) for name, case in CASES.items()}
         self.calls: dict[str, dict[str, Any]] = {}

@@ -86,6 +86,9 @@ fn duration(text: &str) -> Option<Duration> {
         Some(rest) => (true, rest),
         None => (false, text),
     };
+    if rest.is_empty() {
+        return None;
+    }
     let mut nanos: i128 = 0;
     while !rest.is_empty() {
         let number = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
@@ -102,9 +105,6 @@ fn duration(text: &str) -> Option<Duration> {
         };
         nanos = nanos.checked_add(scaled(amount, of_unit)?)?;
         rest = after;
-    }
-    if text.is_empty() || rest.len() == text.len() {
-        return None;
     }
     let signed = if negative { -nanos } else { nanos };
     let seconds = i64::try_from(signed / 1_000_000_000).ok()?;
