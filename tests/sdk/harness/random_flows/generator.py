@@ -1,7 +1,7 @@
 """Makes a random workflow from a seed."""
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from harness.random_flows.program import Case, Flow, Operand, Program, Step, Test, Use
 
@@ -65,7 +65,7 @@ class _Maker:
             else:
                 step = self.step(kind, steps, depth)
             if steps and self.dice.random() < 0.15:
-                step = Step(**{**vars(step), "after": self.dice.choice(steps).name})
+                step = replace(step, after=self.dice.choice(steps).name)
             steps.append(step)
         self.depth_of[name] = depth
         workflow = kind == "workflow"
@@ -81,8 +81,8 @@ class _Maker:
         kinds = (*PLAIN, "loop") if kind == "dynamic" else PLAIN
         return self.plain(self.dice.choice(kinds), steps, depth)
 
-    def call(self, steps: list[Step], depth: int) -> Step:
-        kind = self.dice.choice(CALLS)
+    def call(self, steps: list[Step], depth: int, calls: tuple[str, ...] = CALLS) -> Step:
+        kind = self.dice.choice(calls)
         wanted = "dynamic" if kind == "dynamic" else "workflow"
         known = [flow.name for flow in self.flows if flow.kind == wanted and self.depth_of[flow.name] > depth]
         if known and self.dice.random() < 0.25:
@@ -128,10 +128,12 @@ class _Maker:
         if roll < 0.25 and nested:
             return Step("", "branch", number=self.number(), cases=self.cases(steps, depth, nested - 1))
         if roll < 0.5 and depth < DEPTH_MAX and self.left > 0:
-            return Step(**{**vars(self.call(steps, depth)), "name": ""})
+            # With a workflow flytekit sends those that it calls from branches, but not from branches in branches.
+            calls = CALLS if nested == NESTED_MAX else ("plan", "dynamic")
+            return replace(self.call(steps, depth, calls), name="")
         kind = self.dice.choice(("add", "multiply", "again"))
         kind = "raises" if self.dice.random() < self.failing else kind
-        return Step(**{**vars(self.plain(kind, steps, depth)), "name": ""})
+        return replace(self.plain(kind, steps, depth), name="")
 
     def test(self, steps: list[Step]) -> Test:
         def one() -> Test:

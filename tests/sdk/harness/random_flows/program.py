@@ -106,7 +106,7 @@ def everywhere(steps: tuple[Step, ...]) -> Iterator[Step]:
 
 
 def _weight(step: Step) -> int:
-    inside = sum(1 + (_weight(case.then) if case.then else 0) + bool(case.test and case.test.other) for case in step.cases)
+    inside = sum(3 + (_weight(case.then) if case.then else 0) + bool(case.test and case.test.other) for case in step.cases)
     numbers = sum(1 for arg in step.args if arg not in (0, 1))
     return 4 + (step.kind not in ("add", "sleep")) + 2 * bool(step.callee) + bool(step.after) + numbers + inside
 

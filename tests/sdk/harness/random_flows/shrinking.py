@@ -57,7 +57,11 @@ def _flows(flow: Flow) -> Iterator[Flow]:
     for place in reversed(range(count)):
         yield replace(flow, steps=(*flow.steps[:place], *flow.steps[place + 1 :]))
     for place in reversed(range(count)):
-        for simpler in _steps(flow.steps[place]):
+        step = flow.steps[place]
+        arms = [replace(case.then, name=f"{step.name}_{at}") for at, case in enumerate(step.cases) if case.then]
+        if arms:
+            yield replace(flow, steps=(*flow.steps[:place], *arms, *flow.steps[place + 1 :]))
+        for simpler in _steps(step):
             yield replace(flow, steps=(*flow.steps[:place], simpler, *flow.steps[place + 1 :]))
     if flow.patient:
         yield replace(flow, patient=False)
@@ -69,8 +73,6 @@ def _steps(step: Step) -> Iterator[Step]:
     """Simpler steps of the same name."""
     if step.kind != "add" and (step.callee or step.kind == "branch"):
         yield Step(step.name, "add", (0, 0))
-    if step.kind in ("plan", "dynamic") and step.callee.startswith("flow"):
-        yield replace(step, kind="sub")
     for place, case in enumerate(step.cases):
         if case.then:
             yield replace(case.then, name=step.name)

@@ -25,13 +25,13 @@ ENDED = {
     execution_pb2.WorkflowExecution.ABORTED,
     execution_pb2.WorkflowExecution.TIMED_OUT,
 }
-ENDED_SECONDS_MAX = 300
+ENDED_SECONDS_MAX = 90
 CALL_SECONDS_MAX = 30
 KILLS_MAX = 3
 CODES = {
-    "raises": "USER:ValueError",
-    "picky": "USER:ValueError",
-    "again": "USER:Recoverable",
+    "raises": "USER:RuntimeError",
+    "picky": "USER:RuntimeError",
+    "again": "RetriesExhausted|USER:Recoverable",
     "none": "UserProvidedError",
 }
 """What an execution fails with, by how the label of the step begins that fails."""
@@ -42,7 +42,7 @@ class Undisturbed:
 
     words = "on Skein"
 
-    def disturb(self, ways: "Ways", names: list[str]) -> None:
+    def disturb(self, ways: "Ways") -> None:
         """Does nothing."""
 
 
@@ -53,7 +53,7 @@ class Killed:
         self.dice = random.Random(seed)
         self.words = f"on Skein, killed by seed {seed}"
 
-    def disturb(self, ways: "Ways", names: list[str]) -> None:
+    def disturb(self, ways: "Ways") -> None:
         """Kills the server, and starts it again on what it has left."""
         for _ in range(self.dice.randint(1, KILLS_MAX)):
             killer = threading.Timer(self.dice.uniform(0.01, ways.run_seconds), ways.server.kill)
@@ -98,7 +98,7 @@ class Ways:
         for plan, name, program in zip(plans, names, programs):
             request = create_request(plan, integers(a=program.a, b=program.b), name, version=package)
             self.call(self.client.admin.CreateExecution, request)
-        way.disturb(self, names)
+        way.disturb(self)
         ended = [self.ended(name) for name in names]
         if isinstance(way, Undisturbed):
             self.run_seconds = time.monotonic() - began
@@ -110,7 +110,7 @@ class Ways:
         if key not in self.registered:
             package = f"random_{len(self.registered)}"
             folder = self.folder / package
-            folder.mkdir()
+            folder.mkdir(exist_ok=True)
             (folder / "__init__.py").touch()
             for at, program in enumerate(programs):
                 module = module_of(at, program)
