@@ -314,7 +314,6 @@ fn to_proto(
             deck_uri: node.deck.unwrap_or_default(),
             target_metadata,
             dynamic_job_spec_uri,
-            ..Default::default()
         }),
         metadata: Some(admin::NodeExecutionMetaData {
             spec_node_id: node.spec_id,

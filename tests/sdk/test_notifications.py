@@ -12,7 +12,7 @@ from flytekit.remote.executions import FlyteWorkflowExecution
 
 from harness import cli as command_lines
 from harness.cli import Cli
-from harness.client import Client, create_request, integers, phase, refused, unique
+from harness.client import Client, create_request, integers, phase, refused, require_success, unique
 from harness.poll import until
 from harness.receivers import MailServer, Request, Webhook
 from harness.server import Skein
@@ -177,6 +177,19 @@ def test_a_success_is_told_to_whom_asks_for_it_alone(world: World) -> None:
     assert set(world.settled(name)) == {"slack flock@slack.example", "webhook all"}
     [request] = world.webhook.at("/all", name)
     assert request.body["phase"] == "SUCCEEDED" and request.body["error"] is None
+
+
+def test_an_execution_that_another_one_launches_tells_whom_its_own_launch_plan_names(world: World) -> None:
+    """Whoever the outer one's launch plan names hears of that alone."""
+    execution = world.run("apart", 1)
+    require_success(execution)
+    nodes = world.client.nodes(execution)
+    [child] = [n for node in nodes if (n := node.closure.workflow_node_metadata.executionId.name)]
+    assert set(world.settled(child)) == {"slack flock@slack.example", "webhook all"}
+    assert set(world.settled(execution.id.name)) == {"webhook all"}
+    shown = json.loads(skein(world, "show", execution.id.name, "--json").stdout)["nodes"]
+    inner = [node for node in shown if node["depth"] == 1]
+    assert [node["parent"] for node in inner] == [node["id"] for node in shown if node["depth"] == 0][:1], shown
 
 
 def test_an_execution_that_is_ended_by_somebody_says_why(world: World) -> None:

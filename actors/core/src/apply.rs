@@ -89,16 +89,17 @@ impl Execution {
         match event {
             Event::NodeQueued { .. } => self.queued(place),
             Event::NodeStarted { inputs, .. } => self.started(place, inputs),
-            Event::InsideStarted { .. } => self.inside_started(place),
-            Event::BranchTaken { case, .. } => self.branch_taken(place, *case),
-            Event::AttemptMadeNodes { attempt, spec, .. } => self.making(place, *attempt, spec),
-            Event::NodesMade { attempt, plan, .. } => self.nodes_made(place, *attempt, plan),
-            Event::InsideFailing { failure, .. } => self.inside_failing(place, failure),
-            Event::ChildLaunched { child, .. } => {
-                if let NodeState::Child(run) = &mut self.nodes[place] {
-                    run.execution = Some(child.clone());
-                }
-            }
+            Event::InsideStarted { .. }
+            | Event::InsideSucceeded { .. }
+            | Event::InsideFailing { .. }
+            | Event::BranchTaken { .. }
+            | Event::AttemptMadeNodes { .. }
+            | Event::NodesMade { .. }
+            | Event::ChildLaunched { .. } => self.apply_inside(place, event),
+            Event::MapStarted { .. }
+            | Event::ItemsFinished { .. }
+            | Event::ItemsCached { .. }
+            | Event::ItemsRecovered { .. } => self.apply_to_map(place, event),
             Event::AttemptQueued { attempt, not_before, .. } => {
                 self.attempt_queued(place, *attempt, *not_before)
             }
@@ -112,24 +113,8 @@ impl Execution {
             Event::AttemptSucceeded { outputs, .. } => {
                 self.with_task(place, |run| run.queued &= !run.caching.begin_storing(outputs));
             }
-            Event::InsideSucceeded { outputs, .. } => {
-                if let NodeState::Inside(run) = &mut self.nodes[place] {
-                    run.caching.begin_storing(outputs);
-                }
-            }
             Event::AttemptAborted { .. } | Event::CacheStored { .. } => {}
             Event::LateResultIgnored { .. } => self.late(place),
-            Event::MapStarted { size, .. } => self.map_started(place, *size),
-            Event::ItemsFinished { chunk, again, .. } => {
-                if let NodeState::Map(map) = &mut self.nodes[place] {
-                    map.record(chunk, again);
-                }
-            }
-            Event::ItemsCached { items, .. } => {
-                if let NodeState::Map(map) = &mut self.nodes[place] {
-                    map.record_cached(items);
-                }
-            }
             Event::NodeSucceeded { outputs, .. } => {
                 self.ended(place, NodePhase::Succeeded, Some(outputs));
                 self.release(place);
@@ -137,11 +122,6 @@ impl Execution {
             Event::NodeRecovered { outputs, .. } => {
                 self.ended(place, NodePhase::Recovered, Some(outputs));
                 self.release(place);
-            }
-            Event::ItemsRecovered { items, .. } => {
-                if let NodeState::Map(map) = &mut self.nodes[place] {
-                    map.record_outputs(items);
-                }
             }
             Event::NodeFailed { failure, .. } => {
                 self.ended(place, NodePhase::Failed, None);
@@ -164,6 +144,41 @@ impl Execution {
             | Event::SignalAsked { .. }
             | Event::SignalSet { .. }
             | Event::Archived { .. } => {}
+        }
+    }
+
+    /// Folds in what happened to a node that has others inside, or an execution of its own.
+    fn apply_inside(&mut self, place: NodeIndex, event: &Event) {
+        match event {
+            Event::InsideStarted { .. } => self.inside_started(place),
+            Event::BranchTaken { case, .. } => self.branch_taken(place, *case),
+            Event::AttemptMadeNodes { attempt, spec, .. } => self.making(place, *attempt, spec),
+            Event::NodesMade { attempt, plan, .. } => self.nodes_made(place, *attempt, plan),
+            Event::InsideFailing { failure, .. } => self.inside_failing(place, failure),
+            Event::ChildLaunched { child, .. } => {
+                if let NodeState::Child(run) = &mut self.nodes[place] {
+                    run.execution = Some(child.clone());
+                }
+            }
+            Event::InsideSucceeded { outputs, .. } => {
+                if let NodeState::Inside(run) = &mut self.nodes[place] {
+                    run.caching.begin_storing(outputs);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn apply_to_map(&mut self, place: NodeIndex, event: &Event) {
+        if let Event::MapStarted { size, .. } = event {
+            return self.map_started(place, *size);
+        }
+        let NodeState::Map(map) = &mut self.nodes[place] else { return };
+        match event {
+            Event::ItemsFinished { chunk, again, .. } => map.record(chunk, again),
+            Event::ItemsCached { items, .. } => map.record_cached(items),
+            Event::ItemsRecovered { items, .. } => map.record_outputs(items),
+            _ => {}
         }
     }
 

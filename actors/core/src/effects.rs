@@ -103,20 +103,10 @@ impl Execution {
     pub fn effects_of(&self, event: &Event) -> Vec<Effect> {
         match event {
             Event::NodeQueued { node } => vec![Effect::ResolveInputs { node: node.clone() }],
-            Event::AttemptQueued { node, attempt, not_before } => vec![Effect::RunAttempt {
-                node: node.clone(),
-                attempt: *attempt,
-                not_before: *not_before,
-                started: false,
-                on_demand: false,
-            }],
-            Event::AttemptMoved { node, attempt, .. } => vec![Effect::RunAttempt {
-                node: node.clone(),
-                attempt: *attempt,
-                not_before: None,
-                started: false,
-                on_demand: true,
-            }],
+            Event::AttemptQueued { node, attempt, not_before } => {
+                vec![run(node, *attempt, *not_before, false)]
+            }
+            Event::AttemptMoved { node, attempt, .. } => vec![run(node, *attempt, None, true)],
             // What most executions do not have costs them no search for the node.
             Event::NodeStarted { .. }
             | Event::AttemptSucceeded { .. }
@@ -126,44 +116,23 @@ impl Execution {
             {
                 Vec::new()
             }
-            Event::NodeStarted { node, .. } => match self.node(node) {
-                Some(NodeState::Task(_)) => self.look_up(node),
-                Some(NodeState::Gate { .. }) => self.begun(node),
-                _ => Vec::new(),
-            },
-            Event::NodesMade { node, .. } | Event::InsideStarted { node } => self.begun(node),
-            Event::AttemptMadeNodes { node, spec, .. } => {
-                vec![Effect::CompileNodes { node: node.clone(), spec: spec.clone() }]
-            }
-            Event::ChildLaunched { node, child } => {
-                vec![Effect::RunChild { node: node.clone(), child: child.clone() }]
-            }
-            Event::SignalSet { signal, .. } => {
-                let pass = |place| Effect::PassGate { node: self.id_of(place) };
-                self.gates_for(signal).map(pass).collect()
-            }
+            Event::NodeStarted { .. }
+            | Event::NodesMade { .. }
+            | Event::InsideStarted { .. }
+            | Event::AttemptMadeNodes { .. }
+            | Event::ChildLaunched { .. }
+            | Event::SignalSet { .. } => self.effects_of_inside(event),
             Event::CacheLookedUp { node, .. } => self.after_look_up(node),
-            Event::AttemptSucceeded { node, .. } | Event::InsideSucceeded { node, .. } => {
-                match self.caching_of(node) {
-                    Some(Caching::Storing { .. }) => vec![Effect::StoreCache { node: node.clone() }],
-                    Some(Caching::Off | Caching::Asked | Caching::Waiting | Caching::Running { .. })
-                    | None => Vec::new(),
-                }
-            }
+            Event::AttemptSucceeded { node, .. } | Event::InsideSucceeded { node, .. } => self.storing(node),
             Event::MapStarted { node, size: 0 } => vec![Effect::AssembleMap { node: node.clone() }],
             Event::MapStarted { node, .. } => vec![Effect::RunItems { node: node.clone() }],
             Event::ItemsFinished { node, .. }
             | Event::ItemsCached { node, .. }
-            | Event::ItemsRecovered { node, .. } => match self.map_of(node) {
-                Some(map) if map.is_complete() => vec![Effect::AssembleMap { node: node.clone() }],
-                Some(_) | None => Vec::new(),
-            },
+            | Event::ItemsRecovered { node, .. } => self.after_items(node),
             Event::Succeeding => vec![Effect::ResolveOutputs],
             Event::NodeRecovered { node, .. } => self.inside_completed_by(node).into_iter().collect(),
             Event::NodeSucceeded { node, .. } => {
-                let mut effects = self.release_of(node);
-                effects.extend(self.inside_completed_by(node));
-                effects
+                self.release_of(node).into_iter().chain(self.inside_completed_by(node)).collect()
             }
             Event::NodeAborted { node, .. }
             | Event::NodeFailed { node, .. }
@@ -190,6 +159,44 @@ impl Execution {
             | Event::Failed { .. }
             | Event::Aborted
             | Event::Archived { .. } => Vec::new(),
+        }
+    }
+
+    fn effects_of_inside(&self, event: &Event) -> Vec<Effect> {
+        match event {
+            Event::NodeStarted { node, .. } => match self.node(node) {
+                Some(NodeState::Task(_)) => self.look_up(node),
+                Some(NodeState::Gate { .. }) => self.begun(node),
+                _ => Vec::new(),
+            },
+            Event::NodesMade { node, .. } | Event::InsideStarted { node } => self.begun(node),
+            Event::AttemptMadeNodes { node, spec, .. } => {
+                vec![Effect::CompileNodes { node: node.clone(), spec: spec.clone() }]
+            }
+            Event::ChildLaunched { node, child } => {
+                vec![Effect::RunChild { node: node.clone(), child: child.clone() }]
+            }
+            Event::SignalSet { signal, .. } => {
+                let pass = |place| Effect::PassGate { node: self.id_of(place) };
+                self.gates_for(signal).map(pass).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn storing(&self, node: &NodeId) -> Vec<Effect> {
+        match self.caching_of(node) {
+            Some(Caching::Storing { .. }) => vec![Effect::StoreCache { node: node.clone() }],
+            Some(Caching::Off | Caching::Asked | Caching::Waiting | Caching::Running { .. }) | None => {
+                Vec::new()
+            }
+        }
+    }
+
+    fn after_items(&self, node: &NodeId) -> Vec<Effect> {
+        match self.map_of(node) {
+            Some(map) if map.is_complete() => vec![Effect::AssembleMap { node: node.clone() }],
+            Some(_) | None => Vec::new(),
         }
     }
 
@@ -286,6 +293,11 @@ impl Execution {
             Some(_) | None => Vec::new(),
         }
     }
+}
+
+/// A try that has not begun.
+fn run(node: &NodeId, attempt: Attempt, not_before: Option<Timestamp>, on_demand: bool) -> Effect {
+    Effect::RunAttempt { node: node.clone(), attempt, not_before, started: false, on_demand }
 }
 
 fn outstanding_of_cache(node: &NodeId, caching: &Caching) -> Vec<Effect> {

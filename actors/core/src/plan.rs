@@ -219,7 +219,7 @@ pub enum Gate {
         /// The signal, unique in the execution.
         id: String,
         /// The type of the value.
-        r#type: core::LiteralType,
+        r#type: Box<core::LiteralType>,
         /// The name of the output.
         output: String,
     },

@@ -1,16 +1,18 @@
 //! The actor of one execution: the only writer of its journal.
 
+mod effects;
+
 use crate::alarm::Alarm;
 use crate::engine;
 use crate::intake::Credit;
 use crate::journal::{Journal, JournalError};
-use crate::map::{self, MapActor};
+use crate::map;
 use crate::perform;
 use crate::ports::Ports;
 use crate::recovery;
 use crate::replay;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use skein_core::{Effect, Execution, NodeState, Plan, Rejection, Transition};
+use skein_core::{Execution, NodeState, Plan, Rejection, Transition};
 use skein_log::{BlobError, Mail, Refusal};
 use skein_model::{
     Attempt, BlobRef, Command, Envelope, Event, ExecutionId, ExecutionPhase, JournalId, NodeId, Timestamp,
@@ -351,85 +353,6 @@ impl ExecutionActor {
             | Event::Archived { .. } => debug!(execution = %id, trace, ?event, "recorded"),
         }
     }
-
-    async fn perform(
-        &self,
-        myself: &ActorRef<Msg>,
-        live: &mut Live,
-        effect: Effect,
-    ) -> Result<(), ActorProcessingErr> {
-        match effect {
-            Effect::RunItems { node } => {
-                let args = map::Args::of(&live.execution, &node, live.journal.trace, myself.clone());
-                let Some(mut args) = args else { return Ok(()) };
-                args.adopt(&self.ports)?;
-                let actor = MapActor { ports: Arc::clone(&self.ports) };
-                let (map, _) = Actor::spawn_linked(None, actor, args, myself.get_cell()).await?;
-                live.maps.insert(node, map);
-            }
-            Effect::AssembleMap { node } => {
-                let assembly = perform::Assembly::of(&live.execution, &node);
-                let (Some(assembly), to) = (assembly, myself.clone()) else { return Ok(()) };
-                let ports = Arc::clone(&self.ports);
-                let finish = map::Msg::Finish(Box::new(move || perform::assemble_map(&ports, assembly, to)));
-                // Behind all that it was told before; without an actor nothing is on the way.
-                let unsent = match live.maps.remove(&node) {
-                    Some(map) => map.cast(finish).err().and_then(|error| match error {
-                        ractor::MessagingErr::SendErr(unsent) => Some(unsent),
-                        ractor::MessagingErr::ChannelClosed | ractor::MessagingErr::InvalidActorType => None,
-                    }),
-                    None => Some(finish),
-                };
-                if let Some(map::Msg::Finish(finish)) = unsent {
-                    finish();
-                }
-            }
-            Effect::Withdraw { node } => {
-                if let Some(map) = live.maps.remove(&node) {
-                    map.stop(None);
-                }
-                perform::withdraw(&self.ports, &live.execution, node);
-            }
-            Effect::ResolveInputs { node } if live.execution.is_recovered(&node) => {
-                drop(myself.cast(Msg::Answered(Command::RecoverNode { node })));
-            }
-            Effect::ResolveInputs { node } => {
-                perform::resolve_inputs(&self.ports, &live.execution, &node, myself.clone());
-            }
-            Effect::ResolveInside { node } => {
-                perform::resolve_inside(&self.ports, &live.execution, &node, myself.clone());
-            }
-            Effect::CompileNodes { node, spec } => {
-                perform::compile_nodes(&self.ports, &live.execution, node, spec, myself.clone());
-            }
-            Effect::RunChild { node, child } => {
-                let trace = live.journal.trace;
-                perform::run_child(&self.ports, &live.execution, (node, child), trace, myself.clone());
-            }
-            // The alarm rings, or somebody sends the signal.
-            Effect::Wait { .. } => {}
-            Effect::PassGate { node } => drop(myself.cast(Msg::Answered(Command::PassGate { node }))),
-            Effect::LookUpCache { node, wait } => {
-                perform::cache::look_up(&self.ports, &live.execution, &node, wait, myself.clone());
-            }
-            Effect::StoreCache { node } => {
-                perform::cache::store(&self.ports, &live.execution, &node, myself.clone());
-            }
-            Effect::HoldReservation { node, key } => {
-                perform::cache::hold(&self.ports, &live.execution, &node, key, myself);
-            }
-            Effect::ReleaseReservation { node } => {
-                perform::cache::release(&self.ports, &live.execution, &node);
-            }
-            Effect::RunAttempt { node, attempt, not_before, started, on_demand } => {
-                let trace = live.journal.trace;
-                let wanted = perform::Wanted { node, attempt, not_before, started, on_demand, trace };
-                perform::run_attempt(&self.ports, &live.execution, wanted, myself.clone());
-            }
-            Effect::ResolveOutputs => perform::resolve_outputs(&self.ports, &live.execution, myself.clone()),
-        }
-        Ok(())
-    }
 }
 
 /// Brings the plan of nodes that a task made before what is said of it is folded or decided.
@@ -469,6 +392,7 @@ fn ended(execution: &ExecutionId, event: &Event) -> Option<(WorkId, Option<u64>)
     match event {
         Event::AttemptSucceeded { node, attempt, .. }
         | Event::AttemptFailed { node, attempt, .. }
+        | Event::AttemptMadeNodes { node, attempt, .. }
         | Event::AttemptAborted { node, attempt, .. } => Some((work(node, *attempt, None), None)),
         Event::ItemsFinished { node, chunk, .. } => {
             Some((work(node, chunk.attempt, Some(chunk.range)), Some(chunk.micros)))

@@ -177,7 +177,6 @@ fn plan_node(
 }
 
 /// Answers what a node is, the task that it runs, and for a map the settings of its items.
-#[expect(clippy::type_complexity, reason = "three answers to one question, used once")]
 fn kind_of(
     node: &core::Node,
 ) -> Option<(PlanNodeKind, Option<&core::TaskNode>, Option<&core::NodeMetadata>)> {

@@ -242,30 +242,15 @@ pub(super) fn changes(event: &Event) -> Vec<Change<'_>> {
             let change = NodeChange { inputs: Some(inputs), ..NodeChange::to(NodePhase::Running) };
             vec![Change::Node(node, change)]
         }
-        Event::InsideStarted { node } => vec![Change::Inside(node, InsideEdge::Start(Attempt(0)))],
-        Event::InsideSucceeded { node, attempt, outputs } => {
-            vec![Change::Inside(node, InsideEdge::End(*attempt, outputs))]
-        }
-        Event::NodesMade { node, attempt, spec, plan } => {
-            let made = MadeNodes { spec: spec.clone(), plan: plan.clone() };
-            vec![
-                Change::Node(node, NodeChange::to(NodePhase::DynamicRunning)),
-                Change::Made(node, made),
-                Change::Inside(node, InsideEdge::StartMade(*attempt)),
-            ]
-        }
-        Event::AttemptMadeNodes { node, attempt, deck, used, .. } => {
-            let (deck, used) = (deck.as_deref(), *used);
-            vec![Change::Attempt(
-                node,
-                *attempt,
-                AttemptChange { deck, used, ..AttemptChange::to(Phase::Succeeded) },
-            )]
-        }
-        Event::ChildLaunched { node, child } => vec![Change::Child(node, child)],
-        Event::SignalAsked { signal, r#type, .. } => vec![Change::SignalAsked(signal, r#type)],
-        Event::SignalSet { signal, value, .. } => vec![Change::SignalSet(signal, value)],
-        Event::InsideFailing { .. } | Event::BranchTaken { .. } => vec![],
+        Event::InsideStarted { .. }
+        | Event::InsideSucceeded { .. }
+        | Event::InsideFailing { .. }
+        | Event::BranchTaken { .. }
+        | Event::NodesMade { .. }
+        | Event::AttemptMadeNodes { .. }
+        | Event::ChildLaunched { .. }
+        | Event::SignalAsked { .. }
+        | Event::SignalSet { .. } => changes_inside(event),
         Event::CacheLookedUp { node, key, found } => cached(node, CacheChange::looked_up(*key, found)),
         Event::CacheStored { node, failure } => cached(node, CacheChange::stored(failure.as_deref())),
         Event::ItemsCached { node, items } => vec![Change::CachedItems(node, items)],
@@ -301,15 +286,25 @@ pub(super) fn changes(event: &Event) -> Vec<Change<'_>> {
             let change = NodeChange { outputs: Some(outputs), ..NodeChange::to(NodePhase::Succeeded) };
             vec![Change::Node(node, change), Change::EndMap(node, Phase::Succeeded, None)]
         }
-        Event::NodeRecovered { node, inputs, outputs } => {
-            let (inputs, outputs) = (Some(inputs), Some(outputs));
-            vec![Change::Node(node, NodeChange { inputs, outputs, ..NodeChange::to(NodePhase::Recovered) })]
-        }
+        Event::NodeRecovered { node, inputs, outputs } => node_recovered(node, inputs, outputs),
         Event::ItemsRecovered { node, items } => vec![Change::CachedItems(node, items)],
         Event::NodeFailed { node, failure } => node_ended(node, NodePhase::Failed, failure.into()),
         Event::NodeTimedOut { node, failure } => node_ended(node, NodePhase::TimedOut, failure.into()),
         Event::NodeAborted { node, reason } => node_aborted(node, reason),
         Event::NodeSkipped { node } => vec![Change::Node(node, NodeChange::to(NodePhase::Skipped))],
+        Event::Failing { .. }
+        | Event::Aborting { .. }
+        | Event::Succeeding
+        | Event::Succeeded { .. }
+        | Event::Failed { .. }
+        | Event::Aborted => changes_at_the_end(event),
+        Event::Archived { archived, principal } => vec![Change::Archived { archived: *archived, principal }],
+    }
+}
+
+/// Answers what is changed by what ends an execution, or is about to.
+fn changes_at_the_end(event: &Event) -> Vec<Change<'_>> {
+    match event {
         Event::Failing { failure } => {
             vec![Change::Phase(ExecutionPhase::Failing), Change::Error(failure.into())]
         }
@@ -324,12 +319,48 @@ pub(super) fn changes(event: &Event) -> Vec<Change<'_>> {
             vec![Change::Phase(ExecutionPhase::Failed), Change::Error(failure.into()), Change::EndNodeSkipped]
         }
         Event::Aborted => vec![Change::Phase(ExecutionPhase::Aborted)],
-        Event::Archived { archived, principal } => vec![Change::Archived { archived: *archived, principal }],
+        _ => vec![],
+    }
+}
+
+/// Answers what is changed by what happens to nodes that have others inside, that wait, or that launch executions.
+fn changes_inside(event: &Event) -> Vec<Change<'_>> {
+    use core::task_execution::Phase;
+    match event {
+        Event::InsideStarted { node } => vec![Change::Inside(node, InsideEdge::Start(Attempt(0)))],
+        Event::InsideSucceeded { node, attempt, outputs } => {
+            vec![Change::Inside(node, InsideEdge::End(*attempt, outputs))]
+        }
+        Event::NodesMade { node, attempt, spec, plan } => {
+            let made = MadeNodes { spec: spec.clone(), plan: plan.clone() };
+            vec![
+                Change::Node(node, NodeChange::to(NodePhase::DynamicRunning)),
+                Change::Made(node, made),
+                Change::Inside(node, InsideEdge::StartMade(*attempt)),
+            ]
+        }
+        Event::AttemptMadeNodes { node, attempt, deck, used, .. } => {
+            let (deck, used) = (deck.as_deref(), *used);
+            vec![Change::Attempt(
+                node,
+                *attempt,
+                AttemptChange { deck, used, ..AttemptChange::to(Phase::Succeeded) },
+            )]
+        }
+        Event::ChildLaunched { node, child } => vec![Change::Child(node, child)],
+        Event::SignalAsked { signal, r#type, .. } => vec![Change::SignalAsked(signal, r#type)],
+        Event::SignalSet { signal, value, .. } => vec![Change::SignalSet(signal, value)],
+        _ => vec![],
     }
 }
 
 fn cached<'e>(node: &'e NodeId, change: CacheChange<'e>) -> Vec<Change<'e>> {
     vec![Change::Cache(node, change)]
+}
+
+fn node_recovered<'e>(node: &'e NodeId, inputs: &'e DataRef, outputs: &'e DataRef) -> Vec<Change<'e>> {
+    let (inputs, outputs) = (Some(inputs), Some(outputs));
+    vec![Change::Node(node, NodeChange { inputs, outputs, ..NodeChange::to(NodePhase::Recovered) })]
 }
 
 fn node_aborted<'e>(node: &'e NodeId, reason: &str) -> Vec<Change<'e>> {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// The number of this form of the tables. Raised with every change of `TABLES` or of what the fold writes: a file
 /// of another number is deleted and made again.
-const SCHEMA: i64 = 9;
+const SCHEMA: i64 = 10;
 
 const TABLES: &str = "
 CREATE TABLE cursors (category TEXT PRIMARY KEY, cursor BLOB NOT NULL) WITHOUT ROWID;

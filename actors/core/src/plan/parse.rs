@@ -260,14 +260,12 @@ fn gate_of(node: &core::Node, gate: &core::GateNode) -> Result<Gate, PlanError> 
             let duration = sleep.duration.and_then(|duration| Duration::try_from(duration).ok());
             Ok(Gate::Sleep(duration.unwrap_or_default()))
         }
-        Some(Condition::Signal(signal)) => Ok(Gate::Signal {
-            id: signal.signal_id.clone(),
-            r#type: signal
-                .r#type
-                .clone()
-                .ok_or_else(|| incomplete(node, "waits for a value without a type"))?,
-            output: signal.output_variable_name.clone(),
-        }),
+        Some(Condition::Signal(signal)) => {
+            let of =
+                signal.r#type.clone().ok_or_else(|| incomplete(node, "waits for a value without a type"))?;
+            let (id, output) = (signal.signal_id.clone(), signal.output_variable_name.clone());
+            Ok(Gate::Signal { id, r#type: Box::new(of), output })
+        }
         Some(Condition::Approve(approve)) => Ok(Gate::Approve { id: approve.signal_id.clone() }),
         None => Err(incomplete(node, "is a gate that waits for nothing")),
     }

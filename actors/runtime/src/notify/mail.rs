@@ -80,3 +80,17 @@ fn told(error: &smtp::Error) -> String {
     }
     said
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_to_a_server_can_be_made_with_each_kind_of_encryption() {
+        for tls in [Tls::None, Tls::StartTls, Tls::Tls] {
+            let (host, from) = ("mail.example.org".to_owned(), "a@example.org".to_owned());
+            let mail = Mail { host, port: 25, tls, from, login: None };
+            assert!(transport(&mail).is_ok(), "{tls:?}");
+        }
+    }
+}

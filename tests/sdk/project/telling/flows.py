@@ -40,3 +40,12 @@ told = LaunchPlan.create(
 )
 
 quiet = LaunchPlan.create("telling.quiet", spinning)
+
+
+@workflow
+def within(wool: int) -> int:
+    """Spins as a part of its own, and once more as an execution of its own."""
+    return told(wool=spinning(wool=wool))
+
+
+apart = LaunchPlan.create("telling.apart", within)
