@@ -8,8 +8,8 @@ from harness.random_flows.program import Case, Flow, Operand, Program, Step, Tes
 DEPTH_MAX = 6
 NESTED_MAX = 2
 """Of branches directly in each other."""
-STEPS_MAX = 26
-"""Of one program, those of every flow counted once."""
+STEPS_MAX = (5, 10, 16, 26)
+"""Of one program, those of every flow counted once: one of these."""
 
 OPERATORS = ("<", "<=", ">", ">=", "==", "!=")
 PARTS = {
@@ -33,10 +33,11 @@ class _Maker:
     dice: random.Random
     flows: list[Flow] = field(default_factory=list)
     depth_of: dict[str, int] = field(default_factory=dict)
-    left: int = STEPS_MAX
+    left: int = 0
     count: int = 0
 
     def program(self, seed: int) -> Program:
+        self.left = self.dice.choice(STEPS_MAX)
         self.failing = self.dice.choice((0.0, 0.0, 0.05, 0.15))
         """How often a step fails."""
         self.deep = self.dice.random() < 0.3

@@ -25,7 +25,7 @@ ENDED = {
     execution_pb2.WorkflowExecution.ABORTED,
     execution_pb2.WorkflowExecution.TIMED_OUT,
 }
-ENDED_SECONDS_MAX = 90
+ENDED_SECONDS_MAX = 120
 CALL_SECONDS_MAX = 30
 KILLS_MAX = 3
 CODES = {
