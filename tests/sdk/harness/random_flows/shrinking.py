@@ -13,10 +13,7 @@ Fails = Callable[[list[Program]], list[bool]]
 
 
 def shrink(program: Program, fails: Fails, rounds_max: int) -> Program:
-    """The smallest program found by going on with the first smaller one that fails, for at most so many rounds of trials.
-
-    In programs without constants or failures that matter, each round halves the list of what has not been tried.
-    """
+    """The smallest program found by going on, for at most so many rounds of trials, with the smallest of each that fails."""
     untried = candidates(program)
     seen = {program}
     for _ in range(rounds_max):
@@ -36,7 +33,6 @@ def shrink(program: Program, fails: Fails, rounds_max: int) -> Program:
 
 def candidates(program: Program) -> Iterator[Program]:
     """Smaller programs: those that have lost most come first."""
-    main = program.flows[-1]
     for flow in program.flows[:-1]:
         if flow.kind == "workflow":
             yield replace(program, flows=(*program.flows[: program.flows.index(flow)], flow)).needed()
@@ -44,7 +40,7 @@ def candidates(program: Program) -> Iterator[Program]:
         for smaller in _flows(program.flows[place]):
             flows = (*program.flows[:place], smaller, *program.flows[place + 1 :])
             yield replace(program, flows=flows).needed()
-    if main and (program.a, program.b) != (1, 1):
+    if (program.a, program.b) != (1, 1):
         yield replace(program, a=1, b=1)
 
 

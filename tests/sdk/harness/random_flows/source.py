@@ -166,9 +166,8 @@ class _Writer:
         if kind == "square_all":
             return f"map_task(square)(x={self.listed(step)})"
         args = step.args[-2:]
-        if step.callee in self.cleaning:
-            # Locally a failure node is not given a part of an output: flytekit takes the part twice.
-            args = tuple(Use("p") if isinstance(arg, Use) and arg.path else arg for arg in args)
+        if kind in ("sub", "plan"):
+            args = tuple(Use("p") if self.is_not_given(arg, step.callee) else arg for arg in args)
         x, y = map(self.operand, args)
         if kind == "add_all":
             return f"map_task(functools.partial(add, y={y}))(x={self.listed(step)})"
@@ -186,6 +185,13 @@ class _Writer:
         if kind == "plan":
             return f"{step.callee}_plan(a={x}, b={y})"
         return f"{kind}(x={x}, y={y})"
+
+    def is_not_given(self, arg: Operand, callee: str) -> bool:
+        """Whether a workflow is not given this, as flytekit's local execution cannot: a part of a data class, by which no branch in it
+        can go, or any part if it has a failure node, for which the part is taken twice."""
+        if isinstance(arg, int) or not arg.path or arg.name not in self.kinds:
+            return False
+        return self.kinds[arg.name].kind == "pack" or callee in self.cleaning
 
     def branch(self, step: Step) -> str:
         words = [f'conditional("{step.name or f"c{step.number}"}")']

@@ -112,7 +112,7 @@ impl Made {
             }
             Kind::Sub(flow) => {
                 let target = self.inside(flow);
-                vec![with(name, target, vec![bind("x", used[0].clone())])]
+                vec![after(&used, with(name, target, vec![bind("x", used[0].clone())]))]
             }
             Kind::Branch(limit, flow) => {
                 let target = self.inside(flow);
@@ -131,7 +131,7 @@ impl Made {
                 let error = core::Error { failed_node_id: name.to_owned(), message: "too much".to_owned() };
                 vec![branch(name, &used, *limit, then, core::if_else_block::Default::Error(error))]
             }
-            Kind::Make(_) => vec![task_node(name, &make_name(step), vec![used[0].clone()])],
+            Kind::Make(_) => vec![after(&used, task_node(name, &make_name(step), vec![used[0].clone()]))],
         }
     }
 }
@@ -158,8 +158,12 @@ fn branch(
     };
     let target = core::BranchNode { if_else: Some(Box::new(block)) };
     let inputs = vec![bind("left", used[0].clone())];
-    let mut node = with(name, node::Target::BranchNode(Box::new(target)), inputs);
     // What a case takes is there before the case is chosen, as the compiler has it.
+    after(used, with(name, node::Target::BranchNode(Box::new(target)), inputs))
+}
+
+/// The node, behind all that these values are of.
+fn after(used: &[core::BindingData], mut node: core::Node) -> core::Node {
     used.iter().for_each(|each| upstream(Some(each), &mut node.upstream_node_ids));
     node
 }
