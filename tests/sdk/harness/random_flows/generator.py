@@ -19,7 +19,10 @@ PARTS = {
 }
 """What can be taken of an output that is more than a number."""
 LISTS = ("upto", "square_all", "add_all", "again_all", "three")
-PLAIN = ("add", "multiply", "again", "upto", "total", "square_all", "add_all", "again_all", "picky", "three", "named", "pack", "sleep", "branch")
+PLAIN = (
+    *("add", "multiply", "again", "upto", "total", "three", "named", "pack", "sleep", "branch"),
+    *("square_all", "add_all", "again_all", "picky"),
+)
 CALLS = ("sub", "sub", "plan", "dynamic", "dynamic")
 
 
