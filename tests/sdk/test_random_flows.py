@@ -139,7 +139,7 @@ def test_a_mistake_of_one_way_is_found_and_made_small(locally: Locally) -> None:
     def fails(batch: list[Program]) -> list[bool]:
         return [comes_to(program) != comes_to(wrongly(program)) for program in batch]
 
-    few = (program for program in map(generate, range(60)) if program.size() < 100)
+    few = (program for program in map(generate, range(60)) if program.size() < 50)
     found = next(program for program in few if fails([program])[0])
     small = shrink(found, fails, 100)
     assert sum(step.kind == "multiply" for flow in small.flows for step in everywhere(flow.steps)) == 1
