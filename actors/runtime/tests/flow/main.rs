@@ -6,6 +6,7 @@ mod apart;
 mod cached;
 mod chunks;
 mod notices;
+mod random;
 mod rest;
 mod rules;
 mod schedules;

@@ -1,12 +1,15 @@
 //! An engine with everything round it, and workflows whose tasks add one.
 
+use super::random::nodes::{Does, Tasks};
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use prost::Message as _;
 use skein_core::Plan;
 use skein_idl::flyteidl::core;
 use skein_log::memory::{MemoryInbox, MemoryLog, MemoryQueue};
-use skein_log::{BlobStore, EventLog, Inbox as _, Lease, Refusal, SendError, TaskQueue as _};
+use skein_log::{
+    AppendError, BlobStore, EventLog, Inbox as _, Lease, QueueError, Refusal, SendError, TaskQueue as _,
+};
 use skein_model::command::Outcome;
 use skein_model::event::{Created, FinishedChunk, ItemRange, Settings};
 use skein_model::literals::{self, encode_integer, encode_literal_map};
@@ -42,6 +45,8 @@ pub enum Answer {
     /// As [`Answer::AddOne`], of as many items of a chunk; the others are late, and go back.
     AddOneToSome(u32),
     Fail(Failure),
+    /// What the task of that name does in a random workflow.
+    ByTask(Arc<Tasks>),
 }
 
 fn queue() -> Arc<MemoryQueue> {
@@ -61,6 +66,13 @@ impl World {
         let folder = TempDir::new().expect("a folder can be made");
         let blobs = Arc::new(BlobStore::local(folder.path()).expect("the folder is there"));
         Self::over(Arc::new(MemoryLog::default()), queue(), blobs, folder, TaskRules::default()).await
+    }
+
+    /// As [`World::start`], on another log.
+    pub async fn start_on(log: Arc<dyn EventLog>) -> Self {
+        let folder = TempDir::new().expect("a folder can be made");
+        let blobs = Arc::new(BlobStore::local(folder.path()).expect("the folder is there"));
+        Self::over(log, queue(), blobs, folder, TaskRules::default()).await
     }
 
     /// As [`World::start`], with somebody to be told of ends.
@@ -267,8 +279,14 @@ impl World {
         };
         let body = codec::encode(&[Event::Created(Box::new(created))]).expect("it is small");
         let record = Record { time: clock()(), cause: CauseId(0), trace: None, closes: false, body };
-        self.log.append(&JournalId::execution(&id), Head::EMPTY, record).await.expect("the name is free");
-        id
+        let journal = JournalId::execution(&id);
+        loop {
+            match self.log.append(&journal, Head::EMPTY, record.clone()).await {
+                Err(AppendError::Unknown { .. }) => {}
+                Err(AppendError::Conflict { .. }) => return id,
+                appended => return appended.map(|_| id).expect("the name is free"),
+            }
+        }
     }
 
     pub async fn send(&self, id: &ExecutionId, command: Command) -> Result<(), Refusal> {
@@ -305,7 +323,11 @@ impl World {
                     }
                     tokio::task::yield_now().await;
                 }
-                queue.complete(lease.id).await.expect("the queue is there");
+                match queue.complete(lease.id).await {
+                    // It was withdrawn meanwhile.
+                    Ok(()) | Err(QueueError::LeaseEnded) => {}
+                    Err(fault) => panic!("the queue is there: {fault}"),
+                }
             }
         })
     }
@@ -371,7 +393,25 @@ async fn respond(work: &Work, answer: &Answer, blobs: &BlobStore) -> Command {
     let (node, attempt) = (work.id.node.clone(), work.id.attempt);
     let outcome = match answer {
         Answer::Fail(failure) => Outcome::Failed(failure.clone()),
-        Answer::AddOne | Answer::AddOneToSome(_) => {
+        Answer::ByTask(tasks) if work.id.items.is_none() => {
+            let bytes = blobs.load(&work.inputs).await.expect("the inputs are there");
+            let map = core::LiteralMap::decode(bytes).expect("a literal map");
+            let numbers: Vec<i64> = map.literals.values().flat_map(integers).collect();
+            match tasks.does(&work.task.name, &numbers, attempt.0) {
+                Does::Fails(failure) => Outcome::Failed(failure),
+                Does::Gives(number) => {
+                    let number = encode_integer(number);
+                    let outputs = DataRef::Inline(encode_literal_map([("o0", number.as_ref())]));
+                    Outcome::Succeeded { outputs, deck: None }
+                }
+                Does::Makes(spec) => {
+                    let uri = format!("{}/futures.pb", work.output_prefix);
+                    let spec = blobs.put(&uri, spec).await.expect("a disk").uri;
+                    Outcome::MadeNodes { spec, deck: None }
+                }
+            }
+        }
+        Answer::AddOne | Answer::AddOneToSome(_) | Answer::ByTask(_) => {
             let bytes = blobs.load(&work.inputs).await.expect("the inputs are there");
             let map = core::LiteralMap::decode(bytes).expect("a literal map");
             let numbers: Vec<Bytes> =
