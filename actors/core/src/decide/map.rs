@@ -59,8 +59,7 @@ impl Execution {
         let newly = chunk.failures.iter().find(|failed| again.binary_search(&failed.index).is_err());
         let newly = newly.map(|failed| (failed.index, &failed.failure));
         let before = map.first_failure.as_ref().map(|(index, failure)| (*index, failure));
-        let (index, failure) = newly.into_iter().chain(before).min_by_key(|(index, _)| *index)?;
-        Some(Failure { message: format!("[{index}]: {}\n", failure.message), ..failure.clone() })
+        newly.into_iter().chain(before).min_by_key(|(index, _)| *index).map(of_item)
     }
 
     pub(super) fn decide_assembled(&self, node: &NodeId, outputs: &DataRef) -> Result<Vec<Event>, Rejection> {
@@ -69,8 +68,26 @@ impl Execution {
         if let NodeState::Map(map) = &self.nodes[place]
             && map.is_complete()
         {
-            self.succeed_node(place, outputs, &mut events);
+            match self.failed_at_its_end(place, map) {
+                Some(failure) => self.fail_node(place, &failure, &mut events),
+                None => self.succeed_node(place, outputs, &mut events),
+            }
         }
         Ok(events)
     }
+
+    /// Answers the failure of a map whose items have all ended when too few succeeded: of one that runs all of them the last may
+    /// be some that did not run, because their outputs were there.
+    fn failed_at_its_end(&self, place: NodeIndex, map: &MapRun) -> Option<Failure> {
+        let Target::Map { min_successes, .. } = &self.plan.nodes[place].target else { return None };
+        if map.succeeded.count() >= min_successes.of(map.size) {
+            return None;
+        }
+        map.first_failure.as_ref().map(|(index, failure)| of_item((*index, failure)))
+    }
+}
+
+/// The failure of a map by one of its items.
+fn of_item((index, failure): (u32, &Failure)) -> Failure {
+    Failure { message: format!("[{index}]: {}\n", failure.message), ..failure.clone() }
 }

@@ -4,7 +4,7 @@ use super::plans::*;
 use skein_core::Effect;
 use skein_model::cache::CacheFound;
 use skein_model::event::{CachedItems, ItemRange};
-use skein_model::{Attempt, Command, DataRef, Event};
+use skein_model::{Attempt, Command, DataRef, Event, ExecutionPhase};
 
 fn found(id: &str, found: CacheFound) -> Event {
     Event::CacheLookedUp { node: node(id), key: Some(KEY), found }
@@ -200,4 +200,19 @@ fn an_item_that_has_ended_is_not_taken_from_the_cache_too() {
         }])
         .when(items_cached("n0", 0, 2, &[]))
         .then(&[]);
+}
+
+#[test]
+fn a_map_that_runs_all_its_items_fails_at_its_end_also_when_the_cache_has_the_last_ones() {
+    let sketch = workflow().map("n0", &[], 1.0).running_all().cached();
+    let mut world = sketch.started().items("n0", 4);
+    world.send(&chunk_ends("n0", 0, 1, 0, &[0], &plain())).unwrap();
+    assert_eq!(world.execution.phase(), ExecutionPhase::Running, "the others run to their end");
+    world.send(&items_cached("n0", 1, 4, &[])).unwrap();
+    let assembled = Command::MapAssembled { node: node("n0"), outputs: outputs() };
+    match &world.send(&assembled).unwrap()[0] {
+        Event::NodeFailed { failure, .. } => assert_eq!(failure.message, "[0]: why\n"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(world.execution.phase(), ExecutionPhase::Failed);
 }

@@ -48,6 +48,15 @@ impl Sketch {
         self.node(id, upstream, core::node::Target::ArrayNode(Box::new(array)))
     }
 
+    /// Has all items of the last node, a map, run to their end when too many have failed already.
+    pub fn running_all(mut self) -> Self {
+        match self.nodes.last_mut().and_then(|node| node.target.as_mut()) {
+            Some(core::node::Target::ArrayNode(array)) => array.run_all_sub_nodes = true,
+            other => panic!("{other:?}"),
+        }
+        self
+    }
+
     /// Has the last node take its input `x` from the output `o0` of `from`.
     pub fn taking(mut self, from: &str) -> Self {
         let promise =
