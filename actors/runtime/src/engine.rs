@@ -44,10 +44,18 @@ pub(crate) struct State {
     waiting: VecDeque<ExecutionId>,
     /// Executions that rest until a clock rings. Of those that only wait for signals nothing is kept.
     resting: Resting,
-    /// Executions whose actors may be going, with the mail that is kept back until that is known.
-    going: BTreeMap<ExecutionId, Vec<(Mail, Credit)>>,
+    /// Executions whose actors may be going, with what is kept back until that is known.
+    going: BTreeMap<ExecutionId, Going>,
     /// How often the actor of an execution has failed since it last got through a command.
     failures: BTreeMap<ExecutionId, u32>,
+}
+
+/// What is kept back for an execution whose actor may be going.
+#[derive(Default)]
+struct Going {
+    mail: Vec<(Mail, Credit)>,
+    /// Whether its clock has rung meanwhile.
+    is_woken: bool,
 }
 
 impl Actor for EngineActor {
@@ -68,8 +76,8 @@ impl Actor for EngineActor {
         match message {
             Msg::TakeUp { id, first } => self.take_up(&myself, state, id, first, false).await,
             Msg::Mail(mail, credit) if state.going.contains_key(&mail.execution) => {
-                if let Some(kept) = state.going.get_mut(&mail.execution) {
-                    kept.push((mail, credit));
+                if let Some(going) = state.going.get_mut(&mail.execution) {
+                    going.mail.push((mail, credit));
                 }
             }
             Msg::Mail(mail, credit) => match state.executions.get(&mail.execution) {
@@ -84,11 +92,11 @@ impl Actor for EngineActor {
                     && !state.going.contains_key(&id)
                 {
                     drop(actor.cast(execution::Msg::Rest));
-                    state.going.insert(id, Vec::new());
+                    state.going.insert(id, Going::default());
                 }
             }
             Msg::Stays(id) => {
-                for (mail, credit) in state.going.remove(&id).unwrap_or_default() {
+                for (mail, credit) in state.going.remove(&id).unwrap_or_default().mail {
                     if let Some(actor) = state.executions.get(&id) {
                         drop(actor.cast(execution::Msg::Mail(mail, credit)));
                     }
@@ -103,7 +111,11 @@ impl Actor for EngineActor {
             Msg::Wake => {
                 let now = (self.ports.clock)();
                 for id in state.resting.take_rung(now) {
-                    self.take_up(&myself, state, id, None, false).await;
+                    match state.going.get_mut(&id) {
+                        // Its actor has said so, and is not gone yet.
+                        Some(going) => going.is_woken = true,
+                        None => self.take_up(&myself, state, id, None, false).await,
+                    }
                 }
                 state.resting.set(now, &myself);
             }
@@ -191,13 +203,13 @@ impl EngineActor {
         }
     }
 
-    /// Hands mail on that was kept back while an actor was going.
+    /// Hands on what was kept back while an actor was going.
     async fn hand_on_kept(&self, myself: &ActorRef<Msg>, state: &mut State, id: &ExecutionId) {
-        let kept = state.going.remove(id).unwrap_or_default();
-        if !kept.is_empty() {
-            self.take_up(myself, state, id.clone(), None, true).await;
+        let Going { mail, is_woken } = state.going.remove(id).unwrap_or_default();
+        if is_woken || !mail.is_empty() {
+            self.take_up(myself, state, id.clone(), None, !mail.is_empty()).await;
         }
-        for (mail, credit) in kept {
+        for (mail, credit) in mail {
             if let Some(actor) = state.executions.get(id) {
                 drop(actor.cast(execution::Msg::Mail(mail, credit)));
             }

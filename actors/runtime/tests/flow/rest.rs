@@ -63,6 +63,17 @@ async fn signals_that_come_while_it_goes_to_rest_are_all_answered() {
     }
 }
 
+#[tokio::test]
+async fn one_that_sleeps_for_a_moment_wakes() {
+    let duration = Some(prost_types::Duration { seconds: 0, nanos: 1_000_000 });
+    let sleep = gate(Condition::Sleep(SleepCondition { duration }));
+    let world = World::start().await;
+    for round in 0..50 {
+        let id = world.create(&format!("nap{round}"), &sleep, &[]).await;
+        world.until(&id, |event| matches!(event, Event::NodeSucceeded { .. })).await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_that_sleeps_wakes_when_its_time_has_come_also_in_another_engine() {
     let duration = Some(prost_types::Duration { seconds: 3_600, nanos: 0 });
